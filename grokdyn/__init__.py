@@ -1,0 +1,30 @@
+"""grokdyn: thousands of small networks trained side by side, with probes inside the run.
+
+Everything a user calls is here; names are imported when first used, so that ``grokdyn --help`` needs no JAX.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from grokdyn.spec.places import PLACES
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [*PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'grokdyn' has no attribute {name!r}")
+    module, _, attribute = PLACES[name].partition(":")
+    found = importlib.import_module(module)
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

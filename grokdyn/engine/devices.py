@@ -1,0 +1,44 @@
+"""Which devices run the lanes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from typing import Any
+
+import jax
+
+# Lanes vmapped together: on a CPU one, which stays in cache; elsewhere as many as the device is given.
+CPU_BLOCK = 1
+
+
+def cores() -> int:
+    """Return the number of CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def devices() -> list[Any]:
+    """Return the devices to shard lanes over: all GPUs or TPUs, or one logical CPU device per core.
+
+    JAX fixes the number of its CPU devices when its backend starts. If that has happened with fewer than there are
+    cores, a warning says how to get them.
+    """
+    with contextlib.suppress(RuntimeError):  # refused once a backend runs
+        jax.config.update("jax_num_cpu_devices", cores())
+    found = jax.local_devices()
+    if found[0].platform == "cpu" and len(found) < cores():
+        warnings.warn(
+            f"JAX was started with {len(found)} CPU device(s) on {cores()} cores, so small networks train at a "
+            f"fraction of the speed. Call grokdyn.run before other JAX code, or set JAX_NUM_CPU_DEVICES={cores()}.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def block_size(device: Any, lanes_per_device: int) -> int:
+    """Return how many lanes are vmapped together on the device."""
+    return CPU_BLOCK if device.platform == "cpu" else lanes_per_device

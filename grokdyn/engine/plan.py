@@ -1,0 +1,214 @@
+"""Plan: runs -> cohorts that share a compiled program -> batches of lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from grokdyn.engine.devices import block_size
+from grokdyn.probes.base import Shapes
+from grokdyn.spec.errors import SpecError
+from grokdyn.tasks.base import Table, part_of
+from grokdyn.train.lane import Program, begin
+from grokdyn.train.start import Given, Start, given
+
+# Bytes of lane state that one batch may take: small enough for a laptop, large enough to keep devices busy.
+BATCH_BYTES = {"cpu": 2**30, "other": 8 * 2**30}
+# Rows per tile on a CPU: the activations of a p=113 MLP then stay in the second-level cache.
+CPU_TILE = 1024
+MOST_LANES = 4096
+# At most this many chunks a batch; between chunks the host sees progress and results.
+CHUNKS = 64
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Runs with one structure.
+
+    Attributes:
+        runs: their numbers in the sweep.
+        experiments: one pytree, leaves stacked as float64 or int64 [runs].
+        template: the experiment of the first run.
+        table: the task's table, or None where each run draws its own.
+        program, shapes: what the compiled functions and the probes need to know.
+        given: a checked Start, or None.
+        batches: positions into ``runs``, one array of equal length per batch; short batches repeat their last lane.
+        sizes: real lanes of each batch.
+        devices: how many devices share a batch; block: lanes vmapped together.
+        recorded: the steps to record.
+        pauses: the steps at which the compiled program hands out records, ``recorded`` and some between.
+        chunk: pauses per call of the compiled program.
+    """
+
+    runs: np.ndarray
+    experiments: Any
+    template: Any
+    table: Table | None
+    program: Program
+    shapes: Shapes
+    given: Given | None
+    batches: list[np.ndarray]
+    sizes: list[int]
+    devices: int
+    block: int
+    recorded: np.ndarray
+    pauses: np.ndarray
+    chunk: int
+
+
+def cohorts(experiments: Sequence[Any], start: Start | None, devices: list[Any]) -> list[Cohort]:
+    """Group runs by structure and cut each group into batches.
+
+    Raises:
+        SpecError: if a combination of numbers leaves no train rows, a batch larger than them, ...
+    """
+    groups: dict[Any, list[int]] = {}
+    for run, experiment in enumerate(experiments):
+        groups.setdefault(jax.tree.structure(experiment), []).append(run)
+    return [cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices) for runs in groups.values()]
+
+
+def cohort(runs: np.ndarray, experiments: list[Any], start: Start | None, devices: list[Any]) -> Cohort:
+    template = experiments[0]
+    stacked = stack(experiments)
+    task, signature = template.task, template.task.signature()
+    table = None if task.drawn else task.table()
+    n_train = train_counts(stacked, template, signature.rows, start)
+    # Lanes of like size sit together, so that few are padded much.
+    by_size = np.argsort(n_train, kind="stable")
+    cpu = devices[0].platform == "cpu"
+    rows, tile = padded(int(n_train.max()), cpu)
+    noisy = bool(
+        np.any(np.asarray(stacked.task.label_noise) > 0) or (start is not None and start.train_labels is not None)
+    )
+    program = Program(signature, rows, tile, noisy)
+    expected = initial_shapes(template, signature)
+    shapes = Shapes(expected, signature, noisy)
+    for probe in template.probes:
+        for name, came, allowed in probe.conflicts(shapes):
+            raise SpecError(f"probes.{name}", came, allowed)
+    checked = None if start is None else given(start, table, expected)
+    used = min(len(devices), len(runs))
+    width = lanes_per_batch(program, template, table, checked, len(runs), used, cpu)
+    recorded = template.record.at(template.steps)
+    pauses = with_pauses(recorded)
+    batches, sizes = cut(by_size, width, used)
+    return Cohort(
+        runs,
+        stacked,
+        template,
+        table,
+        program,
+        shapes,
+        checked,
+        batches,
+        sizes,
+        used,
+        block_size(devices[0], width // used),
+        recorded,
+        pauses,
+        -(-len(pauses) // CHUNKS),
+    )
+
+
+def stack(experiments: list[Any]) -> Any:
+    """Return one pytree with leaves [runs], floats as float64 and integers as int64 whatever came first."""
+    leaves = zip(*(jax.tree.leaves(e) for e in experiments), strict=True)
+    columns = [np.asarray(column, np.int64 if isinstance(column[0], int) else np.float64) for column in leaves]
+    return jax.tree.unflatten(jax.tree.structure(experiments[0]), columns)
+
+
+def train_counts(stacked: Any, template: Any, rows: int, start: Start | None) -> np.ndarray:
+    """Return the number of train rows of every run."""
+    fractions = np.asarray(stacked.task.train_fraction)
+    counts = part_of(fractions, rows)
+    if start is not None and start.train_rows is not None:
+        counts = np.full_like(counts, len(start.train_rows))
+    if counts.min() < 1:
+        raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {rows} rows")
+    batch = template.batch_size
+    if batch is not None and batch > counts.min():
+        raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")
+    return counts
+
+
+def padded(most: int, cpu: bool) -> tuple[int, int]:
+    """Return the number of rows that train rows are padded to, and the rows per tile."""
+    if not cpu or most <= CPU_TILE * 3 // 2:
+        return most, most
+    return -(-most // CPU_TILE) * CPU_TILE, CPU_TILE
+
+
+def initial_shapes(template: Any, signature: Any) -> Any:
+    """Return shapes and dtypes of the parameters, without computing them."""
+    with jax.enable_x64(True):
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
+
+
+def lane_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> int:
+    """Return the bytes of one lane's constants and state."""
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(lambda e: begin(program, e, table, checked), template)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes) if hasattr(leaf.dtype, "itemsize"))
+
+
+def lanes_per_batch(
+    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, used: int, cpu: bool
+) -> int:
+    """Return the lanes of a batch: a multiple of the devices, as many as the memory budget allows."""
+    budget = BATCH_BYTES["cpu" if cpu else "other"]
+    if not cpu:  # activations of all lanes of a device are alive together
+        budget //= 4
+    fitting = max(1, budget // max(1, lane_bytes(program, template, table, checked)))
+    lanes = min(runs, fitting, MOST_LANES)
+    batches = -(-runs // lanes)
+    return max(1, -(-runs // (batches * used))) * used
+
+
+def cut(order: np.ndarray, width: int, devices: int) -> tuple[list[np.ndarray], list[int]]:
+    """Cut lanes into batches of one width, dealt over devices so that each gets small and large ones alike."""
+    batches, sizes = [], []
+    for first in range(0, len(order), width):
+        part = order[first : first + width]
+        sizes.append(len(part))
+        part = np.append(part, np.full(width - len(part), part[-1]))
+        batches.append(part.reshape(-1, devices).T.ravel())
+    return batches, sizes
+
+
+def with_pauses(recorded: np.ndarray) -> np.ndarray:
+    """Return the recorded steps and pauses between them, so that no stretch is longer than a part of the run."""
+    longest = max(1, -(-int(recorded[-1]) // CHUNKS))
+    between = [
+        np.linspace(a, b, -(-int(b - a) // longest) + 1)[:-1].astype(np.int64)
+        for a, b in zip(np.append(0, recorded), recorded, strict=False)
+        if b > a
+    ]
+    return np.unique(np.concatenate([recorded, *between])) if between else recorded
+
+
+def total_run_steps(planned: list[Cohort]) -> int:
+    """Return the updates of all runs together."""
+    return sum(int(c.pauses[-1]) * len(c.runs) for c in planned)
+
+
+def described(planned: list[Cohort]) -> list[dict[str, Any]]:
+    """Return what a manifest says of the plan."""
+    return [
+        {
+            "runs": len(c.runs),
+            "batches": len(c.batches),
+            "lanes_per_batch": len(c.batches[0]),
+            "devices": c.devices,
+            "lanes_per_block": c.block,
+            "train_rows": c.program.rows,
+            "rows_per_tile": c.program.tile,
+            "records": len(c.recorded),
+        }
+        for c in planned
+    ]

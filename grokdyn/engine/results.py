@@ -1,0 +1,89 @@
+"""Records of batches -> one labelled Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from grokdyn.probes.base import Variable
+from grokdyn.spec.sweep import Sweep
+
+STATUS = {"status": "status of the run", "diverged_at": "step whose loss was first not finite"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one batch found.
+
+    Attributes:
+        runs: numbers of its runs in the sweep [lanes].
+        steps: recorded steps [records].
+        variables: what each array is.
+        arrays: name -> [lanes, records, *dims], and the arrays of ``STATUS`` [lanes].
+    """
+
+    runs: np.ndarray
+    steps: np.ndarray
+    variables: dict[str, Variable]
+    arrays: dict[str, np.ndarray]
+    status: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
+    """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1."""
+    coordinates = united(parts)
+    shape = tuple(sweep.shape.values())
+    names = {name: v for part in parts for name, v in part.variables.items()}
+    data: dict[str, Any] = {}
+    for name, variable in names.items():
+        dims = ("step", *variable.dims)
+        flat = np.full((sweep.size, *(len(coordinates[d]) for d in dims)), np.nan)
+        for part in parts:
+            if name in part.arrays:
+                place(flat, part, part.variables[name], part.arrays[name], coordinates)
+        attributes = {"long_name": variable.long_name, "units": variable.units}
+        data[name] = ((*sweep.shape, *dims), flat.reshape(*shape, *flat.shape[1:]), attributes)
+    for name, long_name in STATUS.items():
+        flat = np.full(sweep.size, -1, np.int64)
+        for part in parts:
+            flat[part.runs] = part.status[name]
+        data[name] = (tuple(sweep.shape), flat.reshape(shape), {"long_name": long_name})
+    data["status"][2].update(flag_values=[-1, 0, 1], flag_meanings="missing ok non_finite")
+    found = xr.Dataset(data, coords={**sweep_coordinates(sweep), **coordinates})
+    found.attrs["axes"] = list(sweep.shape)
+    found["step"].attrs.update(long_name="step", units="optimizer updates")
+    return found
+
+
+def sweep_coordinates(sweep: Sweep) -> dict[str, np.ndarray]:
+    return {name: labelled(values.tolist()) for name, values in sweep.coordinates.items()}
+
+
+def united(parts: Sequence[Part]) -> dict[str, np.ndarray]:
+    """Return the coordinates of ``step`` and of every probe axis: all values that any part has."""
+    found: dict[str, list[Any]] = {"step": sorted({int(s) for part in parts for s in part.steps})}
+    for part in parts:
+        for variable in part.variables.values():
+            for dim in variable.dims:
+                values = found.setdefault(dim, [])
+                values += [v for v in np.asarray(variable.coordinates[dim]).tolist() if v not in values]
+    return {dim: labelled(values) for dim, values in found.items()}
+
+
+def labelled(values: Sequence[Any]) -> np.ndarray:
+    """Return coordinate values as an array; text in the dtype that zarr has a format for."""
+    text = all(isinstance(value, str) for value in values)
+    return np.asarray(values, np.dtypes.StringDType() if text else None)
+
+
+def place(flat: np.ndarray, part: Part, variable: Variable, array: np.ndarray, coordinates: dict[str, Any]) -> None:
+    """Write a part's array where its runs, steps and coordinates are in the whole."""
+    index = [part.runs, np.searchsorted(coordinates["step"], part.steps)]
+    for dim in variable.dims:
+        everywhere = coordinates[dim].tolist()
+        index.append(np.asarray([everywhere.index(v) for v in np.asarray(variable.coordinates[dim]).tolist()]))
+    flat[np.ix_(*index)] = array

@@ -1,0 +1,1 @@
+"""What is minimised: logits and labels -> one loss per row."""

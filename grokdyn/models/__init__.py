@@ -1,0 +1,1 @@
+"""Networks: init(key) and apply(params, inputs) -> logits and named activations."""

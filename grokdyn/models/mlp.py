@@ -1,0 +1,88 @@
+"""Multilayer perceptron on token pairs or on vectors."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.models.activations import ACTIVATIONS
+from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.initializers import INITS, bias, multiplier, weight
+from grokdyn.spec.base import field
+from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.rules import Choice, Counts, Flag
+from grokdyn.tasks.base import Signature
+
+
+class MLP(Model):
+    """Fully connected network: h_0 = x, h_{l+1} = phi(h_l W_l + b_l), logits = h_L W_L + b_L.
+
+    Tokens enter as their one-hot codes, one block of the input per position; the product with W_0 is then a sum of
+    one row per position, and is computed as that gather. Parameters are ``W_0, b_0, W_1, ...``, W_l of shape
+    [fan_in, fan_out]. Activations: ``pre_l`` and ``hidden_l``.
+    """
+
+    hidden: tuple[int, ...] = field(Counts(1, 100_000, empty=True), default=(128,), doc="widths of the hidden layers")
+    activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi")
+    bias: bool = field(Flag(), default=False, doc="with b_l")
+    init: str = field(Choice(INITS), default="torch", doc="distribution of the weights at step 0")
+
+    def sizes(self, signature: Signature) -> tuple[int, ...]:
+        """Return the widths of all layers, input and output included."""
+        return (max(signature.vocabulary, 1) * signature.width, *self.hidden, signature.outputs)
+
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+        sizes = self.sizes(signature)
+        params = {}
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            weight_key, bias_key = jax.random.split(jax.random.fold_in(key, layer))
+            width = fan_out if layer < len(self.hidden) else fan_in
+            params[f"W_{layer}"] = weight(weight_key, self.init, fan_in, fan_out, width, dtype)
+            if self.bias:
+                params[f"b_{layer}"] = bias(bias_key, self.init, fan_in, fan_out, dtype)
+        return params
+
+    def apply(self, params: Params, inputs: jax.Array) -> Output:
+        phi, depth = ACTIVATIONS[self.activation], len(self.hidden)
+        activations, z = {}, inputs
+        for layer in range(depth + 1):
+            W = params[f"W_{layer}"]
+            z = embedded(W, z) if layer == 0 else z @ W
+            factor = multiplier(self.init, W.shape[0], last=layer == depth)
+            z = z if factor == 1.0 else z * jnp.asarray(factor, z.dtype)
+            if self.bias:
+                z = z + params[f"b_{layer}"]
+            if layer < depth:
+                activations[f"pre_{layer}"] = z
+                z = activations[f"hidden_{layer}"] = phi(z)
+        return Output(z, activations)
+
+    def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        params = {}
+        for suffix, ours in (("weight", "W"), ("bias", "b")):
+            names = sorted((name for name in arrays if name.endswith("." + suffix)), key=natural)
+            expected = len(self.hidden) + 1 if suffix == "weight" or self.bias else 0
+            if len(names) != expected:
+                raise SpecError("state_dict", Words(f"{len(names)} arrays named *.{suffix}"), f"{expected} for {self}")
+            params |= {f"{ours}_{layer}": np.asarray(arrays[name]).T for layer, name in enumerate(names)}
+        return params
+
+
+def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:
+    """Return the first layer's x W for vectors, or for tokens the sum of the rows of W that they name."""
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+        return inputs.astype(W.dtype) @ W
+    positions = inputs.shape[1]
+    vocabulary = W.shape[0] // positions
+    return sum(W[inputs[:, i] + i * vocabulary] for i in range(positions))  # pyright: ignore[reportReturnType]
+
+
+def natural(name: str) -> list[Any]:
+    """Return a sort key that puts ``layers.10`` after ``layers.9``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]

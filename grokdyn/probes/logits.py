@@ -1,0 +1,32 @@
+"""Size and margin of the logits."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.losses.base import one_hot, pick
+from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.view import View, mean
+
+
+class Logits(Probe):
+    """Mean over train rows, and over test rows, of the logit norm and of the margin.
+
+    Norm: L2 norm of a row's logits. Margin: z_y - max_{k != y} z_k, y the label as trained.
+    """
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            f"{part}_{what}": Variable(f"{part} {what.replace('_', ' ')}")
+            for part in ("train", "test")
+            for what in ("logit_norm", "margin")
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        size = jnp.linalg.norm(view.logits, axis=-1)
+        others = jnp.where(one_hot(view.labels, view.logits.shape[-1]), -jnp.inf, view.logits)
+        margin = pick(view.logits, view.labels) - jnp.max(others, axis=-1)
+        parts = {"train": view.train, "test": view.test}
+        values = {"logit_norm": size, "margin": margin}
+        return {f"{part}_{what}": mean(value, rows) for part, rows in parts.items() for what, value in values.items()}

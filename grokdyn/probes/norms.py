@@ -1,0 +1,80 @@
+"""Sizes of parameters, gradients and updates: L2 norms, global and per tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.view import View
+
+
+def tensor_names(tree: Any) -> list[str]:
+    """Return the names of the tensors of a parameter tree, in the order in which JAX flattens it."""
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    return [".".join(str(getattr(key, "key", key)) for key in path) for path, _ in paths]
+
+
+def norms(tree: Any) -> jax.Array:
+    """Return the L2 norm of every tensor [tensor], summed in float64."""
+    return jnp.stack([jnp.sqrt(jnp.sum(jnp.square(leaf.astype(jnp.float64)))) for leaf in jax.tree.leaves(tree)])
+
+
+class NormProbe(Probe):
+    """Base: the L2 norm of a tree, sqrt(sum of squares), over all tensors and per tensor."""
+
+    name = ""
+    long_name = ""
+
+    def tree(self, view: View) -> Any:
+        raise NotImplementedError
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        names = {"tensor": tensor_names(shapes.params)}
+        return {
+            self.name: Variable(self.long_name),
+            f"{self.name}_per_tensor": Variable(f"{self.long_name} per tensor", dims=("tensor",), coordinates=names),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        per_tensor = norms(self.tree(view))
+        return {self.name: jnp.sqrt(jnp.sum(jnp.square(per_tensor))), f"{self.name}_per_tensor": per_tensor}
+
+
+class WeightNorm(NormProbe):
+    """L2 norm of the parameters."""
+
+    name, long_name = "weight_norm", "weight norm"
+
+    def tree(self, view: View) -> Any:
+        return view.params
+
+
+class GradientNorm(NormProbe):
+    """L2 norm of the gradient of the loss over all train rows, before clipping."""
+
+    name, long_name = "gradient_norm", "gradient norm"
+
+    def tree(self, view: View) -> Any:
+        return view.gradient
+
+
+class UpdateNorm(NormProbe):
+    """L2 norm of what the optimizer would add to the parameters at this step."""
+
+    name, long_name = "update_norm", "update norm"
+
+    def tree(self, view: View) -> Any:
+        return view.update
+
+
+class DistanceFromInit(NormProbe):
+    """L2 distance of the parameters from those of step 0."""
+
+    needs_initial_params = True
+    name, long_name = "distance_from_init", "distance from initialisation"
+
+    def tree(self, view: View) -> Any:
+        return jax.tree.map(jnp.subtract, view.params, view.initial_params)

@@ -1,0 +1,134 @@
+"""The base of every description: frozen dataclasses that are pytrees.
+
+A field is one of two things. A *number* is a leaf: a sweep may vary it without a recompile. Everything else is
+*structure*: it belongs to the tree's definition and therefore to what gets compiled. The field's rule says which.
+
+Rules are applied by ``check`` at the public edge (file, command line, ``run``) and never while JAX rebuilds a tree
+around tracers, so construction itself does nothing but store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, dataclass_transform
+
+from flax import struct
+
+from grokdyn.spec.errors import Missing, SpecError, Words, nearest
+from grokdyn.spec.rules import Rule
+
+
+def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "") -> Any:
+    """Declare a field of a spec with the rule that its values obey."""
+    return struct.field(pytree_node=rule.node, default=default, metadata={"rule": rule, "doc": doc})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class Spec:
+    """Base class of all descriptions; a subclass becomes a frozen dataclass and a pytree.
+
+    Subclasses declare fields with ``field(rule, default=...)`` and may override ``problems`` for rules between fields.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        struct.dataclass(cls)
+        cls.replace = Spec.replace  # flax puts its own there, which knows no dotted paths
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        """Yield ``(field, what came, what is allowed)`` for every rule between fields that is broken."""
+        return iter(())
+
+    def replace(self, **changes: Any) -> Any:
+        """Return a copy with fields changed; dotted paths work as ``replace(**{"optimizer.b2": 0.98})``."""
+        result = self
+        for path, value in changes.items():
+            result = put(result, path, value)
+        return result
+
+
+def rules(cls: type) -> dict[str, Rule]:
+    """Return the rule of every field of a spec class, in order."""
+    return {f.name: f.metadata["rule"] for f in dataclasses.fields(cls)}
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """Return the default of every field that has one."""
+    return {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+
+
+def check(spec: Any, path: str = "") -> Any:
+    """Return the spec with every value brought to its declared type.
+
+    Raises:
+        SpecError: naming the first field that breaks a rule.
+    """
+    values = {name: getattr(spec, name) for name in rules(type(spec))}
+    return decode(type(spec), values, path)
+
+
+def decode(cls: type, raw: Mapping[str, Any], path: str = "") -> Any:
+    """Build a spec of class ``cls`` from a mapping of raw (TOML or Python) values.
+
+    Raises:
+        SpecError: for an unknown key, a missing one, or a value that its rule refuses.
+    """
+    table = rules(cls)
+    for key in raw:
+        if key not in table:
+            allowed = ", ".join(table) or "no fields"
+            raise SpecError(join(path, str(key)), Words("an unknown key"), allowed, nearest(str(key), table))
+    known = defaults(cls)
+    values = {}
+    for name, rule in table.items():
+        if name not in raw and name not in known:
+            raise SpecError(join(path, name), Missing(), rule.allowed)
+        values[name] = rule.decode(raw[name] if name in raw else known[name], join(path, name))
+    spec = cls(**values)
+    for name, came, allowed in spec.problems():
+        raise SpecError(join(path, name), came, allowed)
+    return spec
+
+
+def encode(spec: Any) -> dict[str, Any]:
+    """Return the spec as plain values ready for TOML; fields that are None are left out."""
+    values = {name: (rule, getattr(spec, name)) for name, rule in rules(type(spec)).items()}
+    return {name: rule.encode(value) for name, (rule, value) in values.items() if value is not None}
+
+
+def join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
+    """Return the spec that owns the last element of a dotted path, that element, and its rule.
+
+    Raises:
+        SpecError: if the path does not exist, naming the nearest field.
+    """
+    owner, walked = spec, ""
+    *parents, last = path.split(".")
+    for name in (*parents, last):
+        if not isinstance(owner, Spec):
+            raise SpecError(path, Words(f"a path below {walked or 'the experiment'!r}"), "a path that exists")
+        table = rules(type(owner))
+        if name not in table:
+            where = join(walked, name)
+            raise SpecError(where, Words("a path that does not exist"), ", ".join(table), nearest(name, table))
+        rule = table[name]
+        if name is last:
+            return owner, last, rule
+        owner, walked = getattr(owner, name), join(walked, name)
+    raise AssertionError("unreachable: a path has a last element")
+
+
+def put(spec: Any, path: str, value: Any) -> Any:
+    """Return a copy of the spec with the field at a dotted path set."""
+    head, _, rest = path.partition(".")
+    find(spec, head)
+    if rest:
+        owner = getattr(spec, head)
+        find(owner, rest) if isinstance(owner, Spec) else find(spec, path)
+        value = put(owner, rest, value)
+    return dataclasses.replace(spec, **{head: value})

@@ -1,0 +1,114 @@
+"""Rules for parts: descriptions of a family, named in a file by their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grokdyn.spec import base
+from grokdyn.spec.errors import Missing, SpecError, nearest
+from grokdyn.spec.places import KINDS
+from grokdyn.spec.rules import Rule, imported, location
+
+
+def kind_of(spec: Any, family: str) -> str:
+    """Return the name under which a file can ask for the spec's class."""
+    place = location(type(spec))
+    return next((kind for kind, where in KINDS[family].items() if where == place), place)
+
+
+@dataclass(frozen=True)
+class Part(Rule):
+    """A description of a family: an instance, a table with ``kind``, or just the kind's name."""
+
+    family: str
+    node = True
+
+    @property
+    def allowed(self) -> str:
+        return f"a {self.family}: kind = " + ", ".join(KINDS[self.family])
+
+    def decode(self, value: Any, path: str) -> Any:
+        if isinstance(value, base.Spec):
+            return base.check(value, path)
+        raw = {"kind": value} if isinstance(value, str) else value
+        if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
+            raise SpecError(path, value, self.allowed)
+        raw = self.expanded(raw)
+        kind = raw.get("kind", Missing())
+        cls = self.named(kind, f"{path}.kind")
+        return base.decode(cls, {key: item for key, item in raw.items() if key != "kind"}, path)
+
+    def expanded(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return ``{every = 50}`` as ``{kind = "every", steps = 50}`` where the family is written that way."""
+        if self.family == "record" and "kind" not in raw and len(raw) == 1:
+            ((kind, value),) = raw.items()
+            if kind in KINDS["record"]:
+                first = next(iter(base.rules(self.named(kind, kind))))
+                return {"kind": kind, first: value}
+        return raw
+
+    def named(self, kind: Any, path: str) -> type:
+        kinds = KINDS[self.family]
+        if isinstance(kind, str) and kind in kinds:
+            return imported(kinds[kind], path, self.allowed)
+        if isinstance(kind, str) and ":" in kind:
+            cls = imported(kind, path, self.allowed)
+            if isinstance(cls, type) and issubclass(cls, base.Spec):
+                return cls
+        raise SpecError(path, kind, self.allowed, nearest(kind, kinds) if isinstance(kind, str) else "")
+
+    def encode(self, value: Any) -> Any:
+        kind, fields = kind_of(value, self.family), base.encode(value)
+        if self.family == "record" and kind in KINDS["record"]:
+            return {kind: next(iter(fields.values()))}
+        return {"kind": kind, **fields}
+
+
+@dataclass(frozen=True)
+class Parts(Rule):
+    """A list of descriptions of one family."""
+
+    family: str
+    node = True
+
+    @property
+    def allowed(self) -> str:
+        return f"a list of {self.family}s: " + ", ".join(KINDS[self.family])
+
+    def decode(self, value: Any, path: str) -> tuple[Any, ...]:
+        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+            raise SpecError(path, value, self.allowed)
+        parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        kinds = [kind_of(part, self.family) for part in parts]
+        for i, kind in enumerate(kinds):
+            if kind in kinds[:i]:
+                raise SpecError(f"{path}[{i}]", kind, f"each {self.family} once")
+        return parts
+
+    def encode(self, value: Any) -> list[Any]:
+        items = [Part(self.family).encode(part) for part in value]
+        return [item["kind"] if set(item) == {"kind"} else item for item in items]
+
+
+@dataclass(frozen=True)
+class Table(Rule):
+    """A description of one known class, written as a table without ``kind``."""
+
+    cls: type
+    node = True
+
+    @property
+    def allowed(self) -> str:
+        return "a table of " + ", ".join(base.rules(self.cls))
+
+    def decode(self, value: Any, path: str) -> Any:
+        if isinstance(value, self.cls):
+            return base.check(value, path)
+        if not isinstance(value, Mapping):
+            raise SpecError(path, value, self.allowed)
+        return base.decode(self.cls, value, path)
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        return base.encode(value)

@@ -1,0 +1,73 @@
+"""Where every public name lives. Adding a component: its own file, and a line here.
+
+Places are text and imported when asked for, so that listing kinds or asking for help needs no JAX. A class of a
+user's own needs no line: pass an instance from Python, or write ``kind = "module:Class"`` in a file.
+"""
+
+from __future__ import annotations
+
+# family -> the kind that a file names -> the class.
+KINDS: dict[str, dict[str, str]] = {
+    "task": {
+        "modular": "grokdyn.tasks.modular:ModularArithmetic",
+    },
+    "model": {
+        "mlp": "grokdyn.models.mlp:MLP",
+    },
+    "loss": {
+        "cross_entropy": "grokdyn.losses.cross_entropy:CrossEntropy",
+        "mse": "grokdyn.losses.mse:MSE",
+    },
+    "optimizer": {
+        "sgd": "grokdyn.optim.sgd:SGD",
+        "adam": "grokdyn.optim.adam:Adam",
+        "adamw": "grokdyn.optim.adam:AdamW",
+        "lion": "grokdyn.optim.lion:Lion",
+    },
+    "schedule": {
+        "constant": "grokdyn.optim.schedules:Constant",
+        "warmup": "grokdyn.optim.schedules:Warmup",
+        "cosine": "grokdyn.optim.schedules:Cosine",
+        "step": "grokdyn.optim.schedules:StepDecay",
+    },
+    "probe": {
+        "loss": "grokdyn.probes.fit:Loss",
+        "accuracy": "grokdyn.probes.fit:Accuracy",
+        "weight_norm": "grokdyn.probes.norms:WeightNorm",
+        "gradient_norm": "grokdyn.probes.norms:GradientNorm",
+        "update_norm": "grokdyn.probes.norms:UpdateNorm",
+        "distance_from_init": "grokdyn.probes.norms:DistanceFromInit",
+        "logits": "grokdyn.probes.logits:Logits",
+    },
+    "record": {
+        "every": "grokdyn.spec.record:Every",
+        "log_spaced": "grokdyn.spec.record:LogSpaced",
+        "at": "grokdyn.spec.record:At",
+    },
+}
+
+OTHERS = {
+    "Experiment": "grokdyn.spec.experiment:Experiment",
+    "Seeds": "grokdyn.spec.experiment:Seeds",
+    "Sweep": "grokdyn.spec.sweep:Sweep",
+    "SpecError": "grokdyn.spec.errors:SpecError",
+    "Start": "grokdyn.train.start:Start",
+    "StoreError": "grokdyn.engine.store:StoreError",
+    "run": "grokdyn.engine.run:run",
+    "open": "grokdyn.engine.store:open_store",
+    "load": "grokdyn.spec.sweep:load",
+    "Task": "grokdyn.tasks.base:Task",
+    "Model": "grokdyn.models.base:Model",
+    "LossFunction": "grokdyn.losses.base:Loss",
+    "Optimizer": "grokdyn.optim.base:Optimizer",
+    "Probe": "grokdyn.probes.base:Probe",
+    "Variable": "grokdyn.probes.base:Variable",
+    "field": "grokdyn.spec.base:field",
+    "rules": "grokdyn.spec.rules",
+    "interop": "grokdyn.interop",
+    "plot": "grokdyn.plot",
+    "analysis": "grokdyn.analysis",
+}
+
+# name in the package -> "module:attribute".
+PLACES = {place.rpartition(":")[2]: place for kinds in KINDS.values() for place in kinds.values()} | OTHERS

@@ -1,0 +1,75 @@
+"""What every task has: a table, a signature, a train fraction, label noise."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from grokdyn.spec.base import Spec, field
+from grokdyn.spec.rules import Choice, Number
+
+
+class Signature(NamedTuple):
+    """The shapes that a model must fit.
+
+    Attributes:
+        vocabulary: number of tokens per position; 0 where inputs are real vectors.
+        width: tokens per row (vocabulary > 0), or length of the input vector.
+        outputs: number of classes.
+        rows: number of rows of the table.
+    """
+
+    vocabulary: int
+    width: int
+    outputs: int
+    rows: int
+
+
+class Table(NamedTuple):
+    """All rows of a task.
+
+    Attributes:
+        inputs: int32 tokens [rows, width], or floats [rows, width].
+        labels: int32 classes [rows], without noise.
+    """
+
+    inputs: Any
+    labels: Any
+
+
+class Task(Spec):
+    """Base of all tasks.
+
+    ``train_fraction`` of the rows are train rows: exactly int(fraction * rows) of them, the first in an order drawn
+    from the split stream, so that for one seed a smaller fraction is a subset of a larger one. The rest are test rows.
+    ``label_noise`` of the train rows, exactly int(noise * n), carry a corrupted label; test labels stay clean.
+    """
+
+    train_fraction: float = field(Number(0, 1, open_low=True), default=0.5, doc="share of the rows used for training")
+    label_noise: float = field(Number(0, 1), default=0.0, doc="share of the train rows with a corrupted label")
+    noise: str = field(
+        Choice(("uniform", "wrong")),
+        default="uniform",
+        doc="a corrupted label: any class, or any wrong one",
+    )
+
+    drawn = False  # True where the table itself is random and every run draws its own
+
+    def signature(self) -> Signature:
+        """Return the shapes of the table."""
+        raise NotImplementedError
+
+    def table(self) -> Table:
+        """Return the table of an enumerated task, as numpy arrays shared by all runs."""
+        raise NotImplementedError
+
+    def draw(self, key: jax.Array) -> Table:
+        """Return the table of one run of a task whose table is random (``drawn``); traced."""
+        raise NotImplementedError
+
+
+def part_of(share: Any, rows: int) -> Any:
+    """Return int(share * rows) for a float64 number, on the host or traced: the same rounding in both."""
+    return (share * rows).astype(np.int32)

@@ -1,0 +1,58 @@
+"""Which rows train and which labels they carry, drawn from a run's streams."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.tasks.base import Task, part_of
+
+
+class Split(NamedTuple):
+    """One run's rows and labels.
+
+    Attributes:
+        order: int32 [rows], a permutation of the table; its first ``n_train`` entries are the train rows.
+        n_train: int32.
+        labels: int32 [rows], the labels as trained: those of corrupted train rows replaced.
+        corrupted: bool [rows], the train rows whose label was drawn anew (by the uniform convention it may coincide).
+    """
+
+    order: jax.Array
+    n_train: jax.Array
+    labels: jax.Array
+    corrupted: jax.Array
+
+
+def draw_split(task: Task, labels: jax.Array, outputs: int, split_key: jax.Array, noise_key: jax.Array) -> Split:
+    """Draw one run's split and label noise.
+
+    Train rows are those of lowest rank in a permutation, so they are exact in number and nested in the fraction.
+    Corrupted rows are the train rows with the lowest of independent scores: exact in number, nested in the noise.
+    """
+    rows = labels.shape[0]
+    order = jax.random.permutation(split_key, jnp.arange(rows, dtype=jnp.int32))
+    n_train = part_of(task.train_fraction, rows)
+    train = train_mask(order, n_train)
+    which_key, label_key = jax.random.split(noise_key)
+    scores = jnp.where(train, jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
+    rank = jnp.zeros(rows, jnp.int32).at[jnp.argsort(scores)].set(jnp.arange(rows, dtype=jnp.int32))
+    corrupted = rank < part_of(task.label_noise, n_train)
+    noisy = corrupted_labels(label_key, labels, outputs, task.noise)
+    return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
+
+
+def train_mask(order: jax.Array, n_train: Any) -> jax.Array:
+    """Return bool [rows]: whether each row of the table is among the first ``n_train`` of the order."""
+    ranks = jnp.arange(order.shape[0], dtype=jnp.int32)
+    return jnp.zeros(order.shape, bool).at[order].set(ranks < n_train)
+
+
+def corrupted_labels(key: jax.Array, labels: jax.Array, outputs: int, noise: str) -> jax.Array:
+    """Return a drawn label for every row: any class (uniform), or any class but the row's own (wrong)."""
+    if noise == "uniform":
+        return jax.random.randint(key, labels.shape, 0, outputs, jnp.int32)
+    shift = jax.random.randint(key, labels.shape, 1, max(outputs, 2), jnp.int32)
+    return (labels + shift) % outputs

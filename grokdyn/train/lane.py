@@ -1,0 +1,93 @@
+"""One run: its constants, its state at step 0."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from grokdyn.models.base import Params
+from grokdyn.tasks.base import Signature, Table
+from grokdyn.tasks.split import Split, draw_split
+
+STREAMS = ("init", "split", "noise", "batch", "probe")
+OK, NON_FINITE = 0, 1
+
+
+class Program(NamedTuple):
+    """What is static besides the experiment's own structure; part of the compile cache's key.
+
+    Attributes:
+        signature: the task's shapes.
+        rows: train rows are padded to this number, the largest of the cohort.
+        tile: rows whose activations are alive together; the gradient is summed over tiles.
+        noisy: whether any run of the cohort has corrupted labels.
+    """
+
+    signature: Signature
+    rows: int
+    tile: int
+    noisy: bool
+
+
+@struct.dataclass
+class Lane:
+    """What a run is, on the device: its numbers, its own table if it draws one, its split, and its
+    first parameters if a probe compares with them."""
+
+    experiment: Any
+    table: Table | None
+    split: Split
+    initial_params: Params | None
+
+
+@struct.dataclass
+class State:
+    """What the next step needs.
+
+    Attributes:
+        params, optimizer: pytrees.
+        order: int32 [rows], order in which mini-batches without replacement visit the train rows; None otherwise.
+        step: int32, number of updates made (a frozen lane's clock goes on).
+        status: int32, OK or NON_FINITE; diverged_at: the step whose loss was first not finite, or -1.
+    """
+
+    params: Params
+    optimizer: Any
+    order: jax.Array | None
+    step: jax.Array
+    status: jax.Array
+    diverged_at: jax.Array
+
+
+def stream(experiment: Any, name: str) -> jax.Array:
+    """Return the key of a named random stream of the run."""
+    own = getattr(experiment.seeds, name)
+    seed = experiment.seed if own is None else own
+    return jax.random.fold_in(jax.random.key(seed), STREAMS.index(name))
+
+
+def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -> tuple[Lane, State]:
+    """Return a run's constants and its state at step 0.
+
+    Args:
+        shared: the table of an enumerated task; None where the run draws its own.
+        start: given parameters, rows and labels (``start.Given``), or None.
+    """
+    task, signature = experiment.task, program.signature
+    split_key, table_key = jax.random.split(stream(experiment, "split"))
+    table = task.draw(table_key) if shared is None else shared
+    labels = jnp.asarray(table.labels)
+    split = draw_split(task, labels, signature.outputs, split_key, stream(experiment, "noise"))
+    params = experiment.model.start(stream(experiment, "init"), signature, experiment.dtype)
+    if start is not None:
+        split, params = start.applied(split, params)
+    zero = jnp.zeros((), jnp.int32)
+    order = None
+    if experiment.batch_size is not None and not experiment.batch_replacement:
+        order = jnp.arange(program.rows, dtype=jnp.int32)
+    state = State(params, experiment.optimizer.transform().init(params), order, zero, zero + OK, zero - 1)
+    first = params if any(probe.needs_initial_params for probe in experiment.probes) else None
+    return Lane(experiment, table if shared is None else None, split, first), state

@@ -1,0 +1,103 @@
+"""One update of one run, and a stretch of updates with records in between."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.probes.view import View
+from grokdyn.tasks.base import Table
+from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
+from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, stream
+
+
+def advance(
+    program: Program, lane: Lane, state: State, shared: Table | None, stretches: jax.Array
+) -> tuple[State, dict[str, jax.Array]]:
+    """Run stretches of silent updates with a record after each.
+
+    Args:
+        stretches: int32 [records], updates before each record; read from un-batched data, so that the loops over
+            them stay plain loops under ``vmap``.
+
+    Returns:
+        The state after all of them, and every probe's values, stacked on a leading axis [records].
+    """
+    table = cast(Table, lane.table if shared is None else shared)
+    rows = train_rows(program, lane, table)
+
+    def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+        state = jax.lax.fori_loop(jnp.int32(0), updates, lambda _, s: update(program, lane, rows, s), state)
+        return state, record(program, lane, rows, state, table)
+
+    return jax.lax.scan(stretch, state, stretches)
+
+
+def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
+    """Make one optimizer update; a lane whose loss is not finite keeps its parameters and is marked."""
+    transform = lane.experiment.optimizer.transform()
+    if lane.experiment.batch_size is None:
+        order, gradient = state.order, full_gradient(program, lane, rows)
+    else:
+        order, ranks = draw_batch(program, lane, state)
+        gradient = batch_gradient(lane, rows, ranks)
+    loss, grads = gradient(state.params)
+    updates, optimizer = transform.update(grads, state.optimizer, state.params)
+    params = jax.tree.map(jnp.add, state.params, updates)
+    fine = (state.status == OK) & jnp.isfinite(loss)
+    broke = (state.status == OK) & ~fine
+
+    def kept(new: Any, old: Any) -> Any:
+        return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
+
+    return State(
+        params=kept(params, state.params),
+        optimizer=kept(optimizer, state.optimizer),
+        order=order,
+        step=state.step + jnp.int32(1),
+        status=jnp.where(broke, jnp.int32(NON_FINITE), state.status),
+        diverged_at=jnp.where(broke, state.step, state.diverged_at),
+    )
+
+
+def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | None, jax.Array]:
+    """Return the order of rows after this update, and the ranks [batch] of the rows of this one.
+
+    Without replacement, n // batch updates make a pass in a fresh random order and the rest of the rows sits it out
+    (``drop_last``); with replacement, every row is drawn uniformly.
+    """
+    size, n_train = lane.experiment.batch_size, lane.split.n_train
+    key = jax.random.fold_in(stream(lane.experiment, "batch"), state.step)
+    if state.order is None:
+        return None, jax.random.randint(key, (size,), 0, n_train, jnp.int32)
+    place = state.step % jnp.maximum(n_train // size, 1)
+
+    def shuffled() -> jax.Array:
+        scores = jax.random.uniform(key, (program.rows,), jnp.float32)
+        return jnp.argsort(jnp.where(jnp.arange(program.rows) < n_train, scores, 2.0)).astype(jnp.int32)
+
+    order = jax.lax.cond(place == 0, shuffled, lambda: state.order)
+    return order, jax.lax.dynamic_slice_in_dim(order, place * size, size)
+
+
+def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table) -> dict[str, jax.Array]:
+    """Measure every probe of the experiment on the present state."""
+    experiment = lane.experiment
+    view = View(
+        experiment=experiment,
+        table=table,
+        split=lane.split,
+        params=state.params,
+        initial_params=lane.initial_params,
+        step=state.step,
+        key=jax.random.fold_in(stream(experiment, "probe"), state.step),
+        gradient=lambda params: full_gradient(program, lane, rows)(params)[1],
+        update=lambda grads: experiment.optimizer.transform().update(grads, state.optimizer, state.params)[0],
+        noisy=program.noisy,
+    )
+    found = {}
+    for probe in experiment.probes:
+        found |= probe.measure(view)
+    return found
