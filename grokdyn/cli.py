@@ -1,0 +1,115 @@
+"""The command line: parse, call, and tell a user's mistake in one line. JAX is imported by the commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "records")
+RUN_OPTIONS = {"--out": 1, "--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0, or 2 for a user's mistake, 130 after Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["bench"]:  # has a parser of its own
+        from grokdyn import bench
+
+        return bench.main(arguments[1:])
+    overrides = {}
+    try:
+        if arguments[:1] == ["run"]:
+            arguments, overrides = split_overrides(arguments)
+        options = parser().parse_args(arguments)
+        return options.command(options, overrides)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    except BrokenPipeError:
+        return 0
+    except ValueError as error:
+        if not type(error).__module__.startswith("grokdyn."):  # not written for users: a defect of ours
+            raise
+        return fail(str(error), 2)
+
+
+def fail(message: str, status: int) -> int:
+    print(f"grokdyn: {message}", file=sys.stderr)
+    return status
+
+
+def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split ``--path.to.field value`` from the options of ``run`` itself.
+
+    Raises:
+        UsageError: if a path comes without a value.
+    """
+    from grokdyn.commands import UsageError
+
+    kept, overrides, rest = [], {}, list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("--") or name in RUN_OPTIONS:
+            kept.append(word)
+            if name in RUN_OPTIONS and not equals:
+                kept += [rest.pop(0) for _ in range(min(RUN_OPTIONS[name], len(rest)))]
+        elif equals or rest:
+            overrides[name[2:].replace("-", "_")] = value if equals else rest.pop(0)
+        else:
+            raise UsageError(f"{word}: got nothing; allowed: a value after the name of a field")
+    return kept, overrides
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    from grokdyn import commands
+
+    top = argparse.ArgumentParser(
+        prog="grokdyn",
+        description="Train thousands of small networks side by side and watch them grok.",
+        epilog="Start with: grokdyn quickstart",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"grokdyn {commands.package_version()}")
+    add = top.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser
+
+    def command(name: str, function, help: str, **kwargs) -> argparse.ArgumentParser:
+        made = add(name, help=help, description=help[0].upper() + help[1:] + ".", allow_abbrev=False, **kwargs)
+        made.set_defaults(command=function)
+        return made
+
+    quick = command("quickstart", commands.quickstart, "train 128 networks and draw a phase diagram (half a minute)")
+    quick.add_argument("--out", metavar="DIR", help="folder for the store; default: runs/quickstart")
+    quick.add_argument("--print-spec", action="store_true", help="print the spec as TOML instead, to start your own")
+
+    run = command(
+        "run",
+        commands.run,
+        "train what a TOML file describes",
+        usage="grokdyn run SPEC.toml [--out DIR] [--no-figures] [--quiet] [--path.to.field VALUE ...]",
+        epilog="Any field can be set: --optimizer.weight-decay 1.0 --model.hidden '[64, 64]' "
+        "--sweep.seed '{range = [0, 8]}'. A field that the file sweeps is then fixed.",
+    )
+    run.add_argument("spec", metavar="SPEC.toml")
+    run.add_argument("--out", metavar="DIR", help="folder for the store; default: runs/ and the file's name")
+    run.add_argument("--no-figures", action="store_true", help="draw nothing")
+    run.add_argument("--quiet", action="store_true", help="no progress, no table")
+
+    plot = command("plot", commands.plot, "draw the figures of a store")
+    plot.add_argument("store", metavar="DIR")
+    plot.add_argument("--x", help="axis across")
+    plot.add_argument("--y", help="axis up")
+    plot.add_argument("--value", help="variable of the diagram, or phase, step_test, delay")
+    plot.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
+    plot.add_argument("--delay", type=float, help="steps that make it grokking; default: test takes twice as long")
+    plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
+
+    info = command("info", commands.info, "tell what a store holds")
+    info.add_argument("store", metavar="DIR")
+
+    kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
+    kinds.add_argument("family", nargs="?", metavar="FAMILY", choices=FAMILIES, help="one of " + ", ".join(FAMILIES))
+
+    add("bench", help="time the engine against hand-written JAX and PyTorch", add_help=False)
+    return top

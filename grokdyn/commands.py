@@ -1,0 +1,108 @@
+"""What the commands do. Heavy imports happen inside, so that help is quick."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+class UsageError(ValueError):
+    """A mistake on the command line."""
+
+
+def package_version() -> str:
+    try:
+        return version("grokdyn")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def quickstart(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Train the quickstart grid, print its table, draw its figure."""
+    spec = Path(__file__).with_name("quickstart.toml")
+    if options.print_spec:
+        print(spec.read_text(encoding="utf-8"), end="")
+        return 0
+    return train(spec, options.out, {}, quiet=False, figures=True)
+
+
+def run(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Train what a file describes."""
+    return train(Path(options.spec), options.out, overrides, options.quiet, not options.no_figures)
+
+
+def train(spec: Path, out: str | None, overrides: Mapping[str, str], quiet: bool, figures: bool) -> int:
+    from grokdyn.engine.run import run as train_sweep
+    from grokdyn.report import draw, show
+    from grokdyn.spec import sweep, toml
+
+    raw = toml.read(spec)
+    for path, text in overrides.items():
+        override(raw, path, toml.value(text))
+    described = sweep.decode(raw)
+    folder = Path(out) if out else free_folder(Path("runs") / spec.stem)
+    found = train_sweep(described, out=folder, progress=False if quiet else None)
+    if not quiet:
+        show(found)
+    drawn = draw(found, folder / "figures") if figures else []
+    for path in (*drawn, folder):
+        print(path)
+    return 0
+
+
+def override(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Set a field in a raw spec; an axis along the same field goes, so that the field is fixed."""
+    *parents, last = path.split(".")
+    table = raw
+    for name in parents:
+        inner = table.get(name, {})
+        table[name] = dict(inner) if isinstance(inner, Mapping) else {"kind": inner}
+        table = table[name]
+    table[last] = value
+    axes = raw.get("sweep")
+    if isinstance(axes, dict):
+        axes.pop(path, None)
+
+
+def free_folder(wanted: Path) -> Path:
+    """Return the folder, or the first of folder-2, folder-3, ... that is free."""
+    candidates: Iterator[Path] = (wanted if i == 1 else wanted.with_name(f"{wanted.name}-{i}") for i in range(1, 10**6))
+    return next(p for p in candidates if not p.exists())
+
+
+def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Draw the figures of a store."""
+    from grokdyn.engine.store import open_store
+    from grokdyn.report import draw, draw_diagram
+
+    found, folder = open_store(options.store), Path(options.store) / "figures"
+    style = {"threshold": options.threshold, "delay": options.delay}
+    if options.value is not None:
+        drawn = [draw_diagram(found, folder, options.value, options.x, options.y, options.format, **style)]
+    else:
+        drawn = draw(found, folder, options.x, options.y, options.format, **style)
+    for path in drawn:
+        print(path)
+    return 0
+
+
+def info(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Tell what a store holds."""
+    from grokdyn.engine.store import open_store, read_manifest
+    from grokdyn.report import describe, show
+
+    found = open_store(options.store)
+    describe(found, read_manifest(options.store))
+    show(found)
+    return 0
+
+
+def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """List the kinds of one family, or of all."""
+    from grokdyn.report import list_families
+
+    list_families(options.family)
+    return 0

@@ -1,0 +1,195 @@
+"""What the command line shows of a Dataset: tables, figures, lists of kinds."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from grokdyn import analysis
+from grokdyn import plot as plots
+from grokdyn.spec import base
+from grokdyn.spec.places import KINDS
+
+MOST_ROWS = 40
+MOST_FIGURES = 16
+PLURALS = {"losses": "loss"}
+
+
+def show(ds: xr.Dataset) -> None:
+    """Print the outcome: a grid for two axes besides the seed, else a row per cell."""
+    console = Console()
+    if "test_accuracy" not in ds or "train_accuracy" not in ds:
+        console.print(ds)
+        return
+    axes = cell_axes(ds)
+    console.print(grid(ds, *axes) if len(axes) == 2 else rows(ds, axes))
+    broke = int((ds["status"] > 0).sum())
+    if broke:
+        console.print(f"{broke} of {ds['status'].size} runs diverged; their step is in diverged_at.")
+
+
+def cell_axes(ds: xr.Dataset) -> list[str]:
+    """Return the swept axes besides the seed."""
+    axes = ds.attrs.get("axes", [])
+    axes = [axes] if isinstance(axes, str) else axes
+    return [axis for axis in axes if axis in ds.dims and axis != "seed"]
+
+
+def over_seeds(values: xr.DataArray, how: str) -> xr.DataArray:
+    return getattr(values, how)("seed") if "seed" in values.dims else values
+
+
+def grid(ds: xr.Dataset, up: str, across: str) -> Table:
+    """Return the final test accuracy, mean over seeds, along two axes."""
+    final = over_seeds(ds["test_accuracy"].isel(step=-1), "mean").transpose(up, across)
+    title = f"test accuracy after {int(ds['step'][-1])} steps" + seeds_told(ds)
+    table = Table(title=title, caption=f"down: {up}, across: {across}")
+    table.add_column(up, justify="right")
+    for value in ds[across].values:
+        table.add_column(word(value), justify="right")
+    for value, line in zip(ds[up].values, final.values, strict=True):
+        table.add_row(word(value), *(f"{x:.2f}" for x in line))
+    return table
+
+
+def seeds_told(ds: xr.Dataset) -> str:
+    return f", mean over {ds.sizes['seed']} seeds" if "seed" in ds.dims else ""
+
+
+def rows(ds: xr.Dataset, axes: list[str]) -> Table:
+    """Return accuracies and times, a row for every cell."""
+    times = analysis.grokking_time(ds)
+    final = ds[["train_accuracy", "test_accuracy"]].isel(step=-1)
+    table = Table(title=f"after {int(ds['step'][-1])} steps" + seeds_told(ds), caption="times: median step to 90 %")
+    heads = (*axes, "train accuracy", "test accuracy", "train fitted at", "test at")
+    for head in heads:
+        table.add_column(head, justify="right")
+    cells = list(itertools.product(*(range(ds.sizes[axis]) for axis in axes)))
+    for cell in cells[:MOST_ROWS]:
+        at = dict(zip(axes, cell, strict=True))
+        accuracies = [f"{float(over_seeds(final[name].isel(at), 'mean')):.3f}" for name in final]
+        steps = [median_told(times[name].isel(at).values) for name in ("step_train", "step_test")]
+        table.add_row(*(word(ds[axis].values[i]) for axis, i in at.items()), *accuracies, *steps)
+    if len(cells) > MOST_ROWS:
+        table.caption = f"{len(cells) - MOST_ROWS} more cells are in the store; {table.caption}"
+    return table
+
+
+def median_told(steps: np.ndarray) -> str:
+    """Return the median with missing times counted as later than all others."""
+    middle = np.median(np.where(np.isnan(steps), np.inf, steps))
+    return f"{middle:.0f}" if np.isfinite(middle) else "not reached"
+
+
+def word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def draw(
+    ds: xr.Dataset, folder: Path, x: str | None = None, y: str | None = None, suffix: str = "png", **style: Any
+) -> list[Path]:
+    """Draw what suits the sweep into a folder: overviews along two axes, or curves. Return the files."""
+    if "test_accuracy" not in ds or "train_accuracy" not in ds:
+        return []
+    wide = [axis for axis in cell_axes(ds) if ds.sizes[axis] > 2]
+    y, x = y or next((a for a in wide if a != x), None), x or next((a for a in wide[::-1] if a != y), None)
+    if x is None or y is None or x == y:
+        few = ds.isel({axis: slice(0, 4) for axis in cell_axes(ds)})
+        names = [("train_accuracy", "test_accuracy")]
+        names += [("train_loss", "test_loss")] if "test_loss" in ds else []
+        return [save(plots.curves(few, list(pair)), folder, f"curves_{pair[0][6:]}", suffix) for pair in names]
+    rest = [axis for axis in cell_axes(ds) if axis not in (x, y)]
+    drawn = []
+    for at in itertools.islice(itertools.product(*(range(ds.sizes[axis]) for axis in rest)), MOST_FIGURES):
+        part = ds.isel(dict(zip(rest, at, strict=True)), drop=True)
+        part.attrs["axes"] = [axis for axis in ds.attrs["axes"] if axis not in rest]
+        name = "_".join(["overview", *(f"{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True))])
+        drawn.append(save(plots.overview(part, x=x, y=y, **style), folder, name, suffix))
+    return drawn
+
+
+def draw_diagram(
+    ds: xr.Dataset, folder: Path, value: str, x: str | None, y: str | None, suffix: str, **style: Any
+) -> Path:
+    """Draw one phase diagram into a folder; return the file."""
+    return save(plots.phase_diagram(ds, x=x, y=y, value=value, **style), folder, f"diagram_{value}", suffix)
+
+
+def save(figure: Any, folder: Path, name: str, suffix: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{suffix}"
+    figure.savefig(path)
+    return path
+
+
+def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
+    """Print how a store was made and what axes it has."""
+    table = Table(show_header=False)
+    missing, ok, broke = (int((ds["status"] == code).sum()) for code in (-1, 0, 1))
+    lines = {
+        "runs": f"{ds['status'].size}: {ok} done, {broke} diverged, {missing} to come",
+        "steps": f"{int(ds['step'][-1])}, {ds.sizes['step']} records" if ds.sizes["step"] else "none yet",
+        **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in ds.attrs.get("axes", [])},
+        "variables": ", ".join(str(name) for name in ds.data_vars),
+        "device": manifest.get("device", ""),
+        "cohorts": str(len(manifest.get("cohorts", []))),
+        "time": f"{manifest['seconds']:.1f} s" if "seconds" in manifest else "not finished",
+        "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
+    }
+    for name, text in lines.items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def list_families(wanted: str | None) -> None:
+    """Print all kinds, or those of one family with their fields, defaults and what is allowed."""
+    console = Console()
+    if wanted is None:
+        for family, kinds in KINDS.items():
+            console.print(kinds_table(family, kinds))
+        return
+    for kind, place in KINDS[PLURALS.get(wanted, wanted[:-1])].items():
+        cls = component(place)
+        console.print(f"\n{kind}  (gd.{cls.__name__})", style="bold", highlight=False)
+        console.print(first_line(cls), markup=False, highlight=False)
+        console.print(fields_table(cls))
+
+
+def kinds_table(family: str, kinds: dict[str, str]) -> Table:
+    table = Table(title=family, title_justify="left")
+    for head in ("kind", "in Python", "what it is"):
+        table.add_column(head, overflow="fold")
+    for kind, place in kinds.items():
+        cls = component(place)
+        table.add_row(kind, f"gd.{cls.__name__}", escape(first_line(cls)))
+    return table
+
+
+def fields_table(cls: type) -> Table:
+    table = Table()
+    for head in ("field", "default", "meaning", "allowed"):
+        table.add_column(head, overflow="fold")
+    known = base.defaults(cls)
+    for f in dataclasses.fields(cls):
+        rule, default = f.metadata["rule"], known.get(f.name)
+        told = "nothing" if default is None else str(rule.encode(default))
+        table.add_row(f.name, escape(told), escape(f.metadata["doc"]), escape(rule.allowed))
+    return table
+
+
+def component(place: str) -> type:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def first_line(cls: type) -> str:
+    return (cls.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")

@@ -1,0 +1,118 @@
+"""Components to test: one instance a line buys every contract test that runs over the lists.
+
+A new kind needs a line here; a test holds that.
+"""
+
+from __future__ import annotations
+
+import jax
+import pytest
+
+import grokdyn as gd
+from grokdyn.spec import base
+from grokdyn.spec.kinds import kind_of
+
+TASKS = (
+    gd.ModularArithmetic(op="add", p=7, train_fraction=0.4, label_noise=0.25),
+    gd.ModularArithmetic(op="div", p=5, train_fraction=0.7, label_noise=0.5, noise="wrong"),
+    gd.ModularArithmetic(op="x2+xy+y2", p=6, pairs="symmetric", first_residue=1),
+)
+MODELS = (
+    gd.MLP(hidden=(8,)),
+    gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
+    gd.MLP(hidden=(4,), activation="tanh", init="mup"),
+)
+LOSSES = (
+    gd.CrossEntropy(),
+    gd.MSE(),
+)
+OPTIMIZERS = (
+    gd.SGD(learning_rate=0.1),
+    gd.SGD(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    gd.Adam(learning_rate=0.01, weight_decay=0.1),
+    gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=3.0), clip_norm=0.5),
+    gd.Lion(learning_rate=0.01, weight_decay=0.3),
+)
+SCHEDULES = (
+    gd.Constant(),
+    gd.Warmup(steps=4.0, offset=1.0),
+    gd.Cosine(steps=12.0, warmup=3.0, final=0.1),
+    gd.StepDecay(every=3.0, factor_per_drop=0.5),
+)
+PROBES = (
+    gd.Loss(),
+    gd.Accuracy(),
+    gd.WeightNorm(),
+    gd.GradientNorm(),
+    gd.UpdateNorm(),
+    gd.DistanceFromInit(),
+    gd.Logits(),
+)
+RECORDS = (
+    gd.Every(3),
+    gd.LogSpaced(5),
+    gd.At((0, 2, 9)),
+)
+FAMILIES = {
+    "task": TASKS,
+    "model": MODELS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "probe": PROBES,
+    "record": RECORDS,
+}
+
+
+def tiny(**changes):
+    """Return a valid experiment that costs next to nothing."""
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=7),
+        model=gd.MLP(hidden=(8,)),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.01),
+        steps=10,
+        record=gd.Every(5),
+    ).replace(**changes)
+
+
+def within(family, component):
+    """Return an experiment that contains the component."""
+    if family == "schedule":
+        return tiny(**{"optimizer.schedule": component})
+    if family == "probe":
+        return tiny(probes=(component,))
+    return tiny(**{family: component})
+
+
+def cases(*families):
+    """Return pytest parameters ``(family, component)``, or components alone where one family is asked for."""
+    wanted = families or tuple(FAMILIES)
+    found = [(family, component) for family in wanted for component in FAMILIES[family]]
+    names = [f"{kind_of(component, family)}-{i}" for i, (family, component) in enumerate(found)]
+    values = [(component,) if len(families) == 1 else (family, component) for family, component in found]
+    return [pytest.param(*value, id=name) for value, name in zip(values, names, strict=True)]
+
+
+def numbers(component):
+    """Return the dotted paths of a component's number leaves, with their values."""
+    found = jax.tree_util.tree_leaves_with_path(component)
+    return {".".join(key.name for key in path): value for path, value in found}
+
+
+def changed(component):
+    """Return the component with every number replaced by another valid one."""
+    for path, value in numbers(component).items():
+        rule = base.find(component, path)[2]
+        rule = getattr(rule, "inner", rule)
+        tries = (value * 0.75, value * 0.75 + 0.125, value + 1)
+        component = component.replace(**{path: next(x for x in tries if accepted(rule, x) and x != value)})
+    return component
+
+
+def accepted(rule, value):
+    try:
+        rule.decode(value, "")
+    except gd.SpecError:
+        return False
+    return True
