@@ -1,0 +1,7 @@
+"""Dataset -> Dataset: when a run fits and generalises, which phase it is in, how runs spread over seeds."""
+
+from .across_runs import spread
+from .classify import phases
+from .times import first_step, grokking_time
+
+__all__ = ["first_step", "grokking_time", "phases", "spread"]

@@ -1,0 +1,80 @@
+"""Training curves, one panel for each value of the other swept axes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.figure
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from grokdyn.analysis import checks
+
+from . import layout, panel, style
+from .brushes import brushes_for, legend_handles, value_words
+
+
+def curves(
+    ds: xr.Dataset,
+    variables: str | Sequence[str] = ("train_accuracy", "test_accuracy"),
+    *,
+    xscale: str = "log",
+    yscale: str | None = None,
+    hue: str | None = None,
+    over: str = "seed",
+    quantiles: Sequence[float] = (0.1, 0.9),
+    ax: Axes | None = None,
+) -> matplotlib.figure.Figure:
+    """Draw variables against the optimizer step.
+
+    A line is the median over the runs along `over`, its band spans the lowest to the highest of `quantiles`, each run
+    is a faint line; runs that became non-finite leave the median from then on. Each variable has its colour. Every
+    other axis with more than one value spreads over panels: one axis in reading order, two as rows and columns. `hue`
+    puts one axis into colour instead, and variables into line styles. A recorded step 0 stays visible on the log axis:
+    up to the next record the axis is linear, as its label says. `yscale=None` is log for losses and linear otherwise.
+
+    Returns the Figure, that of `ax` where one is given (which then must need one panel only). Raises ValueError for
+    unknown names, more than two panel axes, or more than 36 panels or 12 hues: select first.
+    """
+    names = (variables,) if isinstance(variables, str) else tuple(variables)
+    if not names:
+        raise checks.ArgumentError("variables=(): expected at least one name.")
+    arrays = [checks.recorded(ds, name, "variables") for name in names]
+    checks.choice(xscale, ("log", "linear"), "xscale")
+    yscale = str(checks.choice(yscale or panel.default_yscale(names), ("log", "linear", "symlog"), "yscale"))
+    over = over if over == "seed" else checks.dimension(ds, over, "over")
+    quantiles = checks.probabilities(quantiles)
+    brushes = brushes_for(ds, arrays, hue)
+    facets = layout.facet_axes(ds, arrays, ("step", over, hue))
+    over = "" if over == hue else over  # then every run has its own colour and no median
+    if ax is not None and facets:
+        raise checks.ArgumentError(
+            f"ax: holds one panel, but {checks.listed(facets)} need more; select first or use hue."
+        )
+    with style.context():
+        figure, panels = layout.new_panels(ds, facets) if ax is None else (_figure_of(ax), [(ax, {})])
+        for axes, cell in panels:
+            panel.draw(axes, cell, brushes, over, quantiles)
+            panel.set_axes(axes, ds["step"].values, names, xscale, yscale)
+        labels = panel.step_label(ds["step"].values, xscale), value_words(arrays)[0]
+        layout.write_around(figure, [axes for axes, _ in panels], *labels)
+        handles = legend_handles(ds, arrays, hue, over, quantiles)
+        if ax is not None:
+            ax.legend(handles=handles)
+        else:
+            _legend_outside(figure, handles, beside=len(panels) == 1 or hue is not None)
+    return figure
+
+
+def _figure_of(ax: Axes) -> Any:
+    return ax.figure
+
+
+def _legend_outside(figure: Any, handles: list[Artist], beside: bool) -> None:
+    """Put the legend at the right of one panel, and above several unless it is a long list."""
+    for handle in handles if beside else ():
+        handle.set_label(str(handle.get_label()).replace(" % of", " %\nof"))
+    if beside:
+        figure.legend(handles=handles, loc="outside right upper")
+    else:
+        figure.legend(handles=handles, loc="outside upper center", ncols=4)

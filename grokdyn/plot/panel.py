@@ -1,0 +1,80 @@
+"""Draw training curves into one axes: the median of the runs, their quantile band, each run faint."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from grokdyn.analysis import spread
+
+from . import style
+from .brushes import Brush
+
+MAX_FAINT, MAX_DECADES = 40, 4
+
+
+def draw(ax: Axes, cell: dict[str, int], brushes: Sequence[Brush], over: str, quantiles: Sequence[float]) -> None:
+    """Draw one cell with every brush; axes with a single value need no selection."""
+    for brush in brushes:
+        at = {d: (cell | brush.pick).get(str(d), 0) for d in brush.array.dims if d not in ("step", over)}
+        _draw_runs(ax, brush._replace(array=brush.array.isel(at)), over, quantiles, crowded=bool(brush.pick))
+
+
+def _draw_runs(ax: Axes, brush: Brush, over: str, quantiles: Sequence[float], crowded: bool) -> None:
+    """Draw a variable over (over, step), or over (step), at the steps that any of its runs has recorded."""
+    array, look = brush.array, {"color": brush.color, "linestyle": brush.dashes}
+    array = array.isel(step=array.notnull().any([d for d in array.dims if d != "step"]).values)
+    steps = array["step"].values
+    if array.sizes.get(over, 1) == 1:
+        ax.plot(steps, array.values.ravel(), **look)
+        return
+    runs = array.transpose("step", over)
+    if runs.sizes[over] <= MAX_FAINT and not crowded:
+        ax.plot(steps, runs.values, **look, linewidth=0.5, alpha=0.35)
+    low, high = min(quantiles), max(quantiles)
+    drawn = spread(runs.to_dataset(name="v"), over, (low, high))["v"]
+    rows = {k: drawn.sel(statistic=k).values for k in ("median", f"q{low:g}", f"q{high:g}")}
+    ax.fill_between(steps, rows[f"q{low:g}"], rows[f"q{high:g}"], color=brush.color, alpha=0.18, linewidth=0)
+    ax.plot(steps, rows["median"], **look)
+
+
+def step_label(steps: np.ndarray, xscale: str) -> str:
+    if xscale == "linear":
+        return "step"
+    linear = _linear_up_to(steps)
+    return "step (log)" if linear is None else f"step (log; linear below {style.number(linear)})"
+
+
+def set_axes(ax: Axes, steps: np.ndarray, variables: Sequence[str], xscale: str, yscale: str) -> None:
+    ax.set_xlim(steps[0], steps[-1] if len(steps) > 1 else steps[0] + 1)
+    if xscale == "log":
+        _set_log_steps(ax, _linear_up_to(steps))
+    ax.set_yscale(yscale)
+    if yscale == "linear" and all("accuracy" in name for name in variables):
+        ax.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
+
+
+def _set_log_steps(ax: Axes, linear: int | None) -> None:
+    """Keep a step 0 on the log axis by a linear stretch up to the next record."""
+    if linear is None:
+        ax.set_xscale("log")
+        return
+    last = max(ax.get_xlim()[1], linear)
+    decades = 10.0 ** np.arange(np.ceil(np.log10(linear)), np.floor(np.log10(last)) + 1)
+    ax.set_xscale("symlog", linthresh=linear, linscale=max(0.3, 0.13 * np.log10(last / linear)))
+    every = -(-len(decades) // MAX_DECADES)
+    ax.set_xticks([0, *decades[::-1][::every][::-1]])
+    between = np.outer(10.0 ** np.arange(int(np.log10(last)) + 1), range(1, 10)).ravel()
+    ax.set_xticks(between[(between > linear) & (between < last)], minor=True)
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _linear_up_to(steps: np.ndarray) -> int | None:
+    if steps[0] > 0:
+        return None
+    return int(steps[1]) if len(steps) > 1 else 1
+
+
+def default_yscale(variables: Sequence[str]) -> str:
+    return "log" if all("loss" in name for name in variables) else "linear"
