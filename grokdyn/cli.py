@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "records")
-RUN_OPTIONS = {"--out": 1, "--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0}
+RUN_OPTIONS = {"--out": 1, "--scale": 1, "--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,12 +87,13 @@ def parser() -> argparse.ArgumentParser:
         "run",
         commands.run,
         "train what a TOML file describes",
-        usage="grokdyn run SPEC.toml [--out DIR] [--no-figures] [--quiet] [--path.to.field VALUE ...]",
+        usage="grokdyn run SPEC.toml [--out DIR] [--scale NAME] [--no-figures] [--quiet] [--path.to.field VALUE ...]",
         epilog="Any field can be set: --optimizer.weight-decay 1.0 --model.hidden '[64, 64]' "
         "--sweep.seed '{range = [0, 8]}'. A field that the file sweeps is then fixed.",
     )
     run.add_argument("spec", metavar="SPEC.toml")
     run.add_argument("--out", metavar="DIR", help="folder for the store; default: runs/ and the file's name")
+    run.add_argument("--scale", default="full", help="a [scale.NAME] table of the file (default: full, as written)")
     run.add_argument("--no-figures", action="store_true", help="draw nothing")
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
 
@@ -110,6 +111,13 @@ def parser() -> argparse.ArgumentParser:
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
     kinds.add_argument("family", nargs="?", metavar="FAMILY", choices=FAMILIES, help="one of " + ", ".join(FAMILIES))
+
+    again = command("reproduce", commands.reproduce, "run an experiment of a paper and check its claims")
+    again.add_argument("folder", metavar="EXPERIMENT_DIR")
+    again.add_argument("--scale", choices=("smoke", "cpu", "full"), default="cpu", help="how much of it (default: cpu)")
+    again.add_argument("--out", metavar="DIR", help="folder for the stores; default: runs/ and the experiment's name")
+    again.add_argument("--keep", action="store_true", help="copy claims and figure into the experiment's folder")
+    again.add_argument("--quiet", action="store_true", help="no progress")
 
     add("bench", help="time the engine against hand-written JAX and PyTorch", add_help=False)
     return top

@@ -6,7 +6,8 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+QUICKSTART = Path(__file__).with_name("quickstart.toml")
 
 
 class UsageError(ValueError):
@@ -22,28 +23,32 @@ def package_version() -> str:
 
 def quickstart(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Train the quickstart grid, print its table, draw its figure."""
-    spec = Path(__file__).with_name("quickstart.toml")
     if options.print_spec:
-        print(spec.read_text(encoding="utf-8"), end="")
+        print(QUICKSTART.read_text(encoding="utf-8"), end="")
         return 0
-    return train(spec, options.out, {}, quiet=False, figures=True)
+    return train(QUICKSTART, options.out, {}, quiet=False, figures=True)
 
 
 def run(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Train what a file describes."""
-    return train(Path(options.spec), options.out, overrides, options.quiet, not options.no_figures)
+    return train(Path(options.spec), options.out, overrides, options.quiet, not options.no_figures, options.scale)
 
 
-def train(spec: Path, out: str | None, overrides: Mapping[str, str], quiet: bool, figures: bool) -> int:
+def train(
+    spec: Path, out: str | None, overrides: Mapping[str, str], quiet: bool, figures: bool, scale: str = "full"
+) -> int:
+    """Train what a file describes, tabulate it, draw it."""
     from grokdyn.engine.run import run as train_sweep
     from grokdyn.report import draw, show
-    from grokdyn.spec import sweep, toml
+    from grokdyn.spec import toml
+    from grokdyn.spec.files import load
 
-    raw = toml.read(spec)
-    for path, text in overrides.items():
-        override(raw, path, toml.value(text))
-    described = sweep.decode(raw)
-    folder = Path(out) if out else free_folder(Path("runs") / spec.stem)
+    described = load(spec, scale, {path: toml.value(text) for path, text in overrides.items()})
+    folder = (
+        Path(out)
+        if out
+        else free_folder(Path("runs") / (spec.absolute().parent.name if spec.stem == "spec" else spec.stem))
+    )
     found = train_sweep(described, out=folder, progress=False if quiet else None)
     if not quiet:
         show(found)
@@ -53,18 +58,19 @@ def train(spec: Path, out: str | None, overrides: Mapping[str, str], quiet: bool
     return 0
 
 
-def override(raw: dict[str, Any], path: str, value: Any) -> None:
-    """Set a field in a raw spec; an axis along the same field goes, so that the field is fixed."""
-    *parents, last = path.split(".")
-    table = raw
-    for name in parents:
-        inner = table.get(name, {})
-        table[name] = dict(inner) if isinstance(inner, Mapping) else {"kind": inner}
-        table = table[name]
-    table[last] = value
-    axes = raw.get("sweep")
-    if isinstance(axes, dict):
-        axes.pop(path, None)
+def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Run an experiment folder, draw its figure, print its claims."""
+    from grokdyn.report import show_claims
+    from grokdyn.reproduce import keep
+    from grokdyn.reproduce import reproduce as run_folder
+
+    folder = Path(options.folder)
+    out = Path(options.out or Path("runs") / f"{folder.name}-{options.scale}")
+    show_claims(run_folder(folder, options.scale, out, False if options.quiet else None))
+    if options.keep:
+        print(keep(folder, options.scale, out))
+    print(out / "figure.png")
+    return 0
 
 
 def free_folder(wanted: Path) -> Path:

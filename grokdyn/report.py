@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from grokdyn import analysis
 from grokdyn import plot as plots
+from grokdyn.analysis.claims import Claim
 from grokdyn.spec import base
 from grokdyn.spec.places import KINDS
 
@@ -77,17 +79,17 @@ def rows(ds: xr.Dataset, axes: list[str]) -> Table:
     for cell in cells[:MOST_ROWS]:
         at = dict(zip(axes, cell, strict=True))
         accuracies = [f"{float(over_seeds(final[name].isel(at), 'mean')):.3f}" for name in final]
-        steps = [median_told(times[name].isel(at).values) for name in ("step_train", "step_test")]
+        steps = [median_told(times[name].isel(at).values, int(ds["step"][-1])) for name in ("step_train", "step_test")]
         table.add_row(*(word(ds[axis].values[i]) for axis, i in at.items()), *accuracies, *steps)
     if len(cells) > MOST_ROWS:
         table.caption = f"{len(cells) - MOST_ROWS} more cells are in the store; {table.caption}"
     return table
 
 
-def median_told(steps: np.ndarray) -> str:
+def median_told(steps: np.ndarray, budget: int) -> str:
     """Return the median with missing times counted as later than all others."""
     middle = np.median(np.where(np.isnan(steps), np.inf, steps))
-    return f"{middle:.0f}" if np.isfinite(middle) else "not reached"
+    return f"{middle:.0f}" if np.isfinite(middle) else f"> {budget}"
 
 
 def word(value: Any) -> str:
@@ -193,3 +195,15 @@ def component(place: str) -> type:
 
 def first_line(cls: type) -> str:
     return (cls.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")
+
+
+def show_claims(claims: Sequence[Claim]) -> None:
+    """Print claims with what was expected, what was measured, and whether they hold."""
+    table = Table(title="claims", show_lines=True)
+    for head in ("claim", "expected", "source", "measured", "runs", "verdict"):
+        table.add_column(head, overflow="fold")
+    for claim in claims:
+        runs = "{} of {}".format(*claim.agreeing)
+        cells = (claim.text, claim.expected, claim.source, claim.told, runs, claim.verdict)
+        table.add_row(*(escape(cell) for cell in cells))
+    Console().print(table)

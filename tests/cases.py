@@ -89,7 +89,7 @@ def cases(*families):
     """Return pytest parameters ``(family, component)``, or components alone where one family is asked for."""
     wanted = families or tuple(FAMILIES)
     found = [(family, component) for family in wanted for component in FAMILIES[family]]
-    names = [f"{kind_of(component, family)}-{i}" for i, (family, component) in enumerate(found)]
+    names = [f"{kind_of(component)}-{i}" for i, (family, component) in enumerate(found)]
     values = [(component,) if len(families) == 1 else (family, component) for family, component in found]
     return [pytest.param(*value, id=name) for value, name in zip(values, names, strict=True)]
 

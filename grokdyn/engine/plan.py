@@ -85,7 +85,8 @@ def cohort(runs: np.ndarray, experiments: list[Any], start: Start | None, device
     noisy = bool(
         np.any(np.asarray(stacked.task.label_noise) > 0) or (start is not None and start.train_labels is not None)
     )
-    program = Program(signature, rows, tile, noisy)
+    stochastic = bool(np.any(stacked.model.stochastic()))
+    program = Program(signature, rows, tile, noisy, stochastic)
     expected = initial_shapes(template, signature)
     shapes = Shapes(expected, signature, noisy)
     for probe in template.probes:

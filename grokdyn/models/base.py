@@ -42,17 +42,24 @@ class Model(Spec):
         raise NotImplementedError
 
     def apply(self, params: Params, inputs: jax.Array) -> Output:
-        """Compute logits [rows, outputs], before ``output_scale``, for tokens or vectors [rows, width]."""
+        """Compute logits [rows, outputs], before ``output_scale``, for tokens or vectors [rows, width].
+
+        A model that overrides ``stochastic`` takes a third argument, ``key``: None when it is measured.
+        """
         raise NotImplementedError
+
+    def stochastic(self) -> Any:
+        """Return whether training draws random numbers (dropout), for the numbers of one run or of many at once."""
+        return False
 
     def start(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         """Draw the parameters of step 0."""
         scale = jnp.asarray(self.init_scale, jnp.float64)
         return jax.tree.map(lambda w: (w * scale).astype(dtype), self.initial(key, signature, jnp.float64))
 
-    def forward(self, params: Params, inputs: jax.Array) -> Output:
-        """Compute the network's output as it is trained and measured."""
-        logits, activations = self.apply(params, inputs)
+    def forward(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+        """Compute the network's output as it is measured, or with a key as it is trained."""
+        logits, activations = self.apply(params, inputs, *(() if key is None else (key,)))
         return Output(logits * jnp.asarray(self.output_scale, logits.dtype), activations)
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:

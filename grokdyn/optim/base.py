@@ -14,8 +14,16 @@ from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Number, Optional
 
 
-class Optimizer(Spec):
-    """Base of all optimizers: update = -learning_rate * schedule(t) * (direction + weight_decay * w).
+class AnyOptimizer(Spec):
+    """Base of whatever moves parameters, optimizers and what wraps them."""
+
+    def transform(self) -> optax.GradientTransformation:
+        """Return the whole update as an optax transform, built from numbers that may be traced."""
+        raise NotImplementedError
+
+
+class Optimizer(AnyOptimizer):
+    """Base of optimizers: update = -learning_rate * schedule(t) * (direction + weight_decay * w).
 
     A subclass gives the ``direction`` of the (clipped) gradient as an optax transform. Numbers may be traced: the
     transform is built inside the compiled function, so a swept number and a fixed one take the same path.

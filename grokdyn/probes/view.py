@@ -22,6 +22,7 @@ class View:
         split: order, number of train rows, labels as trained, corrupted rows.
         params: parameters after ``step`` updates; ``initial_params``: those of step 0, for a
             probe that says ``needs_initial_params``.
+        rows: the train rows alone (inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
         key: a key of the run's probe stream for this step.
     """
@@ -38,6 +39,7 @@ class View:
         gradient: Any,
         update: Any,
         noisy: bool,
+        rows: Any,
     ):
         self.experiment = experiment
         self.inputs, self.clean_labels = table
@@ -47,6 +49,7 @@ class View:
         self.step = step
         self.key = key
         self.noisy = noisy
+        self.rows = rows
         self._gradient = gradient
         self._update = update
 
@@ -76,9 +79,14 @@ class View:
         return ~self.train
 
     @cached_property
+    def loss(self) -> Any:
+        """The loss in force at this step."""
+        return self.experiment.loss.in_force(self.step)
+
+    @cached_property
     def row_losses(self) -> jax.Array:
         """Loss of every row [rows]."""
-        return self.experiment.loss.rows(self.logits, self.labels)
+        return self.loss.rows(self.logits, self.labels)
 
     @cached_property
     def predictions(self) -> jax.Array:

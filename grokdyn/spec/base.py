@@ -109,7 +109,7 @@ def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
     """
     owner, walked = spec, ""
     *parents, last = path.split(".")
-    for name in (*parents, last):
+    for depth, name in enumerate((*parents, last)):
         if not isinstance(owner, Spec):
             raise SpecError(path, Words(f"a path below {walked or 'the experiment'!r}"), "a path that exists")
         table = rules(type(owner))
@@ -117,7 +117,7 @@ def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
             where = join(walked, name)
             raise SpecError(where, Words("a path that does not exist"), ", ".join(table), nearest(name, table))
         rule = table[name]
-        if name is last:
+        if depth == len(parents):
             return owner, last, rule
         owner, walked = getattr(owner, name), join(walked, name)
     raise AssertionError("unreachable: a path has a last element")
@@ -125,10 +125,8 @@ def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
 
 def put(spec: Any, path: str, value: Any) -> Any:
     """Return a copy of the spec with the field at a dotted path set."""
+    find(spec, path)
     head, _, rest = path.partition(".")
-    find(spec, head)
     if rest:
-        owner = getattr(spec, head)
-        find(owner, rest) if isinstance(owner, Spec) else find(spec, path)
-        value = put(owner, rest, value)
+        value = put(getattr(spec, head), rest, value)
     return dataclasses.replace(spec, **{head: value})

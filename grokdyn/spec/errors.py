@@ -15,15 +15,24 @@ class SpecError(ValueError):
 
     def __init__(self, path: str, came: object, allowed: str, hint: str = ""):
         self.path = path or "spec"
-        tail = f" ({hint})" if hint else ""
-        super().__init__(f"{self.path}: got {shown(came)}; allowed: {allowed}{tail}")
+        tail = f" ({line(hint, 200)})" if hint else ""
+        super().__init__(f"{line(self.path)}: got {shown(came)}; allowed: {allowed}{tail}")
 
 
 def shown(value: object) -> str:
     """Return a short one-line picture of a value for a message."""
-    text = str(value) if isinstance(value, Missing | Words) else repr(value)
+    try:
+        text = str(value) if isinstance(value, Missing | Words) else repr(value)
+    except Exception:  # thousands of levels or of digits, or a user's class that has no picture
+        text = f"a {type(value).__name__} that cannot be shown"
+    return line(text, 80)
+
+
+def line(text: str, longest: int = 120) -> str:
+    """Return text on one line, cut to a length, control characters spelled out."""
     text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:77] + "..."
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: longest + 1])
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 class Missing:

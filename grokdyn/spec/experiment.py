@@ -8,7 +8,7 @@ from typing import Any
 from grokdyn.spec import base, toml
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.kinds import Part, Parts, Table
-from grokdyn.spec.record import Every
+from grokdyn.spec.record import MOST_RECORDS, Every
 from grokdyn.spec.rules import Choice, Count, Flag, Integer, Optional
 
 SEED = Optional(Integer())
@@ -53,6 +53,9 @@ class Experiment(Spec):
     )
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if isinstance(self.record, Every) and self.steps > self.record.steps * MOST_RECORDS:
+            yield "record.steps", self.record.steps, f"a distance that makes at most {MOST_RECORDS} records"
+            return
         recorded = self.record.at(self.steps)
         if recorded[-1] > self.steps:
             yield "record.steps", int(recorded[-1]), f"steps up to the last one, {self.steps}"

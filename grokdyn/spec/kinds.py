@@ -8,14 +8,19 @@ from typing import Any
 
 from grokdyn.spec import base
 from grokdyn.spec.errors import Missing, SpecError, nearest
-from grokdyn.spec.places import KINDS
+from grokdyn.spec.places import BASES, KINDS
 from grokdyn.spec.rules import Rule, imported, location
 
 
-def kind_of(spec: Any, family: str) -> str:
+def kind_of(spec: Any) -> str:
     """Return the name under which a file can ask for the spec's class."""
     place = location(type(spec))
-    return next((kind for kind, where in KINDS[family].items() if where == place), place)
+    return next((kind for kinds in KINDS.values() for kind, where in kinds.items() if where == place), place)
+
+
+def belongs(cls: Any, family: str) -> bool:
+    """Return whether a class is a component of the family."""
+    return isinstance(cls, type) and any(location(c) == BASES[family] for c in cls.__mro__)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Part(Rule):
         return f"a {self.family}: kind = " + ", ".join(KINDS[self.family])
 
     def decode(self, value: Any, path: str) -> Any:
-        if isinstance(value, base.Spec):
+        if belongs(type(value), self.family):
             return base.check(value, path)
         raw = {"kind": value} if isinstance(value, str) else value
         if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
@@ -55,12 +60,12 @@ class Part(Rule):
             return imported(kinds[kind], path, self.allowed)
         if isinstance(kind, str) and ":" in kind:
             cls = imported(kind, path, self.allowed)
-            if isinstance(cls, type) and issubclass(cls, base.Spec):
+            if belongs(cls, self.family):
                 return cls
         raise SpecError(path, kind, self.allowed, nearest(kind, kinds) if isinstance(kind, str) else "")
 
     def encode(self, value: Any) -> Any:
-        kind, fields = kind_of(value, self.family), base.encode(value)
+        kind, fields = kind_of(value), base.encode(value)
         if self.family == "record" and kind in KINDS["record"]:
             return {kind: next(iter(fields.values()))}
         return {"kind": kind, **fields}
@@ -81,7 +86,7 @@ class Parts(Rule):
         if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
             raise SpecError(path, value, self.allowed)
         parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
-        kinds = [kind_of(part, self.family) for part in parts]
+        kinds = [kind_of(part) for part in parts]
         for i, kind in enumerate(kinds):
             if kind in kinds[:i]:
                 raise SpecError(f"{path}[{i}]", kind, f"each {self.family} once")

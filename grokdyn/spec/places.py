@@ -16,13 +16,18 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "loss": {
         "cross_entropy": "grokdyn.losses.cross_entropy:CrossEntropy",
+        "stablemax": "grokdyn.losses.stablemax:StableMaxCrossEntropy",
         "mse": "grokdyn.losses.mse:MSE",
+        "switch_loss": "grokdyn.losses.switch:SwitchLoss",
+        "forced_collapse": "grokdyn.losses.switch:ForcedCollapse",
     },
     "optimizer": {
         "sgd": "grokdyn.optim.sgd:SGD",
         "adam": "grokdyn.optim.adam:Adam",
         "adamw": "grokdyn.optim.adam:AdamW",
         "lion": "grokdyn.optim.lion:Lion",
+        "perpgrad": "grokdyn.optim.perpgrad:PerpGrad",
+        "switch_optimizer": "grokdyn.optim.switch:SwitchOptimizer",
     },
     "schedule": {
         "constant": "grokdyn.optim.schedules:Constant",
@@ -46,6 +51,17 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 
+# family -> the class that all of its components extend.
+BASES = {
+    "task": "grokdyn.tasks.base:Task",
+    "model": "grokdyn.models.base:Model",
+    "loss": "grokdyn.losses.base:Loss",
+    "optimizer": "grokdyn.optim.base:AnyOptimizer",
+    "schedule": "grokdyn.optim.schedules:Schedule",
+    "probe": "grokdyn.probes.base:Probe",
+    "record": "grokdyn.spec.record:Record",
+}
+
 OTHERS = {
     "Experiment": "grokdyn.spec.experiment:Experiment",
     "Seeds": "grokdyn.spec.experiment:Seeds",
@@ -55,13 +71,15 @@ OTHERS = {
     "StoreError": "grokdyn.engine.store:StoreError",
     "run": "grokdyn.engine.run:run",
     "open": "grokdyn.engine.store:open_store",
-    "load": "grokdyn.spec.sweep:load",
+    "load": "grokdyn.spec.files:load",
     "Task": "grokdyn.tasks.base:Task",
     "Model": "grokdyn.models.base:Model",
     "LossFunction": "grokdyn.losses.base:Loss",
     "Optimizer": "grokdyn.optim.base:Optimizer",
     "Probe": "grokdyn.probes.base:Probe",
     "Variable": "grokdyn.probes.base:Variable",
+    "perpgrad": "grokdyn.optim.perpgrad:perpgrad",
+    "stablemax_cross_entropy": "grokdyn.losses.stablemax:stablemax_cross_entropy",
     "field": "grokdyn.spec.base:field",
     "rules": "grokdyn.spec.rules",
     "interop": "grokdyn.interop",

@@ -8,6 +8,10 @@ from grokdyn.spec.base import Spec, field
 from grokdyn.spec.rules import Count, Counts
 
 
+# More would not fit in memory as soon as there are a few runs, and no figure shows them.
+MOST_RECORDS = 1_000_000
+
+
 class Record(Spec):
     """When to record. A record at step t sees the parameters after t updates."""
 
@@ -31,7 +35,7 @@ class LogSpaced(Record):
     Steps that coincide after rounding are recorded once, so there can be fewer.
     """
 
-    points: int = field(Count(low=2), doc="how many records between step 1 and the last")
+    points: int = field(Count(low=2, high=MOST_RECORDS), doc="how many records between step 1 and the last")
 
     def at(self, steps: int) -> np.ndarray:
         spaced = np.rint(np.geomspace(1, steps, self.points)).astype(np.int64)

@@ -191,11 +191,17 @@ class Function(Rule):
         if isinstance(value, str) and value in self.options:
             return value
         if isinstance(value, str) and ":" in value:
-            return imported(value, path, self.allowed)
+            found = imported(value, path, self.allowed)
+            if callable(found):
+                return found
         raise SpecError(path, value, self.allowed, nearest(value, self.options) if isinstance(value, str) else "")
 
     def encode(self, value: Any) -> str:
         return value if isinstance(value, str) else location(value)
+
+
+# TOML has no word for None; an axis can hold it.
+NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -210,13 +216,14 @@ class Optional(Rule):
 
     @property
     def allowed(self) -> str:
-        return self.inner.allowed + ", or nothing"
+        return self.inner.allowed + f", or {NOTHING!r}"
 
     def decode(self, value: Any, path: str) -> Any:
-        return None if value is None else self.inner.decode(value, path)
+        nothing = value is None or (isinstance(value, str) and value == NOTHING)
+        return None if nothing else self.inner.decode(value, path)
 
     def encode(self, value: Any) -> Any:
-        return self.inner.encode(value)
+        return NOTHING if value is None else self.inner.encode(value)
 
 
 def imported(place: str, path: str, allowed: str) -> Any:

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from grokdyn.spec.rules import Count, Number
 
 AXIS = "a list of values, or {linspace = [first, last, n]}, {logspace = [first, last, n]}, {range = [a, b]}"
 MOST_RUNS = 10_000_000
+# Dots in a path; no description is as deep.
+DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Sweep:
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.base, Experiment):
+            raise SpecError("experiment", self.base, "an Experiment")
+        if not isinstance(self.axes, Mapping):
+            raise SpecError("sweep", self.axes, "a table of axes: path = values")
         checked = base.check(self.base)
         object.__setattr__(self, "base", checked)
         object.__setattr__(self, "axes", {path: axis(checked, path, raw) for path, raw in self.axes.items()})
@@ -63,7 +68,7 @@ class Sweep:
     @property
     def coordinates(self) -> dict[str, np.ndarray]:
         """Values of every axis as a coordinate: numbers where they are numbers, labels elsewhere."""
-        return {self.names[path]: coordinate(path, values) for path, values in self.axes.items()}
+        return {self.names[path]: coordinate(values) for path, values in self.axes.items()}
 
     def experiments(self) -> Iterator[Experiment]:
         """Yield the runs in row-major order of the axes.
@@ -115,30 +120,26 @@ def decode(raw: Mapping[str, Any]) -> Experiment | Sweep:
     return Sweep(experiment, flattened(raw["sweep"]))
 
 
-def load(path: str | Path) -> Experiment | Sweep:
-    """Read an experiment or a sweep from a TOML file.
-
-    Raises:
-        SpecError: naming the field, what came and what is allowed.
-    """
-    return decode(toml.read(path))
-
-
 def flattened(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Join nested tables, so that ``[sweep.optimizer] weight_decay = ..`` and a quoted dotted key mean the same."""
     flat = {}
     for key, item in table.items():
         where = base.join(path, str(key))
-        if isinstance(item, Mapping) and not set(item) & set(SPACINGS):
-            flat |= flattened(item, where)
-        else:
-            flat[where] = item
+        if where.count(".") > DEEPEST:
+            raise SpecError(f"sweep.{where}", Words("tables in tables"), "a path that exists")
+        nested = isinstance(item, Mapping) and not set(item) & set(SPACINGS)
+        new = flattened(item, where) if nested else {where: item}
+        for axis in new.keys() & flat.keys():
+            raise SpecError(f"sweep.{axis}", Words("two axes of this path"), "each path once")
+        flat |= new
     return flat
 
 
 def axis(experiment: Experiment, path: str, raw: Any) -> tuple[Any, ...]:
     """Return the values of an axis, each brought to its field's type."""
     where = f"sweep.{path}"
+    if not isinstance(path, str):
+        raise SpecError("sweep", path, "a path of text, such as 'optimizer.learning_rate'")
     rule = base.find(experiment, path)[2]
     if isinstance(raw, Mapping):
         raw = spaced(raw, where)
@@ -180,10 +181,11 @@ def spaced(raw: Mapping[str, Any], where: str) -> Sequence[Any]:
     first, last = (ends.decode(item, f"{where}.{kind}[{i}]") for i, item in enumerate(numbers[:2]))
     count = Count(high=MOST_RUNS).decode(numbers[2], f"{where}.{kind}[2]")
     # Twelve digits are kept, so that .1, .2, ... come out as a user writes them.
-    return [float(f"{value:.12g}") for value in SPACINGS[kind](first, last, count)]
+    with np.errstate(all="ignore"):  # ends too far apart for a float: the field's rule refuses what comes of it
+        return [float(f"{value:.12g}") for value in SPACINGS[kind](first, last, count)]
 
 
-def coordinate(path: str, values: Sequence[Any]) -> np.ndarray:
+def coordinate(values: Sequence[Any]) -> np.ndarray:
     """Return an axis as an array that a Dataset can hold: floats, integers, booleans, or text labels."""
     if all(isinstance(value, bool) for value in values):
         return np.asarray(values, bool)
@@ -191,15 +193,14 @@ def coordinate(path: str, values: Sequence[Any]) -> np.ndarray:
         return np.asarray(values, np.int64)
     if all(isinstance(value, int | float) for value in values):
         return np.asarray(values, np.float64)
-    labels = [label(path, value) for value in values]
-    return np.asarray(labels if len(set(labels)) == len(labels) else [label(path, v, long=True) for v in values])
+    labels = [label(value) for value in values]
+    return np.asarray(labels if len(set(labels)) == len(labels) else [label(value, long=True) for value in values])
 
 
-def label(path: str, value: Any, long: bool = False) -> str:
+def label(value: Any, long: bool = False) -> str:
     """Return a short name for a value that is not a number."""
     if isinstance(value, base.Spec):
-        family = path.rpartition(".")[2].replace("inner", "optimizer")
-        kind = kind_of(value, family)
+        kind = kind_of(value)
         given = base.encode(value)
         known = {
             name: rule.encode(d)
@@ -209,5 +210,5 @@ def label(path: str, value: Any, long: bool = False) -> str:
         told = ", ".join(f"{name}={item}" for name, item in given.items() if known.get(name) != item)
         return f"{kind}({told})" if long and told else kind
     if isinstance(value, tuple):
-        return "-".join(label(path, item, long) for item in value)
+        return "-".join(label(item, long) for item in value)
     return "none" if value is None else getattr(value, "__name__", str(value))

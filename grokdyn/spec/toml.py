@@ -19,7 +19,7 @@ def loads(text: str, name: str = "spec") -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise SpecError(name, Words("broken TOML"), f"valid TOML; the parser says: {error}") from None
 
 
@@ -48,5 +48,5 @@ def value(text: str) -> Any:
     """Parse one TOML value as given on a command line; bare words count as strings."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text

@@ -30,41 +30,51 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     return Rows(table.inputs[rows], lane.split.labels[rows], counts)
 
 
-def mean_loss(experiment: Any, rows: Rows, total: jax.Array) -> Callable[[Params], jax.Array]:
-    """Return params -> sum of the real rows' losses / total."""
+def mean_loss(
+    experiment: Any, rows: Rows, total: jax.Array, step: jax.Array, key: jax.Array | None
+) -> Callable[[Params], jax.Array]:
+    """Return params -> sum of the real rows' losses at a step / total; with a key, as the model trains (dropout)."""
+    row_losses = experiment.loss.in_force(step).rows
 
     def loss(params: Params) -> jax.Array:
-        logits = experiment.model.forward(params, rows.inputs).logits
-        losses = experiment.loss.rows(logits, rows.labels)
+        losses = row_losses(experiment.model.forward(params, rows.inputs, key).logits, rows.labels)
         return jnp.sum(jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))) / total.astype(losses.dtype)
 
     return loss
 
 
-def full_gradient(program: Program, lane: Lane, rows: Rows) -> Callable[[Params], tuple[jax.Array, Params]]:
-    """Return params -> (mean loss, gradient) over all train rows.
+def full_gradient(
+    program: Program, lane: Lane, rows: Rows, step: jax.Array, key: jax.Array | None = None
+) -> Callable[[Params], tuple[jax.Array, Params]]:
+    """Return params -> (mean loss, gradient) over all train rows; every tile has a key of its own.
 
     More rows than a tile are taken tile by tile, as many tiles as this run fills: activations stay in cache, and
     padding costs nothing but the last tile's.
     """
     n_train, tile = lane.split.n_train, program.tile
     if program.rows <= tile:
-        return jax.value_and_grad(mean_loss(lane.experiment, rows, n_train))
+        return jax.value_and_grad(mean_loss(lane.experiment, rows, n_train, step, key))
+
+    def of_tile(part: Rows, i: jax.Array) -> Callable[[Params], jax.Array]:
+        own = None if key is None else jax.random.fold_in(key, i)
+        return mean_loss(lane.experiment, part, n_train, step, own)
 
     def gradient(params: Params) -> tuple[jax.Array, Params]:
         def add(i: jax.Array, total: Any) -> Any:
             part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * tile, tile), rows)
-            return jax.tree.map(jnp.add, total, jax.value_and_grad(mean_loss(lane.experiment, part, n_train))(params))
+            return jax.tree.map(jnp.add, total, jax.value_and_grad(of_tile(part, i))(params))
 
         first = jax.tree.map(lambda x: x[:tile], rows)
-        loss = jax.eval_shape(mean_loss(lane.experiment, first, n_train), params)
+        loss = jax.eval_shape(of_tile(first, jnp.int32(0)), params)
         zero = (jnp.zeros(loss.shape, loss.dtype), jax.tree.map(jnp.zeros_like, params))
         return jax.lax.fori_loop(jnp.int32(0), (n_train + tile - 1) // tile, add, zero)
 
     return gradient
 
 
-def batch_gradient(lane: Lane, rows: Rows, ranks: jax.Array) -> Callable[[Params], tuple[jax.Array, Params]]:
+def batch_gradient(
+    lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None
+) -> Callable[[Params], tuple[jax.Array, Params]]:
     """Return params -> (mean loss, gradient) over the rows of the given ranks [batch]."""
     batch = jax.tree.map(lambda x: x[ranks], rows)
-    return jax.value_and_grad(mean_loss(lane.experiment, batch, jnp.int32(ranks.shape[0])))
+    return jax.value_and_grad(mean_loss(lane.experiment, batch, jnp.int32(ranks.shape[0]), step, key))

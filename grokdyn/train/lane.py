@@ -24,12 +24,14 @@ class Program(NamedTuple):
         rows: train rows are padded to this number, the largest of the cohort.
         tile: rows whose activations are alive together; the gradient is summed over tiles.
         noisy: whether any run of the cohort has corrupted labels.
+        stochastic: whether the model of any run draws random numbers in training.
     """
 
     signature: Signature
     rows: int
     tile: int
     noisy: bool
+    stochastic: bool = False
 
 
 @struct.dataclass

@@ -38,11 +38,12 @@ def advance(
 def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
     """Make one optimizer update; a lane whose loss is not finite keeps its parameters and is marked."""
     transform = lane.experiment.optimizer.transform()
+    key = training_key(program, lane, state.step)
     if lane.experiment.batch_size is None:
-        order, gradient = state.order, full_gradient(program, lane, rows)
+        order, gradient = state.order, full_gradient(program, lane, rows, state.step, key)
     else:
         order, ranks = draw_batch(program, lane, state)
-        gradient = batch_gradient(lane, rows, ranks)
+        gradient = batch_gradient(lane, rows, ranks, state.step, key)
     loss, grads = gradient(state.params)
     updates, optimizer = transform.update(grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
@@ -60,6 +61,13 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
         status=jnp.where(broke, jnp.int32(NON_FINITE), state.status),
         diverged_at=jnp.where(broke, state.step, state.diverged_at),
     )
+
+
+def training_key(program: Program, lane: Lane, step: jax.Array) -> jax.Array | None:
+    """Return the key of what the model draws in this update, such as dropout; None where no run draws anything."""
+    if not program.stochastic:
+        return None
+    return jax.random.fold_in(jax.random.fold_in(stream(lane.experiment, "batch"), step), 1)
 
 
 def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | None, jax.Array]:
@@ -88,12 +96,13 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
     view = View(
         experiment=experiment,
         table=table,
+        rows=rows,
         split=lane.split,
         params=state.params,
         initial_params=lane.initial_params,
         step=state.step,
         key=jax.random.fold_in(stream(experiment, "probe"), state.step),
-        gradient=lambda params: full_gradient(program, lane, rows)(params)[1],
+        gradient=lambda params: full_gradient(program, lane, rows, state.step)(params)[1],
         update=lambda grads: experiment.optimizer.transform().update(grads, state.optimizer, state.params)[0],
         noisy=program.noisy,
     )

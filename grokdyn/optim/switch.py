@@ -1,0 +1,60 @@
+"""Another optimizer from a step on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from grokdyn.optim.base import AnyOptimizer
+from grokdyn.spec.base import field
+from grokdyn.spec.kinds import Part
+from grokdyn.spec.rules import Integer
+
+
+class SwitchOptimizer(AnyOptimizer):
+    """Update with ``first`` before step ``at``, and with ``then`` from it on.
+
+    The second optimizer starts afresh at the switch: no momentum, its schedule at 0.
+    """
+
+    first: Any = field(Part("optimizer"), doc="the optimizer before")
+    then: Any = field(Part("optimizer"), doc="the optimizer from the step on")
+    at: int = field(Integer(), default=0, doc="first step of the second optimizer")
+
+    def transform(self) -> optax.GradientTransformation:
+        return switched(self.first.transform(), self.then.transform(), self.at)
+
+
+class SwitchState(NamedTuple):
+    """Number of updates so far, int32, and the states of both optimizers."""
+
+    count: jax.Array
+    first: Any
+    then: Any
+
+
+def switched(first: Any, then: Any, at: Any) -> optax.GradientTransformation:
+    """Return ``first`` for the updates numbered below ``at`` (from 0), ``then`` afterwards; ``at`` may be traced."""
+
+    def init(params: Any) -> SwitchState:
+        return SwitchState(jnp.zeros((), jnp.int32), first.init(params), then.init(params))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        def early() -> tuple[Any, Any, Any]:
+            moved, new = first.update(updates, state.first, params)
+            return moved, new, state.then
+
+        def late() -> tuple[Any, Any, Any]:
+            fresh = state.count == at  # its state may remember parameters: those of the switch
+            old = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), then.init(params), state.then)
+            moved, new = then.update(updates, old, params)
+            return moved, state.first, new
+
+        moved, *states = lax.cond(state.count >= at, late, early)
+        return moved, SwitchState(state.count + jnp.ones((), jnp.int32), *states)
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,83 @@
+"""Reproduce an experiment folder: run its sweeps at a scale, draw its figure, check its claims.
+
+A folder holds one or more sweeps as ``*.toml`` and a ``claims.py`` with two functions of the results, a mapping from
+the names of the files to Datasets: ``claims(results) -> list[Claim]`` and ``figure(results) -> Figure``. A sweep's
+table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it is written.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import xarray as xr
+
+from grokdyn.analysis.claims import Claim, as_json, as_markdown
+from grokdyn.engine.run import run
+from grokdyn.engine.store import open_store, read_manifest, read_spec
+from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.files import load
+from grokdyn.spec.sweep import Sweep
+
+
+def reproduce(folder: Path, scale: str, out: Path, progress: bool | None = None) -> list[Claim]:
+    """Run an experiment folder at a scale into ``out`` and return its claims.
+
+    Sweeps whose store in ``out`` is finished are not run again. Writes a store per sweep, ``claims.md``,
+    ``claims.json`` and ``figure.png``.
+
+    Raises:
+        SpecError: if the folder is not an experiment, or a sweep has a mistake.
+        StoreError: if ``out`` holds something else.
+    """
+    sweeps, told = scaled_sweeps(folder, scale), claims_module(folder)
+    results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
+    found = told.claims(results)
+    (out / "claims.md").write_text(as_markdown(found), encoding="utf-8")
+    (out / "claims.json").write_text(as_json(found), encoding="utf-8")
+    told.figure(results).savefig(out / "figure.png")
+    return found
+
+
+def keep(folder: Path, scale: str, out: Path) -> Path:
+    """Copy the summary of a reproduction, without its stores, into the experiment's folder."""
+    kept = folder / "results" / scale
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in ("claims.md", "claims.json", "figure.png"):
+        shutil.copyfile(out / name, kept / name)
+    return kept
+
+
+def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep]:
+    """Return the sweeps of a folder at a scale, by file name."""
+    files = sorted(folder.glob("*.toml"))
+    if not files or not (folder / "claims.py").is_file():
+        raise SpecError(str(folder), Words("no experiment"), "a folder with sweeps (*.toml) and claims.py")
+    found = {file.stem: load(file, scale) for file in files}
+    return {name: what if isinstance(what, Sweep) else Sweep(what, {}) for name, what in found.items()}
+
+
+def finished(what: Sweep, path: Path, progress: bool | None) -> xr.Dataset:
+    """Return the results of a sweep, from its store where it was finished before."""
+    if (path / "results.zarr").is_dir():
+        if read_spec(path).to_toml() != what.to_toml():
+            raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
+        return open_store(path)
+    if path.is_dir() and (path / "manifest.json").is_file() and not read_manifest(path)["finished"]:
+        shutil.rmtree(path)  # a sweep that was cut off: written by us, and of no use without its end
+    return run(what, out=path, progress=progress)
+
+
+def claims_module(folder: Path) -> ModuleType:
+    """Import the folder's ``claims.py``."""
+    spec = importlib.util.spec_from_file_location(f"grokdyn_experiment_{folder.name}", folder / "claims.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("claims", "figure"):
+        if not callable(getattr(module, name, None)):
+            raise SpecError(str(folder / "claims.py"), Words(f"no function {name}"), "claims(results), figure(results)")
+    return module

@@ -1,0 +1,69 @@
+"""An experiment folder: its sweeps, its claims, its figure."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from grokdyn.analysis.claims import FAILS, HOLDS, OPEN, Claim, as_markdown, interpolated_step
+from grokdyn.cli import main
+from tests.cli.test_commands import SPEC
+
+CLAIMS = """
+import grokdyn as gd
+from grokdyn.analysis.claims import Claim
+
+def claims(results):
+    loss = results["spec"].train_loss
+    fell = loss.isel(step=-1) / loss.isel(step=0)
+    return [Claim("training lowers the loss", "calculus", "below 1", fell, high=1.0)]
+
+def figure(results):
+    return gd.plot.phase_diagram(results["spec"], x="train_fraction", y="weight_decay")
+"""
+
+
+def claim(values, low=0.0, high=1.0):
+    return Claim("t", "s", "e", values, low, high)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.5, 0.5, 0.5, 2.0], HOLDS),
+        ([0.5, 0.5, 2.0], OPEN),
+        ([2.0, 2.0, 2.0, 0.5], FAILS),
+        ([np.inf], FAILS),
+        ([np.nan], OPEN),
+        ([0.5, np.nan], HOLDS),
+        ([0.5, np.nan, np.nan], OPEN),
+        ([], OPEN),
+    ],
+)
+def test_a_claim_is_decided_by_the_share_of_runs_that_agree(values, verdict):
+    assert claim(values).verdict == verdict
+    assert verdict in as_markdown([claim(values)])
+
+
+def test_a_step_is_interpolated_between_records_and_inf_where_never_reached():
+    values = xr.DataArray([[0, 0.2, 0.6, 0.1], [0, 0, 0, 0.1], [0.7, 0, 0, 0]], dims=("seed", "step"))
+    values = values.assign_coords(step=[0, 10, 20, 30])
+    np.testing.assert_allclose(interpolated_step(values, 0.5), [17.5, np.inf, 0])
+
+
+def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "spec.toml").write_text(SPEC)
+    (folder / "claims.py").write_text(CLAIMS)
+    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet", "--keep"]) == 0
+    assert "holds" in capsys.readouterr().out
+    out = tmp_path / "runs/toy-smoke"
+    first = (out / "spec/results.zarr/zarr.json").stat().st_mtime_ns
+    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
+    assert (out / "spec/results.zarr/zarr.json").stat().st_mtime_ns == first
+    assert json.loads((out / "claims.json").read_text())[0]["verdict"] == "holds"
+    assert sorted(p.name for p in (folder / "results/smoke").iterdir()) == ["claims.json", "claims.md", "figure.png"]
+    assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2

@@ -1,0 +1,32 @@
+"""What holds for every component: its numbers are traced, and its results keep the dtype they were asked for."""
+
+import jax
+import numpy as np
+
+from tests.cases import changed
+
+
+def arrays(component):
+    """Return the component with numbers as float64 and int64, as the engine stacks them."""
+    return jax.tree.map(np.asarray, component)
+
+
+def assert_numbers_are_traced(evaluate, component):
+    """Check that one trace serves all numbers, and that a traced number gives the same bits as the same one fixed."""
+    traces = []
+
+    @jax.jit
+    def traced(component):
+        traces.append(component)
+        return evaluate(component)
+
+    for one in (component, changed(component)):
+        fixed = jax.jit(lambda one=one: evaluate(arrays(one)))()
+        jax.tree.map(np.testing.assert_array_equal, traced(arrays(one)), fixed)
+    assert len(traces) == 1
+
+
+def assert_dtype(tree, dtype):
+    """Check that every float array of a tree has the dtype."""
+    found = {leaf.dtype for leaf in jax.tree.leaves(tree) if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating)}
+    assert found <= {np.dtype(dtype)}, found

@@ -1,0 +1,95 @@
+"""Random valid descriptions, made from the rules of the fields, so that new components are covered as they come."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import strategies as st
+
+import grokdyn as gd
+from grokdyn.spec import base, kinds, rules
+from grokdyn.spec.places import KINDS
+from grokdyn.spec.rules import imported
+
+
+def values(rule):
+    """Return a strategy of values that a rule accepts, in their declared type."""
+    if isinstance(rule, rules.Number):
+        ends = {
+            "min_value": None if rule.low == -math.inf else rule.low,
+            "max_value": None if rule.high == math.inf else rule.high,
+        }
+        opened = {"exclude_min": rule.open_low, "exclude_max": rule.open_high}
+        return st.floats(**ends, **opened, allow_nan=False, allow_infinity=False)
+    if isinstance(rule, rules.Integer | rules.Count):
+        return st.integers(rule.low, rule.high)
+    if isinstance(rule, rules.Counts):
+        whole = st.lists(st.integers(rule.low, rule.high), min_size=0 if rule.empty else 1, max_size=4, unique=True)
+        return whole.map(sorted if rule.increasing else list).map(tuple)
+    if isinstance(rule, rules.Choice | rules.Function):
+        return st.sampled_from(rule.options)
+    if isinstance(rule, rules.Flag):
+        return st.booleans()
+    if isinstance(rule, rules.Optional):
+        return st.none() | values(rule.inner)
+    if isinstance(rule, kinds.Part):
+        return st.sampled_from(sorted(KINDS[rule.family])).flatmap(lambda kind: part(rule.family, kind))
+    if isinstance(rule, kinds.Parts):
+        some = st.lists(st.sampled_from(sorted(KINDS[rule.family])), unique=True)
+        return some.flatmap(lambda found: st.tuples(*(part(rule.family, kind) for kind in found)))
+    if isinstance(rule, kinds.Table):
+        return specs(rule.cls)
+    raise TypeError(f"no strategy for {rule}")
+
+
+def part(family, kind):
+    return specs(imported(KINDS[family][kind], family, ""))
+
+
+def specs(cls):
+    """Return a strategy of specs of a class whose fields obey their rules one by one."""
+    return st.builds(cls, **{name: values(rule) for name, rule in base.rules(cls).items()})
+
+
+def valid(spec):
+    try:
+        base.check(spec)
+    except gd.SpecError:  # a rule between fields
+        return False
+    return True
+
+
+def experiments():
+    """Return a strategy of valid experiments."""
+    return specs(gd.Experiment).map(in_time).filter(valid)
+
+
+def in_time(experiment):
+    """Return the experiment with recorded steps that its length allows."""
+    if isinstance(experiment.record, gd.At):
+        return experiment.replace(steps=max(experiment.steps, experiment.record.steps[-1], 1))
+    if isinstance(experiment.record, gd.Every):  # few enough records
+        return experiment.replace(record=gd.Every(max(experiment.record.steps, experiment.steps // 1000, 1)))
+    return experiment
+
+
+def axes(experiment):
+    """Return a strategy of axes, path -> values, for numbers and structure of an experiment alike."""
+    paths = [path for path, _ in fields(experiment) if path != "probes"]
+    return st.lists(st.sampled_from(paths), unique=True, max_size=3).flatmap(
+        lambda chosen: st.fixed_dictionaries({path: axis(experiment, path) for path in chosen})
+    )
+
+
+def axis(experiment, path):
+    rule = base.find(experiment, path)[2]
+    return st.lists(values(getattr(rule, "inner", rule)), min_size=1, max_size=3, unique=True).map(tuple)
+
+
+def fields(spec, path=""):
+    """Yield the dotted path and rule of every field of a spec and of its parts."""
+    for name, rule in base.rules(type(spec)).items():
+        yield base.join(path, name), rule
+        owner = getattr(spec, name)
+        if isinstance(owner, base.Spec):
+            yield from fields(owner, base.join(path, name))

@@ -1,0 +1,106 @@
+"""Splits and label noise: exact counts, nested, from streams that do not touch each other."""
+
+import jax
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from tests.tasks.draws import drawn
+
+pytestmark = pytest.mark.usefixtures("x64")
+P = 23
+ROWS = P * P
+FRACTIONS = (0.002, 0.1, 0.29, 0.3, 1 / 3, 0.5, 0.7, 0.999, 1.0)
+
+
+def task(**changes):
+    return gd.ModularArithmetic(p=P).replace(**changes)
+
+
+def splits(path, values, split=0, noise=1, **changes):
+    """Return one split per value as plain numpy, from one compiled program."""
+    draw = jax.jit(lambda task: drawn(task, split, noise))
+    return [jax.device_get(draw(task(**changes, **{path: float(value)}))) for value in values]
+
+
+def train_of(split):
+    return split.order[: split.n_train]
+
+
+def test_counts_are_the_whole_part_of_the_fraction():
+    for fraction, split in zip(FRACTIONS, splits("train_fraction", FRACTIONS), strict=True):
+        assert split.n_train == int(fraction * ROWS)
+        assert sorted(split.order) == list(range(ROWS))
+
+
+def test_a_smaller_fraction_is_part_of_a_larger_one():
+    found = splits("train_fraction", FRACTIONS)
+    for small, large in zip(found, found[1:], strict=False):
+        assert set(train_of(small)) <= set(train_of(large))
+
+
+def test_every_row_is_as_likely_to_train():
+    draw = jax.jit(jax.vmap(lambda seed: drawn(task(train_fraction=0.3), split=seed).order[: int(0.3 * ROWS)]))
+    seeds = 2000
+    counts = np.bincount(np.asarray(draw(np.arange(seeds))).ravel(), minlength=ROWS)
+    share = int(0.3 * ROWS) / ROWS
+    # Each count is binomial; the largest of 529 is beyond 5 standard deviations once in 3000.
+    assert np.abs(counts - seeds * share).max() < 5 * np.sqrt(seeds * share * (1 - share))
+
+
+@pytest.mark.parametrize("noise", ["uniform", "wrong"])
+def test_corrupted_rows_are_exact_in_number_nested_and_train_rows(noise):
+    shares = (0.0, 0.05, 0.3, 0.31, 0.9, 1.0)
+    found = splits("label_noise", shares, noise=1, train_fraction=0.4, **{"noise": noise}) if False else [
+        jax.device_get(drawn(task(train_fraction=0.4, label_noise=share, noise=noise))) for share in shares
+    ]
+    clean = task().table().labels
+    for share, split in zip(shares, found, strict=True):
+        corrupted = np.flatnonzero(split.corrupted)
+        assert len(corrupted) == int(share * split.n_train)
+        assert set(corrupted) <= set(train_of(split))
+        assert np.all(split.labels[~split.corrupted] == clean[~split.corrupted])
+    for less, more in zip(found, found[1:], strict=False):
+        assert np.all(more.corrupted[less.corrupted])
+        assert np.all(more.labels[less.corrupted] == less.labels[less.corrupted])
+
+
+def pooled(noise):
+    """Return drawn minus clean labels of all corrupted rows, pooled over seeds."""
+    noisy = task(train_fraction=1.0, label_noise=1.0, noise=noise)
+    labels = jax.jit(jax.vmap(lambda seed: drawn(noisy, noise=seed).labels))(np.arange(40))
+    return (np.asarray(labels) - noisy.table().labels).ravel() % P
+
+
+def assert_even(counts):
+    """Check counts of equally likely classes by chi squared, within 4 standard deviations of its mean."""
+    freedom = len(counts) - 1
+    expected = counts.sum() / len(counts)
+    chi2 = np.sum((counts - expected) ** 2) / expected
+    assert abs(chi2 - freedom) < 4 * np.sqrt(2 * freedom)
+
+
+def test_uniform_noise_draws_any_class():
+    assert_even(np.bincount(pooled("uniform"), minlength=P))
+
+
+def test_wrong_noise_draws_any_other_class_and_never_the_true_one():
+    counts = np.bincount(pooled("wrong"), minlength=P)
+    assert counts[0] == 0
+    assert_even(counts[1:])
+
+
+def test_wrong_noise_corrupts_every_marked_row_of_a_task_with_two_classes():
+    split = drawn(gd.ModularArithmetic(p=2, train_fraction=1.0, label_noise=1.0, noise="wrong"))
+    assert split.labels.tolist() == [1, 0, 0, 1]
+
+
+def test_streams_do_not_touch_each_other():
+    noisy = task(label_noise=0.3)
+    first, other_noise, other_split = drawn(noisy, 0, 1), drawn(noisy, 0, 2), drawn(noisy, 3, 1)
+    assert np.all(first.order == other_noise.order)
+    assert np.any(first.corrupted != other_noise.corrupted)
+    assert np.any(first.order != other_split.order)
+    # Drawn labels belong to the noise stream: a row corrupted under both splits has the same label.
+    both = first.corrupted & other_split.corrupted
+    assert np.any(both) and np.all(first.labels[both] == other_split.labels[both])
