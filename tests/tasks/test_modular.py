@@ -1,8 +1,5 @@
 """Tables of modular arithmetic against a double loop in Python's whole numbers."""
 
-import math
-
-import jax
 import numpy as np
 import pytest
 
@@ -80,7 +77,7 @@ def test_a_users_operation_is_taken_modulo_p():
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("task", cases.cases("task"))
 def test_numbers_of_a_task_are_traced(task):
-    assert_numbers_are_traced(lambda task: drawn(task), task)
+    assert_numbers_are_traced(drawn, task)
 
 
 @pytest.mark.usefixtures("x64")
@@ -89,6 +86,5 @@ def test_a_table_fits_its_signature(task):
     table, shapes = task.table(), task.signature()
     assert table.inputs.shape == (shapes.rows, shapes.width)
     assert table.labels.shape == (shapes.rows,)
-    assert table.inputs.min() >= 0 and table.inputs.max() < max(shapes.vocabulary, math.inf * (not shapes.vocabulary))
-    assert table.labels.min() >= 0 and table.labels.max() < shapes.outputs
-    assert jax.tree.structure(task) == jax.tree.structure(cases.changed(task))
+    assert not shapes.vocabulary or set(table.inputs.ravel()) <= set(range(shapes.vocabulary))
+    assert set(table.labels) <= set(range(shapes.outputs))

@@ -1,0 +1,78 @@
+"""What is timed. Adding a case: a function that returns its experiment, and a line in ``CASES``.
+
+A new kind of network also needs a line in ``hand.NETWORKS`` and in ``torch_side.NETWORKS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# The engine may take this many times as long as the same maths written by hand.
+MOST_OVER_HAND = 1.10
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table.
+
+    Attributes:
+        about: what it is, in a few words.
+        experiment: returns the Experiment; its ``steps`` and seed are the bench's business. Imports JAX.
+        runs: how many runs train together, one per seed.
+        network: its name in ``hand.NETWORKS`` and ``torch_side.NETWORKS``.
+        least_over_torch: how many times faster than PyTorch run after run the engine shall be on two CPU cores.
+    """
+
+    about: str
+    experiment: Callable[[], Any]
+    runs: int
+    network: str
+    least_over_torch: float
+
+
+def p23() -> Any:
+    """Return a network so small that the time goes to overheads: 2x64 ReLU, cross-entropy."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=23, train_fraction=0.5),
+        model=gd.MLP(hidden=(64, 64), activation="relu"),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=1.0),
+        steps=1,
+    )
+
+
+def doshi() -> Any:
+    """Return the quadratic network of Doshi et al. (2023): N = 500, square activation, MSE, weight decay 5."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=97, train_fraction=0.5),
+        model=gd.MLP(hidden=(500,), activation="square", init="gromov"),
+        loss=gd.MSE(),
+        optimizer=gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=5.0),
+        steps=1,
+    )
+
+
+def p113() -> Any:
+    """Return the network of Prieto et al. (2025): 2x200 ReLU, cross-entropy, eps 1e-25, 40 % of the table."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=113, train_fraction=0.4),
+        model=gd.MLP(hidden=(200, 200), activation="relu"),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.01, b2=0.99, eps=1e-25, weight_decay=0.0),
+        steps=1,
+    )
+
+
+CASES = {
+    "p23": Case("p=23, 2x64 ReLU, cross-entropy", p23, 256, "mlp", 8.0),
+    "doshi": Case("p=97, 500 square, MSE", doshi, 16, "mlp", 3.5),
+    "p113": Case("p=113, 2x200 ReLU, cross-entropy", p113, 8, "mlp", 4.0),
+}

@@ -1,0 +1,102 @@
+"""Command line of ``grokdyn bench``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from grokdyn.bench.cases import CASES
+from grokdyn.spec.errors import nearest
+
+# As many lanes as the engine puts into one batch.
+MOST_RUNS = 4096
+
+
+class Mistake(Exception):
+    """An option that cannot be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says one line about a mistake, where argparse adds its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Mistake(message)
+
+
+def main(argv: list[str]) -> int:
+    """Time the chosen cases, print a table, write JSON; return the exit status."""
+    try:
+        options = checked(parser().parse_args(argv))
+    except Mistake as mistake:
+        print(f"grokdyn bench: {mistake}", file=sys.stderr)
+        return 2
+    except SystemExit as done:  # --help
+        return int(done.code or 0)
+    return bench(options)
+
+
+def bench(options: argparse.Namespace) -> int:
+    # JAX would take most of a GPU's memory at its start and leave PyTorch none.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
+    from grokdyn.bench import report
+    from grokdyn.bench.measure import measured
+    from grokdyn.engine.devices import devices
+
+    devices()
+    about = report.machine()
+    results = [
+        measured(name, CASES[name], options.lanes or CASES[name].runs, options.rounds, options.seconds, options.torch, say)
+        for name in options.case
+    ]
+    report.show(results, about)
+    if options.json:
+        report.write_json(options.json, report.as_json(results, about, recorded(options)))
+    failed = any(timing.why_not.startswith("failed") for result in results for timing in result.timings.values())
+    return int(failed)
+
+
+def parser() -> Parser:
+    made = Parser(prog="grokdyn bench", description="Time the engine beside the same maths by hand and in PyTorch.")
+    kinds = ", ".join(f"{name} ({case.about})" for name, case in CASES.items())
+    made.add_argument("--case", action="append", metavar="NAME", help=f"may be repeated; default: all of {kinds}")
+    made.add_argument("--lanes", type=int, metavar="N", help="runs that train together; default: the case's")
+    made.add_argument("--rounds", type=int, default=5, metavar="N", help="measurements of each side (default: 5)")
+    made.add_argument(
+        "--seconds", type=float, default=3.0, metavar="S", help="about how long each measurement takes (default: 3)"
+    )
+    made.add_argument("--json", type=Path, metavar="PATH", help="write all measurements to this file")
+    made.add_argument("--no-torch", dest="torch", action="store_false", help="leave PyTorch out")
+    return made
+
+
+def checked(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with defaults filled in.
+
+    Raises:
+        Mistake: naming the option, what came and what is allowed.
+    """
+    options.case = list(dict.fromkeys(options.case or CASES))
+    for name in options.case:
+        if name not in CASES:
+            hint = nearest(name, CASES)
+            raise Mistake(f"--case: got {name!r}; allowed: {', '.join(CASES)}{f' ({hint})' if hint else ''}")
+    if options.lanes is not None and not 1 <= options.lanes <= MOST_RUNS:
+        raise Mistake(f"--lanes: got {options.lanes}; allowed: a whole number from 1 to {MOST_RUNS}")
+    if not 1 <= options.rounds <= 1000:
+        raise Mistake(f"--rounds: got {options.rounds}; allowed: a whole number from 1 to 1000")
+    if not 0 < options.seconds <= 3600:
+        raise Mistake(f"--seconds: got {options.seconds:g}; allowed: a number above 0 and at most 3600")
+    if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
+        raise Mistake(f"--json: got {str(options.json)!r}; allowed: a file in a folder that you may write")
+    return options
+
+
+def recorded(options: argparse.Namespace) -> dict[str, object]:
+    return {**vars(options), "json": str(options.json)}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,167 @@
+"""Time the sides of a case in turn: A, B, C, D, A, B, C, D, ..."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from grokdyn.bench.cases import Case
+
+TORCH = ("torch", "torch_batched")
+SIDES = ("engine", "hand", *TORCH)
+NOT_INSTALLED = "not installed (pip install 'grokdyn[bench]')"
+NOT_ASKED = "-"
+# A first measurement shorter than this share of the budget is repeated over more steps.
+SHORT = 0.2
+
+
+@dataclass
+class Timing:
+    """What was measured of one side.
+
+    Attributes:
+        steps: updates per measurement; runs: how many advanced together.
+        wall, cpu: seconds of every measurement, by the clock and over all cores of this process.
+        why_not: why there is none.
+    """
+
+    steps: int = 0
+    runs: int = 0
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    why_not: str = ""
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Return the median wall time per run and step in milliseconds."""
+        return 1e3 * statistics.median(self.wall) / (self.runs * self.steps) if self.wall else None
+
+    @property
+    def cpu_milliseconds(self) -> float | None:
+        """Return the median CPU time per run and step in milliseconds: less disturbed by other processes."""
+        return 1e3 * statistics.median(self.cpu) / (self.runs * self.steps) if self.cpu else None
+
+
+@dataclass
+class Result:
+    """A case's line: timings by side, and the seconds that a ``gd.run`` of a single step takes."""
+
+    name: str
+    case: Case
+    runs: int
+    timings: dict[str, Timing]
+    fixed_seconds: float | None = None
+
+    def ratio(self, above: str, below: str) -> float | None:
+        """Return the median over rounds of one side's time per run-step over the other's, of the same round."""
+        a, b = self.timings[above], self.timings[below]
+        if not a.wall or not b.wall:
+            return None
+        per_round = [x / y for x, y in zip(a.wall, b.wall, strict=True)]
+        return statistics.median(per_round) * (b.runs * b.steps) / (a.runs * a.steps)
+
+
+def measured(
+    name: str, case: Case, runs: int, rounds: int, seconds: float, torch: bool, say: Callable[[str], None]
+) -> Result:
+    """Time a case.
+
+    Args:
+        rounds: measurements of each side.
+        seconds: how long each shall take; the engine takes at least the 50 steps between two records.
+        torch: with PyTorch, where it is installed.
+        say: told what is being done.
+    """
+    found = Result(name, case, runs, {side: Timing() for side in SIDES})
+    sides: dict[str, Any] = {}
+    for side, make in makers(case, runs, torch, found).items():
+        say(f"{name}: preparing {side}")
+        attempt(found.timings[side], lambda side=side, make=make: prepare(found, sides, side, make, seconds))
+    for number in range(rounds):
+        say(f"{name}: round {number + 1} of {rounds}")
+        for side in SIDES:
+            timing = found.timings[side]
+            if not timing.why_not:
+                attempt(timing, lambda side=side, timing=timing: record(timing, sides[side]))
+    return found
+
+
+def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Callable[[], Any]]:
+    """Return what makes each side, the hand-written first; mark those that cannot be."""
+    from grokdyn.engine.devices import devices
+
+    available = devices()  # before anything else starts JAX: one logical device per core
+
+    from grokdyn.bench.begin import begin
+    from grokdyn.bench.engine_side import Engine
+    from grokdyn.bench.hand import Hand
+
+    experiment = case.experiment()
+    beginning = begin(experiment, runs)
+    sides: dict[str, Callable[[], Any]] = {
+        "hand": lambda: Hand(case.network, experiment, beginning, available),
+        "engine": lambda: Engine(experiment, runs),
+    }
+    missing = NOT_ASKED if not torch else NOT_INSTALLED if importlib.util.find_spec("torch") is None else ""
+    for side in TORCH:
+        found.timings[side].why_not = missing
+    if not missing:
+        from grokdyn.bench.torch_side import Torch, TorchBatched
+
+        sides["torch"] = lambda: Torch(case.network, experiment, beginning)
+        sides["torch_batched"] = lambda: TorchBatched(case.network, experiment, beginning)
+    return sides
+
+
+def attempt(timing: Timing, what: Callable[[], None]) -> None:
+    """Do something with a side; out of memory and the like becomes a word in the table."""
+    try:
+        what()
+    except (RuntimeError, MemoryError) as error:  # XLA's and PyTorch's are RuntimeErrors
+        timing.why_not = f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        timing.wall.clear()
+        timing.cpu.clear()
+
+
+def prepare(found: Result, sides: dict[str, Any], side: str, make: Callable[[], Any], seconds: float) -> None:
+    """Make a side, let it compile, and choose its number of steps."""
+    made = sides[side] = make()
+    timing = found.timings[side]
+    timing.runs = made.runs
+    if side != "engine":
+        timing.steps = steps_within(made, seconds)
+        return
+    from grokdyn.bench.engine_side import whole_records
+
+    made(1)
+    found.fixed_seconds = min(elapsed(made, 1)[0] for _ in range(3))
+    # The engine compiles anew for another number of steps, so it takes the hand-written side's.
+    timing.steps = whole_records(found.timings["hand"].steps)
+    made(timing.steps)
+
+
+def steps_within(side: Any, seconds: float) -> int:
+    """Return how many steps fit into the seconds, at least one."""
+    side(1)
+    steps, taken = 1, elapsed(side, 1)[0]
+    while taken < SHORT * seconds:
+        steps = max(steps + 1, min(100 * steps, round(steps * seconds * 2 * SHORT / taken)))
+        taken = elapsed(side, steps)[0]
+    return max(1, round(steps * seconds / taken))
+
+
+def record(timing: Timing, side: Any) -> None:
+    wall, cpu = elapsed(side, timing.steps)
+    timing.wall.append(wall)
+    timing.cpu.append(cpu)
+
+
+def elapsed(side: Any, steps: int) -> tuple[float, float]:
+    """Return the seconds that some steps take, by the clock and over all cores of this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    side(steps)
+    return time.perf_counter() - wall, time.process_time() - cpu

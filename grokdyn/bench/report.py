@@ -1,0 +1,145 @@
+"""Results of the bench as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from grokdyn.bench.cases import MOST_OVER_HAND
+from grokdyn.bench.measure import SIDES, Result
+
+TITLES = {"engine": "engine", "hand": "by hand", "torch": "PyTorch, run after run", "torch_batched": "PyTorch, batched"}
+PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy", "torch")
+WIDTH = 132  # where the output is no terminal
+
+
+def machine() -> dict[str, Any]:
+    """Return what the timings depend on: devices, cores, load, versions."""
+    import jax
+
+    from grokdyn.engine.devices import cores
+
+    found = jax.local_devices()
+    return {
+        "device": f"{len(found)} x {found[0].platform} ({found[0].device_kind})",
+        "gpu": jax.default_backend() == "gpu",
+        "cores": cores(),
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
+    }
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def targets(result: Result, gpu: bool) -> dict[str, dict[str, Any]]:
+    """Return every target: the ratio, its bound, whether it is met (None where there is nothing to judge).
+
+    The targets against PyTorch are stated for two CPU cores and not judged on a GPU.
+    """
+    over_hand, over_torch = result.ratio("engine", "hand"), result.ratio("torch", "engine")
+    least = result.case.least_over_torch
+    return {
+        "engine/hand": {
+            "ratio": over_hand,
+            "at_most": MOST_OVER_HAND,
+            "met": None if over_hand is None else over_hand <= MOST_OVER_HAND,
+        },
+        "torch/engine": {
+            "ratio": over_torch,
+            "at_least": None if gpu else least,
+            "met": None if over_torch is None or gpu else over_torch >= least,
+        },
+    }
+
+
+def as_json(results: list[Result], about: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return everything measured as plain values."""
+    cases = []
+    for result in results:
+        sides = {
+            side: {
+                "ms_per_run_step": timing.milliseconds,
+                "cpu_ms_per_run_step": timing.cpu_milliseconds,
+                "runs": timing.runs,
+                "steps": timing.steps,
+                "seconds": timing.wall,
+                "why_not": timing.why_not or None,
+            }
+            for side, timing in result.timings.items()
+        }
+        line = {"case": result.name, "about": result.case.about, "runs": result.runs, "sides": sides}
+        cases.append(
+            {**line, "engine_fixed_seconds": result.fixed_seconds, "targets": targets(result, about["gpu"])}
+        )
+    return {"machine": about, "options": options, "cases": cases}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def show(results: list[Result], about: dict[str, Any]) -> None:
+    """Print the table and what it was measured on."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(Group(table(results, about["gpu"]), *footnotes(results, about)), soft_wrap=False)
+
+
+def table(results: list[Result], gpu: bool) -> Table:
+    made = Table(title="milliseconds per run and step, median", title_justify="left")
+    for title in ("case", "runs", *(TITLES[side] for side in SIDES), "engine / by hand", "PyTorch / engine", "targets"):
+        made.add_column(title, justify="left" if title in ("case", "targets") else "right", overflow="fold")
+    for result in results:
+        judged = targets(result, gpu)
+        met = [target["met"] for target in judged.values() if target["met"] is not None]
+        made.add_row(
+            Text(f"{result.name}: {result.case.about}"),
+            str(result.runs),
+            *(Text(cell(result, side)) for side in SIDES),
+            *(Text(judgement(target)) for target in judged.values()),
+            Text("-" if not met else "met" if all(met) else "not met"),
+        )
+    return made
+
+
+def cell(result: Result, side: str) -> str:
+    timing = result.timings[side]
+    return timing.why_not or f"{timing.milliseconds:.3g}"
+
+
+def judgement(target: dict[str, Any]) -> str:
+    """Return a ratio with its bound, e.g. ``1.05 (yes: at most 1.1)``."""
+    if target["ratio"] is None:
+        return "-"
+    ratio = f"{target['ratio']:.3g}"
+    if target["met"] is None:
+        return ratio
+    bound = f"at most {target['at_most']:g}" if "at_most" in target else f"at least {target['at_least']:g}"
+    return f"{ratio} ({'yes' if target['met'] else 'no'}: {bound})"
+
+
+def footnotes(results: list[Result], about: dict[str, Any]) -> list[Text]:
+    """Return the lines under the table."""
+    load = "unknown" if about["load_average"] is None else f"{about['load_average']:.2f}"
+    versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
+    fixed = ", ".join(f"{r.name} {r.fixed_seconds:.3f} s" for r in results if r.fixed_seconds is not None)
+    lines = [f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
+    if fixed:
+        lines.append(f"fixed cost of a gd.run (planning, start, first record, Dataset), part of the engine's: {fixed}")
+    if not about["gpu"]:
+        lines.append("targets against PyTorch are stated for two CPU cores")
+    return [Text(line) for line in lines]

@@ -1,0 +1,127 @@
+"""Softmax arithmetic that really rounds to the precision asked for.
+
+XLA may keep excess precision: it is free to drop a conversion to float16 and back, and computes float16 in float32
+on a CPU. Values of a narrow format are therefore carried in float32 and rounded by arithmetic that XLA must keep.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+PRECISIONS = ("float16", "bfloat16", "float32", "float64")
+ROUNDINGS = ("every", "result")
+
+
+class Format(NamedTuple):
+    """Bits of a narrow float, and the exponent of its smallest subnormal where its subnormals count."""
+
+    exponent_bits: int
+    mantissa_bits: int
+    smallest: int | None
+
+
+# bfloat16 has the exponents of float32, whose subnormals XLA on CPU flushes to zero anyway.
+NARROW = {"float16": Format(5, 10, -24), "bfloat16": Format(8, 7, None)}
+
+
+def carrier(precision: str) -> str:
+    """Return the dtype in which values of a precision are carried.
+
+    Raises:
+        ValueError: for float64 where JAX's 64-bit mode is off, which would make it float32 in silence.
+    """
+    if precision == "float64" and jnp.result_type(float) != jnp.float64:
+        raise ValueError("precision float64 needs 64-bit JAX: grokdyn.run enables it, or use jax.enable_x64(True)")
+    return "float32" if precision in NARROW else precision
+
+
+def round_to(x: jax.Array, precision: str) -> jax.Array:
+    """Round to nearest even in the precision, subnormals of float16 included; beyond its largest value is infinite."""
+    if precision not in NARROW:
+        return x
+    form = NARROW[precision]
+    normal = lax.reduce_precision(x, form.exponent_bits, form.mantissa_bits)
+    if form.smallest is None:
+        return normal
+    # reduce_precision flushes subnormals. Scaling by a power of two is exact, and they are whole multiples of one.
+    quantum = jnp.asarray(2.0**form.smallest, x.dtype)
+    subnormal = lax.round(x / quantum, lax.RoundingMethod.TO_NEAREST_EVEN) * quantum
+    return jnp.where(jnp.abs(x) < quantum * 2**form.mantissa_bits, subnormal, normal)
+
+
+def rounded(x: jax.Array, precision: str) -> jax.Array:
+    """Return ``x`` in the precision, in the carrier's dtype; its cotangent is rounded on the way back, as a cast's."""
+    return narrowed(x, precision) if precision in NARROW else x.astype(carrier(precision))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def narrowed(x: jax.Array, precision: str) -> jax.Array:
+    return round_to(x, precision).astype(carrier(precision))
+
+
+def narrowed_forward(x: jax.Array, precision: str) -> tuple[jax.Array, jax.Array]:
+    # The empty array carries the dtype that the cotangent returns to.
+    return narrowed(x, precision), jnp.zeros(0, x.dtype)
+
+
+def narrowed_backward(precision: str, like: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    return (round_to(cotangent, precision).astype(like.dtype),)
+
+
+narrowed.defvjp(narrowed_forward, narrowed_backward)
+
+
+def shifted_exponentials(z: jax.Array, precision: str) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return z - max z, its exponentials, and their sum [rows, 1], each rounded.
+
+    The terms of a sum are rounded; the sum itself accumulates in float32 (float64 for float64) and is rounded once,
+    as PyTorch does for float16 on CPU and CUDA. A row has collapsed (Prieto et al. 2025) where the sum is exactly 1.
+    """
+    shifted = round_to(z - jnp.max(z, axis=-1, keepdims=True), precision)
+    exponentials = round_to(jnp.exp(shifted), precision)
+    return shifted, exponentials, round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
+
+
+def log_softmax(z: jax.Array, precision: str, rounding: str = "every") -> jax.Array:
+    """Return log softmax(z) of rows that are already in the precision, see ``rounded``.
+
+    Rounding ``every``: after each elementary operation, forward and backward. ``result``: the whole is computed in
+    float32 and rounded once, forward and backward, as PyTorch's fused kernel does for float16 and bfloat16. XLA's
+    float32 and float64 round every operation by themselves.
+    """
+    if precision not in NARROW:
+        return jax.nn.log_softmax(z)
+    return narrow_log_softmax(z, precision, rounding)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def narrow_log_softmax(z: jax.Array, precision: str, rounding: str) -> jax.Array:
+    return narrow_forward(z, precision, rounding)[0]
+
+
+def narrow_forward(z: jax.Array, precision: str, rounding: str) -> tuple[jax.Array, Any]:
+    if rounding == "result":
+        result = round_to(jax.nn.log_softmax(z), precision)
+        return result, (result,)
+    shifted, exponentials, total = shifted_exponentials(z, precision)
+    result = round_to(shifted - round_to(jnp.log(total), precision), precision)
+    return result, (exponentials, total)
+
+
+def narrow_backward(precision: str, rounding: str, residuals: Any, cotangent: jax.Array) -> tuple[jax.Array]:
+    cotangent = round_to(cotangent, precision)
+    summed = jnp.sum(cotangent, axis=-1, keepdims=True)
+    if rounding == "result":
+        return (round_to(cotangent - jnp.exp(residuals[0]) * summed, precision),)
+    exponentials, total = residuals
+    probabilities = round_to(exponentials / total, precision)
+    flow = round_to(probabilities * round_to(summed, precision), precision)
+    return (round_to(cotangent - flow, precision),)
+
+
+narrow_log_softmax.defvjp(narrow_forward, narrow_backward)
