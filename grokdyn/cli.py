@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     plot.add_argument("--y", help="axis up")
     plot.add_argument("--value", help="variable of the diagram, or phase, step_test, delay")
     plot.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
-    plot.add_argument("--delay", type=float, help="steps that make it grokking; default: test takes twice as long")
+    plot.add_argument("--delay", type=float, help="steps that make it grokking; default: test takes 5 times as long as train")
     plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
 
     info = command("info", commands.info, "tell what a store holds")

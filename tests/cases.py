@@ -24,7 +24,12 @@ MODELS = (
 )
 LOSSES = (
     gd.CrossEntropy(),
+    gd.CrossEntropy(precision="float64", label_smoothing=0.25, temperature=2.0),
+    gd.CrossEntropy(precision="float16"),
+    gd.StableMaxCrossEntropy(),
     gd.MSE(),
+    gd.SwitchLoss(first=gd.CrossEntropy(temperature=0.5), then=gd.MSE(), at=2),
+    gd.ForcedCollapse(inner=gd.CrossEntropy(), at=2),
 )
 OPTIMIZERS = (
     gd.SGD(learning_rate=0.1),
@@ -32,6 +37,8 @@ OPTIMIZERS = (
     gd.Adam(learning_rate=0.01, weight_decay=0.1),
     gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=3.0), clip_norm=0.5),
     gd.Lion(learning_rate=0.01, weight_decay=0.3),
+    gd.PerpGrad(inner=gd.AdamW(learning_rate=0.01)),
+    gd.SwitchOptimizer(first=gd.SGD(learning_rate=0.1), then=gd.AdamW(learning_rate=0.01), at=2),
 )
 SCHEDULES = (
     gd.Constant(),
@@ -47,6 +54,12 @@ PROBES = (
     gd.UpdateNorm(),
     gd.DistanceFromInit(),
     gd.Logits(),
+    gd.LogitScale(),
+    gd.SoftmaxCollapse(),
+    gd.SoftmaxCollapse(precision="float16"),
+    gd.ZeroTerms(),
+    gd.NLMAlignment(),
+    gd.AbsorbedUpdates(),
 )
 RECORDS = (
     gd.Every(3),

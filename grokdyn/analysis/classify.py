@@ -9,6 +9,8 @@ from .times import grokking_time, last_record
 PHASES = ("comprehension", "grokking", "memorization", "confusion")
 COMPREHENSION, GROKKING, MEMORIZATION, CONFUSION = range(4)
 UNKNOWN = -1
+# Without a delay in steps: generalising counts as late from this multiple of the time to fit on.
+LATE = 5
 FLAGS = {"flag_values": list(range(4)), "flag_meanings": " ".join(PHASES), "missing_value": UNKNOWN}
 
 
@@ -28,7 +30,7 @@ def phases(ds: xr.Dataset, threshold: float = 0.9, delay: float | None = None) -
     The paper used threshold 0.9,
     delay 1000 and 1e5 steps; a fixed number of steps means little at another learning rate or budget. With
     `delay=None` the rule is relative: grokking when the test accuracy was still recorded below the threshold at or
-    after `2 * step_train`, i.e. generalising took, beyond doubt of the record interval, at least as long again as
+    after `5 * step_train`, i.e. generalising took, beyond doubt of the record interval, five times as long as
     fitting. It depends neither on the budget nor on the time scale of the optimizer.
 
     Returns a Dataset with `phase` (int8 over the swept axes, CF attributes `flag_values`, `flag_meanings`; -1 for a
@@ -42,7 +44,7 @@ def phases(ds: xr.Dataset, threshold: float = 0.9, delay: float | None = None) -
     code = xr.full_like(times["step_train"], COMPREHENSION).where(~late, GROKKING)
     code = code.where(generalised, MEMORIZATION).where(fitted & ~_forgot(ds, threshold), CONFUSION)
     code = code.where(fitted | times["train_censored"], UNKNOWN)
-    rule = "≥ 2 × train time" if delay is None else f"≥ {delay:g} steps later"
+    rule = f"≥ {LATE} × train time" if delay is None else f"≥ {delay:g} steps later"
     code.attrs = {"long_name": "phase", **FLAGS, "threshold": float(threshold), "grokking_rule": rule}
     return xr.Dataset({"phase": code.astype(np.int8)}, attrs=ds.attrs)
 
@@ -54,10 +56,10 @@ def _forgot(ds: xr.Dataset, threshold: float) -> xr.DataArray:
 
 
 def _outlasts(ds: xr.Dataset, times: xr.Dataset) -> xr.DataArray:
-    """Say where the run's last record before `step_test` lies at or after twice `step_train`."""
+    """Say where the run's last record before `step_test` lies at or after `LATE * step_train`."""
     before = ds["test_accuracy"].notnull() & (ds["step"] < times["step_test"])
     below = ds["step"].where(before).max("step")
-    return (below >= 2 * times["step_train"]) & (below > times["step_train"])
+    return (below >= LATE * times["step_train"]) & (below > times["step_train"])
 
 
 def majority(phase: xr.DataArray, over: tuple[str, ...]) -> xr.Dataset:

@@ -12,7 +12,7 @@ import numpy as np
 from grokdyn.engine.devices import block_size
 from grokdyn.probes.base import Shapes
 from grokdyn.spec.errors import SpecError
-from grokdyn.tasks.base import Table, part_of
+from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Program, begin
 from grokdyn.train.start import Given, Start, given
 
@@ -126,7 +126,7 @@ def stack(experiments: list[Any]) -> Any:
 def train_counts(stacked: Any, template: Any, rows: int, start: Start | None) -> np.ndarray:
     """Return the number of train rows of every run."""
     fractions = np.asarray(stacked.task.train_fraction)
-    counts = part_of(fractions, rows)
+    counts = np.asarray(stacked.task.train_count(rows))
     if start is not None and start.train_rows is not None:
         counts = np.full_like(counts, len(start.train_rows))
     if counts.min() < 1:

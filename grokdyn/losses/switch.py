@@ -34,7 +34,7 @@ class SwitchLoss(Intervention):
 
     first: Any = field(Part("loss"), doc="the loss before")
     then: Any = field(Part("loss"), doc="the loss from the step on")
-    at: int = field(Integer(), default=0, doc="first step of the second loss")
+    at: int = field(Integer(), doc="first step of the second loss")
 
     def in_force(self, step: Any) -> Any:
         return Switched(self.first.in_force(step), self.then.in_force(step), jnp.asarray(step >= self.at))
@@ -48,7 +48,7 @@ class ForcedCollapse(Intervention):
     """
 
     inner: Any = field(Part("loss"), doc="the loss")
-    at: int = field(Integer(), default=0, doc="first step of the collapse")
+    at: int = field(Integer(), doc="first step of the collapse")
 
     def in_force(self, step: Any) -> Any:
         return Collapsed(self.inner.in_force(step), jnp.asarray(step >= self.at))

@@ -23,7 +23,7 @@ class SwitchOptimizer(AnyOptimizer):
 
     first: Any = field(Part("optimizer"), doc="the optimizer before")
     then: Any = field(Part("optimizer"), doc="the optimizer from the step on")
-    at: int = field(Integer(), default=0, doc="first step of the second optimizer")
+    at: int = field(Integer(), doc="first step of the second optimizer")
 
     def transform(self) -> optax.GradientTransformation:
         return switched(self.first.transform(), self.then.transform(), self.at)

@@ -1,7 +1,8 @@
-"""Dataset -> matplotlib Figure: training curves, phase diagrams, and the overview of a sweep."""
+"""Dataset -> matplotlib Figure: curves, phase diagrams, the overview of a sweep, curves beside a paper's values."""
 
+from .beside import Panel, beside
 from .diagram import phase_diagram
 from .facets import curves
 from .summary import overview
 
-__all__ = ["curves", "overview", "phase_diagram"]
+__all__ = ["Panel", "beside", "curves", "overview", "phase_diagram"]

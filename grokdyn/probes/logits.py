@@ -30,3 +30,15 @@ class Logits(Probe):
         parts = {"train": view.train, "test": view.test}
         values = {"logit_norm": size, "margin": margin}
         return {f"{part}_{what}": mean(value, rows) for part, rows in parts.items() for what, value in values.items()}
+
+
+class LogitScale(Probe):
+    """Mean and largest absolute logit over the train rows and all classes."""
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {"logit_mean_abs": Variable("mean |logit|"), "logit_max_abs": Variable("largest |logit|")}
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        size = jnp.abs(view.train_logits)
+        largest = jnp.max(jnp.where(view.rows.counts[:, None], size, jnp.zeros((), size.dtype)))
+        return {"logit_mean_abs": mean(jnp.mean(size, axis=-1), view.rows.counts), "logit_max_abs": largest}

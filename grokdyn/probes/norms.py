@@ -22,6 +22,15 @@ def norms(tree: Any) -> jax.Array:
     return jnp.stack([jnp.sqrt(jnp.sum(jnp.square(leaf.astype(jnp.float64)))) for leaf in jax.tree.leaves(tree)])
 
 
+def with_tensors(shapes: Shapes, name: str, long_name: str) -> dict[str, Variable]:
+    """Return a variable over all tensors, and ``name_per_tensor`` with one value for each."""
+    names = {"tensor": tensor_names(shapes.params)}
+    return {
+        name: Variable(long_name),
+        f"{name}_per_tensor": Variable(f"{long_name} per tensor", dims=("tensor",), coordinates=names),
+    }
+
+
 class NormProbe(Probe):
     """Base: the L2 norm of a tree, sqrt(sum of squares), over all tensors and per tensor."""
 
@@ -32,11 +41,7 @@ class NormProbe(Probe):
         raise NotImplementedError
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        names = {"tensor": tensor_names(shapes.params)}
-        return {
-            self.name: Variable(self.long_name),
-            f"{self.name}_per_tensor": Variable(f"{self.long_name} per tensor", dims=("tensor",), coordinates=names),
-        }
+        return with_tensors(shapes, self.name, self.long_name)
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         per_tensor = norms(self.tree(view))

@@ -22,7 +22,7 @@ class View:
         split: order, number of train rows, labels as trained, corrupted rows.
         params: parameters after ``step`` updates; ``initial_params``: those of step 0, for a
             probe that says ``needs_initial_params``.
-        rows: the train rows alone (inputs, labels, counts), padded; ``counts`` marks the real ones.
+        rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
         key: a key of the run's probe stream for this step.
     """
@@ -62,6 +62,11 @@ class View:
     def logits(self) -> jax.Array:
         """Logits [rows, outputs]."""
         return self.output.logits
+
+    @cached_property
+    def train_logits(self) -> jax.Array:
+        """Logits of the train rows alone [train rows, outputs], padded as ``rows`` is."""
+        return self.logits[self.rows.index]
 
     @property
     def labels(self) -> jax.Array:

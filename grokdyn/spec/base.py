@@ -19,6 +19,10 @@ from grokdyn.spec.errors import Missing, SpecError, Words, nearest
 from grokdyn.spec.rules import Rule
 
 
+# Dots in a path. A part may hold a part of its own family; much deeper would exhaust Python's stack.
+DEEPEST = 20
+
+
 def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "") -> Any:
     """Declare a field of a spec with the rule that its values obey."""
     return struct.field(pytree_node=rule.node, default=default, metadata={"rule": rule, "doc": doc})
@@ -74,6 +78,8 @@ def decode(cls: type, raw: Mapping[str, Any], path: str = "") -> Any:
     Raises:
         SpecError: for an unknown key, a missing one, or a value that its rule refuses.
     """
+    if path.count(".") > DEEPEST:
+        raise SpecError(path, Words("parts within parts"), f"at most {DEEPEST} levels")
     table = rules(cls)
     for key in raw:
         if key not in table:

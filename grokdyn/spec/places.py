@@ -10,9 +10,12 @@ from __future__ import annotations
 KINDS: dict[str, dict[str, str]] = {
     "task": {
         "modular": "grokdyn.tasks.modular:ModularArithmetic",
+        "sparse_parity": "grokdyn.tasks.parity:SparseParity",
+        "mnist": "grokdyn.tasks.mnist:Mnist",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
+        "encoder": "grokdyn.models.encoder:Encoder",
     },
     "loss": {
         "cross_entropy": "grokdyn.losses.cross_entropy:CrossEntropy",
@@ -43,6 +46,11 @@ KINDS: dict[str, dict[str, str]] = {
         "update_norm": "grokdyn.probes.norms:UpdateNorm",
         "distance_from_init": "grokdyn.probes.norms:DistanceFromInit",
         "logits": "grokdyn.probes.logits:Logits",
+        "logit_scale": "grokdyn.probes.logits:LogitScale",
+        "softmax_collapse": "grokdyn.probes.collapse:SoftmaxCollapse",
+        "zero_terms": "grokdyn.probes.collapse:ZeroTerms",
+        "nlm_alignment": "grokdyn.probes.alignment:NLMAlignment",
+        "absorbed_updates": "grokdyn.probes.absorption:AbsorbedUpdates",
     },
     "record": {
         "every": "grokdyn.spec.record:Every",

@@ -18,8 +18,6 @@ from grokdyn.spec.rules import Count, Number
 
 AXIS = "a list of values, or {linspace = [first, last, n]}, {logspace = [first, last, n]}, {range = [a, b]}"
 MOST_RUNS = 10_000_000
-# Dots in a path; no description is as deep.
-DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ def flattened(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     flat = {}
     for key, item in table.items():
         where = base.join(path, str(key))
-        if where.count(".") > DEEPEST:
-            raise SpecError(f"sweep.{where}", Words("tables in tables"), "a path that exists")
+        if where.count(".") > base.DEEPEST:
+            raise SpecError(f"sweep.{where}", Words("tables within tables"), f"at most {base.DEEPEST} levels")
         nested = isinstance(item, Mapping) and not set(item) & set(SPACINGS)
         new = flattened(item, where) if nested else {where: item}
         for axis in new.keys() & flat.keys():

@@ -57,6 +57,10 @@ class Task(Spec):
 
     drawn = False  # True where the table itself is random and every run draws its own
 
+    def train_count(self, rows: int) -> Any:
+        """Return the number of train rows among ``rows``, for the numbers of one run (traced) or of many."""
+        return part_of(self.train_fraction, rows)
+
     def signature(self) -> Signature:
         """Return the shapes of the table."""
         raise NotImplementedError

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Choice, Count, Function
+from grokdyn.spec.rules import Choice, Count, Flag, Function
 from grokdyn.tasks.base import Signature, Table, Task
 
 
@@ -35,6 +37,10 @@ class ModularArithmetic(Task):
     Rows are the pairs (a, b) in lexicographic order: with residues from 0 row a*p + b, with residues from 1
     row (a-1)*(p-1) + (b-1); ``div`` leaves out b = 0, ``symmetric`` keeps a <= b only, and rows are then numbered
     as they come. The inputs are two tokens below p, the label is a residue below p.
+
+    With ``encoding = "binary"`` the inputs are instead the binary codes of both residues, most significant bit first,
+    14 zeros and ones at p = 113 (Prieto et al. 2025). ``permuted``: every run draws, from its split stream, which
+    residue has which code, the same for both operands.
     """
 
     op: str | Callable = field(
@@ -44,7 +50,16 @@ class ModularArithmetic(Task):
     pairs: str = field(Choice(("ordered", "symmetric")), default="ordered", doc="all pairs, or those with a <= b")
     first_residue: int = field(Count(0, 1), default=0, doc="residues from 0, or from 1 (leaves out 0)")
 
+    encoding: str = field(Choice(("tokens", "binary")), default="tokens", doc="of a residue in the inputs")
+    permuted: bool = field(Flag(), default=False, doc="residues are given each other's binary codes at random")
+
+    @property
+    def drawn(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.permuted
+
     def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.permuted and self.encoding != "binary":
+            yield "permuted", self.permuted, "false, unless encoding = 'binary': a token stands for itself"
         if self.op == "div" and any(self.p % k == 0 for k in range(2, int(self.p**0.5) + 1)):
             yield "p", self.p, "a prime modulus for op = 'div'"
         if callable(self.op):
@@ -73,11 +88,31 @@ class ModularArithmetic(Task):
         return a[keep], b[keep]
 
     def signature(self) -> Signature:
-        return Signature(self.p, 2, self.p, len(self.operands()[0]))
+        rows = len(self.operands()[0])
+        return Signature(self.p, 2, self.p, rows) if self.encoding == "tokens" else Signature(0, 2 * self.bits, self.p, rows)
+
+    @property
+    def bits(self) -> int:
+        """Length of a residue's binary code."""
+        return (self.p - 1).bit_length()
 
     def table(self) -> Table:
+        tokens = np.stack(self.operands(), axis=1).astype(np.int32)
+        return Table(tokens if self.encoding == "tokens" else binary(tokens, self.bits), self.labels())
+
+    def draw(self, key: jax.Array) -> Table:
+        codes = jax.random.permutation(key, jnp.arange(self.p, dtype=jnp.int32))
+        tokens = np.stack(self.operands(), axis=1)
+        return Table(binary(codes[tokens], self.bits), jnp.asarray(self.labels()))
+
+    def labels(self) -> np.ndarray:
+        """Return a ∘ b (mod p) [rows]."""
         a, b = self.operands()
-        op = self.op
-        values = op(a, b) if callable(op) else OPERATIONS[op](a, b, self.p)
-        tokens = np.stack([a, b], axis=1)
-        return Table(tokens.astype(np.int32), (np.asarray(values) % self.p).astype(np.int32))
+        values = self.op(a, b) if callable(self.op) else OPERATIONS[self.op](a, b, self.p)
+        return (np.asarray(values) % self.p).astype(np.int32)
+
+
+def binary(tokens: Any, bits: int) -> Any:
+    """Return the codes [rows, 2 * bits] of pairs of tokens, as zeros and ones in float32."""
+    places = np.arange(bits - 1, -1, -1, dtype=np.int32)
+    return ((tokens[:, :, None] >> places) & 1).reshape(len(tokens), -1).astype(np.float32)

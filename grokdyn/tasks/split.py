@@ -34,7 +34,7 @@ def draw_split(task: Task, labels: jax.Array, outputs: int, split_key: jax.Array
     """
     rows = labels.shape[0]
     order = jax.random.permutation(split_key, jnp.arange(rows, dtype=jnp.int32))
-    n_train = part_of(task.train_fraction, rows)
+    n_train = task.train_count(rows)
     train = train_mask(order, n_train)
     which_key, label_key = jax.random.split(noise_key)
     scores = jnp.where(train, jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)

@@ -14,8 +14,12 @@ from grokdyn.train.lane import Lane, Program
 
 
 class Rows(NamedTuple):
-    """Train rows, padded. ``counts`` marks the real ones; padding repeats the first row and weighs nothing."""
+    """Train rows, padded. ``counts`` marks the real ones; padding repeats the first row and weighs nothing.
 
+    ``index`` is each row's place in the table.
+    """
+
+    index: jax.Array
     inputs: jax.Array
     labels: jax.Array
     counts: jax.Array
@@ -27,7 +31,7 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     counts = ranks < lane.split.n_train
     order = jnp.resize(lane.split.order, (max(program.rows, lane.split.order.shape[0]),))
     rows = jnp.where(counts, order[: program.rows], order[0])
-    return Rows(table.inputs[rows], lane.split.labels[rows], counts)
+    return Rows(rows, table.inputs[rows], lane.split.labels[rows], counts)
 
 
 def mean_loss(

@@ -43,6 +43,7 @@ HOSTILE = (
     "sweep." + ".".join("a" * DEEP) + " = 1",
     "[" + ".".join("a" * DEEP) + "]",
     'task = {kind = "modular", p = {' + ".".join("a" * DEEP) + " = 1}}",
+    "\n".join(f'[optimizer{".inner" * n}]\nkind = "perpgrad"' for n in range(400)),
     "sweep = 3",
     "[[sweep]]",
     "[[task]]",

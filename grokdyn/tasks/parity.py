@@ -1,0 +1,80 @@
+"""Sparse parity: the parity of a few bits among many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.spec.base import field
+from grokdyn.spec.rules import Count
+from grokdyn.tasks.base import Signature, Table, Task
+
+# Up to so many possible strings they are all listed and shuffled; beyond, few of those drawn coincide.
+LISTED = 2**13
+
+
+class SparseParity(Task):
+    """Learn the parity of ``bits`` bits, followed by ``noise_bits`` that mean nothing (Prieto et al. 2025, figure 4).
+
+    Every run draws its own ``strings`` distinct bit strings, uniformly, from its split stream. The inputs are zeros
+    and ones, the parity bits first; the label is their sum mod 2.
+    """
+
+    bits: int = field(Count(1, 60), default=3, doc="bits whose parity is the label")
+    noise_bits: int = field(Count(0, 59), default=40, doc="further bits")
+    strings: int = field(Count(2, 10_000_000), default=2000, doc="distinct strings, the rows")
+
+    drawn = True
+
+    @property
+    def width(self) -> int:
+        """Length of a string."""
+        return self.bits + self.noise_bits
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.width > 60:
+            yield "noise_bits", self.noise_bits, f"at most {60 - self.bits}: strings have up to 60 bits"
+        elif self.strings > 2**self.width:
+            yield "strings", self.strings, f"at most {2**self.width}, the number of strings of {self.width} bits"
+
+    def signature(self) -> Signature:
+        return Signature(0, self.width, 2, self.strings)
+
+    def draw(self, key: jax.Array) -> Table:
+        codes = distinct(key, self.strings, self.width)
+        places = jnp.arange(self.width - 1, -1, -1, dtype=codes.dtype)
+        bits = ((codes[:, None] >> places) & 1).astype(jnp.int32)
+        return Table(bits.astype(jnp.float32), jnp.sum(bits[:, : self.bits], axis=1, dtype=jnp.int32) % 2)
+
+
+def distinct(key: jax.Array, count: int, bits: int) -> jax.Array:
+    """Draw ``count`` distinct integers below 2^bits, uniformly among all such draws: uint64 [count].
+
+    Beyond the listed sizes numbers are drawn independently, and those that coincide with one drawn before are drawn
+    again until none does. Which are drawn again depends only on which are equal, so no number is favoured.
+    """
+    if 2**bits <= LISTED:
+        return jax.random.permutation(key, jnp.arange(2**bits, dtype=jnp.uint64))[:count]
+
+    def draw(turn: jax.Array) -> jax.Array:
+        return jax.random.bits(jax.random.fold_in(key, turn), (count,), jnp.uint64) >> jnp.uint64(64 - bits)
+
+    def again(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        numbers, double, turn = state
+        numbers = jnp.where(double, draw(turn), numbers)
+        return numbers, repeated(numbers), turn + 1
+
+    first = draw(jnp.uint32(0))
+    state = (first, repeated(first), jnp.uint32(1))
+    return jax.lax.while_loop(lambda state: jnp.any(state[1]), again, state)[0]
+
+
+def repeated(numbers: jax.Array) -> jax.Array:
+    """Return bool: whether each number equals an earlier one."""
+    order = jnp.argsort(numbers, stable=True)
+    ranked = numbers[order]
+    same = jnp.concatenate([jnp.zeros(1, bool), ranked[1:] == ranked[:-1]])
+    return jnp.zeros_like(same).at[order].set(same)

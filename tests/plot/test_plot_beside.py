@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from grokdyn.plot import Panel, beside
+
+STEPS = np.arange(0, 100, 10)
+
+
+def curves():
+    rising = np.linspace(0, 1, len(STEPS)) * np.ones((2, 3, 1))
+    dims = ("precision", "seed", "step")
+    data = {"train_accuracy": (dims, rising), "test_accuracy": (dims, rising / 2)}
+    return xr.Dataset(data, {"precision": ["float16", "float32"], "seed": range(3), "step": STEPS})
+
+
+def test_a_papers_values_have_the_colour_of_what_they_belong_to():
+    ds = curves()
+    paper = {"float32": ([10, 20], [0.1, 0.2])}
+    figure = beside([Panel("one", ds, ("test_accuracy",), hue="precision", paper=paper)])
+    (circles,) = [line for line in figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
+    medians = {str(line.get_color()) for line in figure.axes[0].lines if line.get_marker() != "o"}
+    assert str(circles.get_color()) in medians
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "paper, one seed" in texts
+    assert figure.axes[0].get_title() == "one"
+
+
+def test_mistakes_are_told():
+    ds = curves()
+    with pytest.raises(ValueError, match="at least one"):
+        beside([])
+    with pytest.raises(ValueError, match="precision"):
+        beside([Panel("one", ds)])
+    with pytest.raises(ValueError, match="'float64' is not drawn"):
+        beside([Panel("one", ds, ("test_accuracy",), hue="precision", paper={"float64": ([1], [1])})])

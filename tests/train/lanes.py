@@ -1,0 +1,35 @@
+"""One run taken apart: its program, constants, state and rows, for tests of the functions that train it."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from grokdyn.engine import plan
+from grokdyn.spec import base
+from grokdyn.train.gradient import train_rows
+from grokdyn.train.lane import begin
+from tests.contract import arrays
+
+
+class Run(NamedTuple):
+    program: Any
+    lane: Any
+    state: Any
+    table: Any
+    rows: Any
+
+
+def taken_apart(experiment, padding=0, **program):
+    """Return a run at step 0, with train rows padded by some more, and fields of the program changed."""
+    checked = base.check(experiment)
+    (cohort,) = plan.cohorts([checked], None, jax.local_devices()[:1])
+    static = cohort.program._replace(rows=cohort.program.rows + padding, tile=cohort.program.tile + padding)
+    static = static._replace(**program)
+
+    @jax.jit
+    def start(numbers):
+        lane, state = begin(static, numbers, cohort.table, None)
+        return lane, state, train_rows(static, lane, cohort.table)
+
+    lane, state, rows = start(arrays(checked))
+    return Run(static, lane, state, cohort.table, rows)

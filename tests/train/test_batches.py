@@ -1,0 +1,87 @@
+"""Mini-batches: which rows each update sees."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from grokdyn.train.gradient import batch_gradient
+from grokdyn.train.step import draw_batch
+from tests import cases
+from tests.train.lanes import taken_apart
+
+pytestmark = pytest.mark.usefixtures("x64")
+TRAIN = 12  # int(0.25 * 49)
+
+
+def experiment(**changes):
+    return cases.tiny(**{"task.train_fraction": 0.25}, **changes)
+
+
+def batches(run, updates):
+    """Return the ranks [updates, batch] that a run's updates see."""
+
+    def one(state, _):
+        order, ranks = draw_batch(run.program, run.lane, state)
+        return state.replace(order=order, step=state.step + 1), ranks
+
+    return np.asarray(jax.jit(lambda state: jax.lax.scan(one, state, length=updates)[1])(run.state))
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 7, 12])
+def test_a_pass_without_replacement_sees_no_row_twice(size):
+    in_pass = TRAIN // size
+    seen = batches(taken_apart(experiment(batch_size=size), padding=5), 60 * in_pass)
+    passes = seen.reshape(60, in_pass * size)
+    assert all(len(set(rows)) == in_pass * size for rows in passes.tolist())
+    assert set(passes.ravel()) == set(range(TRAIN))
+    if size > 1:  # an order may repeat by chance once in 12!/..
+        assert len({tuple(rows) for rows in passes.tolist()}) == 60
+    if TRAIN % size == 0:
+        assert all(sorted(rows) == list(range(TRAIN)) for rows in passes.tolist())
+
+
+def test_rows_that_sit_out_are_even():
+    passes = batches(taken_apart(experiment(batch_size=5), padding=5), 2 * 1000).reshape(1000, 10)
+    counts = np.bincount(passes.ravel(), minlength=TRAIN)
+    share = 10 / TRAIN
+    assert np.abs(counts - 1000 * share).max() < 5 * np.sqrt(1000 * share * (1 - share))
+
+
+def test_batches_with_replacement_are_even_and_independent():
+    run = taken_apart(experiment(batch_size=4, batch_replacement=True), padding=5)
+    assert run.state.order is None
+    seen = batches(run, 3000)
+    counts = np.bincount(seen.ravel(), minlength=TRAIN)
+    expected = seen.size / TRAIN
+    assert len(counts) == TRAIN
+    assert abs(np.sum((counts - expected) ** 2) / expected - (TRAIN - 1)) < 4 * np.sqrt(2 * (TRAIN - 1))
+    # Two rows of a batch coincide in one of twelve.
+    same = np.mean(seen[:, 0] == seen[:, 1])
+    assert abs(same - 1 / TRAIN) < 4 * np.sqrt(1 / TRAIN / len(seen))
+
+
+def test_the_batch_stream_is_its_own():
+    first = taken_apart(experiment(batch_size=3))
+    other = taken_apart(experiment(batch_size=3, **{"seeds.batch": 9}))
+    assert np.array_equal(first.lane.split.order, other.lane.split.order)
+    assert all(np.array_equal(first.state.params[name], other.state.params[name]) for name in first.state.params)
+    assert not np.array_equal(batches(first, 4), batches(other, 4))
+
+
+def test_the_gradient_of_a_batch_is_that_of_its_rows():
+    run = taken_apart(experiment(batch_size=3, dtype="float64"))
+    ranks = jnp.asarray([7, 2, 2])
+    loss, found = batch_gradient(run.lane, run.rows, ranks, run.state.step)(run.state.params)
+    rows = run.lane.split.order[ranks]
+    model, table = run.lane.experiment.model, run.table
+
+    def mean_loss(params):
+        logits = model.forward(params, jnp.asarray(table.inputs)[rows]).logits
+        return jnp.mean(run.lane.experiment.loss.rows(logits, run.lane.split.labels[rows]))
+
+    expected, gradient = jax.value_and_grad(mean_loss)(run.state.params)
+    # Cross-entropy is taken in float32 here.
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    for name, g in gradient.items():
+        np.testing.assert_allclose(found[name], g, rtol=0, atol=1e-6 * np.abs(g).max())

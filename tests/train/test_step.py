@@ -1,0 +1,68 @@
+"""One update: its dtypes, and what happens to a run whose loss is not finite."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn.train.lane import NON_FINITE, OK
+from grokdyn.train.step import update
+from tests import cases
+from tests.train.lanes import taken_apart
+
+pytestmark = pytest.mark.usefixtures("x64")
+# perpGrad sums its inner products in float64 and says so.
+PLAIN = [optimizer for optimizer in cases.OPTIMIZERS if not isinstance(optimizer, gd.PerpGrad)]
+CHANGES = [
+    *({"optimizer": optimizer} for optimizer in PLAIN),
+    {"loss": gd.MSE()},
+    {"batch_size": 5},
+    {"batch_size": 5, "batch_replacement": True},
+]
+
+
+def equations(jaxpr):
+    """Yield the equations of a jaxpr and of all within it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+def wide_arrays(experiment, **program):
+    """Return the float64 arrays that appear inside one update."""
+    run = taken_apart(experiment, **program)
+    jaxpr = jax.make_jaxpr(lambda *a: update(run.program, *a))(run.lane, run.rows, run.state)
+    found = [variable.aval for equation in equations(jaxpr.jaxpr) for variable in equation.outvars]
+    return [aval for aval in found if aval.ndim and aval.dtype == jnp.float64]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda c: "-".join(c))
+def test_a_float32_update_has_no_float64_arrays(changes):
+    assert wide_arrays(cases.tiny(**changes)) == []
+
+
+def test_a_tiled_float32_update_has_no_float64_arrays():
+    assert wide_arrays(cases.tiny(), rows=32, tile=8) == []
+
+
+def test_float64_arrays_would_be_seen():
+    assert len(wide_arrays(cases.tiny(dtype="float64"))) > 10
+    assert len(wide_arrays(cases.tiny(loss=gd.StableMaxCrossEntropy(precision="float64")))) > 3
+
+
+def test_a_run_whose_loss_is_not_finite_keeps_everything_but_its_clock():
+    run = taken_apart(cases.tiny(**{"optimizer.learning_rate": 1e30}))
+    step = jax.jit(lambda state: update(run.program, run.lane, run.rows, state))
+    states = [run.state]
+    for _ in range(5):
+        states.append(step(states[-1]))
+    assert [int(state.status) for state in states] == [OK, OK] + [NON_FINITE] * 4
+    assert [int(state.diverged_at) for state in states] == [-1, -1] + [1] * 4
+    assert [int(state.step) for state in states] == list(range(6))
+    frozen = (states[1].params, states[1].optimizer)
+    for state in states[2:]:
+        jax.tree.map(np.testing.assert_array_equal, (state.params, state.optimizer), frozen)
