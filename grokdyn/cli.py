@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments, overrides = split_overrides(arguments)
         options = parser().parse_args(arguments)
         return options.command(options, overrides)
-    except KeyboardInterrupt:
-        return fail("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return fail(str(interrupt) or "interrupted", 130)
     except BrokenPipeError:
         return 0
     except ValueError as error:
@@ -97,13 +97,19 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--no-figures", action="store_true", help="draw nothing")
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
 
+    again = command("resume", commands.resume, "go on with a sweep that was interrupted")
+    again.add_argument("store", metavar="DIR")
+    again.add_argument("--anyway", action="store_true", help="although versions, device or spec have changed")
+    again.add_argument("--no-figures", action="store_true", help="draw nothing")
+    again.add_argument("--quiet", action="store_true", help="no progress, no table")
+
     plot = command("plot", commands.plot, "draw the figures of a store")
     plot.add_argument("store", metavar="DIR")
     plot.add_argument("--x", help="axis across")
     plot.add_argument("--y", help="axis up")
     plot.add_argument("--value", help="variable of the diagram, or phase, step_test, delay")
     plot.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
-    plot.add_argument("--delay", type=float, help="steps that make it grokking; default: test takes 5 times as long as train")
+    plot.add_argument("--delay", type=float, help="steps that make it grokking; default: five times the steps to fit")
     plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
 
     info = command("info", commands.info, "tell what a store holds")

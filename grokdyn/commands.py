@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
 
@@ -39,7 +40,6 @@ def train(
 ) -> int:
     """Train what a file describes, tabulate it, draw it."""
     from grokdyn.engine.run import run as train_sweep
-    from grokdyn.report import draw, show
     from grokdyn.spec import toml
     from grokdyn.spec.files import load
 
@@ -50,6 +50,21 @@ def train(
         else free_folder(Path("runs") / (spec.absolute().parent.name if spec.stem == "spec" else spec.stem))
     )
     found = train_sweep(described, out=folder, progress=False if quiet else None)
+    return tell(found, folder, quiet, figures)
+
+
+def resume(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Go on with an interrupted sweep, then tabulate and draw it."""
+    from grokdyn.engine.run import resume as resume_sweep
+
+    found = resume_sweep(options.store, progress=False if options.quiet else None, anyway=options.anyway)
+    return tell(found, Path(options.store), options.quiet, not options.no_figures)
+
+
+def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
+    """Show results, draw them into their store, say where they lie."""
+    from grokdyn.report import draw, show
+
     if not quiet:
         show(found)
     drawn = draw(found, folder / "figures") if figures else []

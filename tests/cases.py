@@ -61,6 +61,10 @@ PROBES = (
     gd.NLMAlignment(),
     gd.AbsorbedUpdates(),
 )
+STOPS = (
+    gd.When(variable="test_accuracy", threshold=0.5, records=2),
+    gd.Stalled(fitted_at=0.9, within=4),
+)
 RECORDS = (
     gd.Every(3),
     gd.LogSpaced(5),
@@ -73,6 +77,7 @@ FAMILIES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "probe": PROBES,
+    "stop": STOPS,
     "record": RECORDS,
 }
 
@@ -95,6 +100,8 @@ def within(family, component):
         return tiny(**{"optimizer.schedule": component})
     if family == "probe":
         return tiny(probes=(component,))
+    if family == "stop":
+        return tiny(stop=(component,))
     return tiny(**{family: component})
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import jax
 
-# Lanes vmapped together: on a CPU one, which stays in cache; elsewhere as many as the device is given.
+# Lanes vmapped together: on a CPU one, which stays in cache; elsewhere all that a device has, or a part of very many,
+# so that blocks whose lanes are all over can be left out.
 CPU_BLOCK = 1
+LARGE_BLOCK = 512
 
 
 def cores() -> int:
@@ -39,6 +41,6 @@ def devices() -> list[Any]:
     return found
 
 
-def block_size(device: Any, lanes_per_device: int) -> int:
-    """Return how many lanes are vmapped together on the device."""
-    return CPU_BLOCK if device.platform == "cpu" else lanes_per_device
+def block_size(cpu: bool, lanes_per_device: int) -> int:
+    """Return how many lanes are vmapped together."""
+    return CPU_BLOCK if cpu else min(lanes_per_device, LARGE_BLOCK)

@@ -36,8 +36,8 @@ class Cohort:
         table: the task's table, or None where each run draws its own.
         program, shapes: what the compiled functions and the probes need to know.
         given: a checked Start, or None.
-        batches: positions into ``runs``, one array of equal length per batch; short batches repeat their last lane.
-        sizes: real lanes of each batch.
+        width: runs per batch.
+        batches: positions into ``runs``, one array of equal length per batch; the last run is repeated to fill it.
         devices: how many devices share a batch; block: lanes vmapped together.
         recorded: the steps to record.
         pauses: the steps at which the compiled program hands out records, ``recorded`` and some between.
@@ -51,17 +51,29 @@ class Cohort:
     program: Program
     shapes: Shapes
     given: Given | None
+    width: int
     batches: list[np.ndarray]
-    sizes: list[int]
     devices: int
     block: int
     recorded: np.ndarray
     pauses: np.ndarray
     chunk: int
 
+    @property
+    def chunks(self) -> np.ndarray:
+        """Updates before each pause [chunks, chunk]: the calls of the compiled program, all equally long."""
+        stretches = np.diff(self.pauses, prepend=0).astype(np.int32)
+        padding = -len(stretches) % self.chunk
+        return np.append(stretches, np.zeros(padding, np.int32)).reshape(-1, self.chunk)
 
-def cohorts(experiments: Sequence[Any], start: Start | None, devices: list[Any]) -> list[Cohort]:
+
+def cohorts(
+    experiments: Sequence[Any], start: Start | None, devices: list[Any], widths: list[int] | None = None
+) -> list[Cohort]:
     """Group runs by structure and cut each group into batches.
+
+    Args:
+        widths: runs per batch of every cohort, as an earlier session had them; default: planned.
 
     Raises:
         SpecError: if a combination of numbers leaves no train rows, a batch larger than them, ...
@@ -69,10 +81,16 @@ def cohorts(experiments: Sequence[Any], start: Start | None, devices: list[Any])
     groups: dict[Any, list[int]] = {}
     for run, experiment in enumerate(experiments):
         groups.setdefault(jax.tree.structure(experiment), []).append(run)
-    return [cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices) for runs in groups.values()]
+    wanted = [None] * len(groups) if widths is None else widths
+    return [
+        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width)
+        for runs, width in zip(groups.values(), wanted, strict=True)
+    ]
 
 
-def cohort(runs: np.ndarray, experiments: list[Any], start: Start | None, devices: list[Any]) -> Cohort:
+def cohort(
+    runs: np.ndarray, experiments: list[Any], start: Start | None, devices: list[Any], width: int | None
+) -> Cohort:
     template = experiments[0]
     stacked = stack(experiments)
     task, signature = template.task, template.task.signature()
@@ -89,15 +107,14 @@ def cohort(runs: np.ndarray, experiments: list[Any], start: Start | None, device
     program = Program(signature, rows, tile, noisy, stochastic)
     expected = initial_shapes(template, signature)
     shapes = Shapes(expected, signature, noisy)
-    for probe in template.probes:
-        for name, came, allowed in probe.conflicts(shapes):
-            raise SpecError(f"probes.{name}", came, allowed)
+    check_rules(template, shapes)
     checked = None if start is None else given(start, table, expected)
     used = min(len(devices), len(runs))
-    width = lanes_per_batch(program, template, table, checked, len(runs), used, cpu)
+    if width is None:
+        width = runs_per_batch(program, template, table, checked, len(runs), cpu)
     recorded = template.record.at(template.steps)
     pauses = with_pauses(recorded)
-    batches, sizes = cut(by_size, width, used)
+    batches = cut(by_size, width, used, cpu)
     return Cohort(
         runs,
         stacked,
@@ -106,14 +123,27 @@ def cohort(runs: np.ndarray, experiments: list[Any], start: Start | None, device
         program,
         shapes,
         checked,
+        width,
         batches,
-        sizes,
         used,
-        block_size(devices[0], width // used),
+        block_size(cpu, len(batches[0]) // used),
         recorded,
         pauses,
         -(-len(pauses) // CHUNKS),
     )
+
+
+def check_rules(template: Any, shapes: Shapes) -> None:
+    """Raise SpecError where a probe does not fit the model, or a stop rule reads what no probe records."""
+    known: set[str] = set()
+    for probe in template.probes:
+        for name, came, allowed in probe.conflicts(shapes):
+            raise SpecError(f"probes.{name}", came, allowed)
+        known |= {name for name, variable in probe.variables(shapes).items() if not variable.dims}
+    for i, rule in enumerate(template.stop):
+        for name in rule.needs():
+            if name not in known:
+                raise SpecError(f"stop[{i}]", name, "a variable that a probe records: " + ", ".join(sorted(known)))
 
 
 def stack(experiments: list[Any]) -> Any:
@@ -158,28 +188,27 @@ def lane_bytes(program: Program, template: Any, table: Table | None, checked: Gi
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes) if hasattr(leaf.dtype, "itemsize"))
 
 
-def lanes_per_batch(
-    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, used: int, cpu: bool
+def runs_per_batch(
+    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, cpu: bool
 ) -> int:
-    """Return the lanes of a batch: a multiple of the devices, as many as the memory budget allows."""
+    """Return the runs of a batch: as many as the memory budget allows, the same for all batches of the cohort."""
     budget = BATCH_BYTES["cpu" if cpu else "other"]
-    if not cpu:  # activations of all lanes of a device are alive together
+    if not cpu:  # activations of all lanes of a block are alive together
         budget //= 4
     fitting = max(1, budget // max(1, lane_bytes(program, template, table, checked)))
-    lanes = min(runs, fitting, MOST_LANES)
-    batches = -(-runs // lanes)
-    return max(1, -(-runs // (batches * used))) * used
+    batches = -(-runs // min(runs, fitting, MOST_LANES))
+    return -(-runs // batches)
 
 
-def cut(order: np.ndarray, width: int, devices: int) -> tuple[list[np.ndarray], list[int]]:
-    """Cut lanes into batches of one width, dealt over devices so that each gets small and large ones alike."""
-    batches, sizes = [], []
-    for first in range(0, len(order), width):
-        part = order[first : first + width]
-        sizes.append(len(part))
-        part = np.append(part, np.full(width - len(part), part[-1]))
-        batches.append(part.reshape(-1, devices).T.ravel())
-    return batches, sizes
+def cut(order: np.ndarray, width: int, devices: int, cpu: bool) -> list[np.ndarray]:
+    """Cut runs into batches of ``width``, dealt over devices so that each gets small and large ones alike.
+
+    A batch is filled up to whole blocks by repeating its last run.
+    """
+    block = block_size(cpu, -(-width // devices))
+    lanes = -(-width // (devices * block)) * devices * block
+    batches = [order[first : first + width] for first in range(0, len(order), width)]
+    return [np.append(b, np.full(lanes - len(b), b[-1])).reshape(-1, devices).T.ravel() for b in batches]
 
 
 def with_pauses(recorded: np.ndarray) -> np.ndarray:
@@ -204,7 +233,7 @@ def described(planned: list[Cohort]) -> list[dict[str, Any]]:
         {
             "runs": len(c.runs),
             "batches": len(c.batches),
-            "lanes_per_batch": len(c.batches[0]),
+            "lanes_per_batch": c.width,
             "devices": c.devices,
             "lanes_per_block": c.block,
             "train_rows": c.program.rows,

@@ -12,7 +12,11 @@ import xarray as xr
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
 
-STATUS = {"status": "status of the run", "diverged_at": "step whose loss was first not finite"}
+STATUS = {
+    "status": "status of the run",
+    "diverged_at": "step whose loss was first not finite",
+    "stopped_at": "last step of a run that a stop rule ended",
+}
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,21 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr.codecs
 
 from grokdyn.engine.results import STATUS, Part, dataset
 from grokdyn.probes.base import Variable
 from grokdyn.spec import toml
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep, decode
+from grokdyn.train.start import Start
 
 SCHEMA = 1
 
@@ -30,19 +34,36 @@ class StoreError(ValueError):
     """A folder that cannot be written, or is not a store, or is damaged."""
 
 
-def create(path: Path, sweep: Sweep, manifest: dict[str, Any]) -> None:
-    """Make the folder of a new store.
+def create(path: Path, sweep: Sweep, start: Start | None, manifest: dict[str, Any]) -> None:
+    """Make the folder of a new store; it appears with its spec and manifest in it, or not at all.
 
     Raises:
         StoreError: if it exists and is not empty, or cannot be written; nothing is written then.
     """
     check_free(path)
+    with writing(path):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+        try:
+            (made / "parts").mkdir()
+            write_text(made / "spec.toml", sweep.to_toml())
+            write_start(made, start)
+            write_manifest(made, manifest)
+            made.chmod(0o755)
+            os.replace(made, path)  # also over an empty folder
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a full disk or a missing permission as a StoreError."""
     try:
-        (path / "parts").mkdir(parents=True, exist_ok=True)
-        write_text(path / "spec.toml", sweep.to_toml())
-        write_manifest(path, manifest)
+        yield
     except OSError as error:
-        raise StoreError(f"out: cannot write to {str(path)!r}: {error.strerror or error}") from None
+        told = f"{error.strerror or error}; what was finished before is kept"
+        raise StoreError(f"out: cannot write to {str(path)!r}: {told}") from None
 
 
 def check_free(path: Path) -> None:
@@ -68,18 +89,66 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     write_text(path / "manifest.json", json.dumps({"schema": SCHEMA, **manifest}, indent=2) + "\n")
 
 
+def part_file(path: Path, number: int) -> Path:
+    return path / "parts" / f"{number:06d}.npz"
+
+
 def write_part(path: Path, number: int, part: Part) -> None:
-    """Write what a batch found; doing so again does no harm."""
+    """Write what a batch found; doing so again does no harm.
+
+    Raises:
+        StoreError: if it cannot be written; no half of it stays.
+    """
     kinds = {name: (v.long_name, v.units, v.dims) for name, v in part.variables.items()}
     axes = {dim: np.asarray(v.coordinates[dim]).tolist() for v in part.variables.values() for dim in v.dims}
     about = np.frombuffer(json.dumps({"variables": kinds, "axes": axes}).encode(), np.uint8)
     arrays = {f"array.{name}": array for name, array in part.arrays.items()}
     status = {f"status.{name}": array for name, array in part.status.items()}
-    place = path / "parts" / f"{number:06d}.npz"
+    with writing(path):
+        write_arrays(
+            part_file(path, number), {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
+        )
+
+
+def write_arrays(place: Path, arrays: dict[str, Any]) -> None:
+    """Write a compressed npz file whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
-        everything: dict[str, Any] = {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
-        np.savez_compressed(file, **everything)
+        try:
+            np.savez_compressed(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            os.unlink(file.name)
+            raise
     os.replace(file.name, place)
+
+
+def find_part(path: Path, number: int) -> Part | None:
+    """Return what a batch found, or None if it is not finished.
+
+    Raises:
+        StoreError: if its file is damaged, naming it.
+    """
+    place = part_file(path, number)
+    return read_part(place) if place.is_file() else None
+
+
+def write_start(path: Path, start: Start | None) -> None:
+    """Write given parameters, rows and labels, if any."""
+    if start is not None:
+        named = {f"params.{name}": value for name, value in (start.params or {}).items()}
+        named |= {"train_rows": start.train_rows, "train_labels": start.train_labels}
+        write_arrays(path / "start.npz", {name: np.asarray(v) for name, v in named.items() if v is not None})
+
+
+def read_start(path: Path) -> Start | None:
+    """Return what ``write_start`` wrote."""
+    if not (path / "start.npz").is_file():
+        return None
+    with np.load(path / "start.npz") as file:
+        params = {name.removeprefix("params."): file[name] for name in file.files if name.startswith("params.")}
+        rows, labels = (file[name] if name in file.files else None for name in ("train_rows", "train_labels"))
+    return Start(params or None, rows, labels)
 
 
 def read_part(path: Path) -> Part:
@@ -93,20 +162,34 @@ def read_part(path: Path) -> Part:
             arrays = {name: file[f"array.{name}"] for name in variables}
             return Part(file["runs"], file["steps"], variables, arrays, {n: file[f"status.{n}"] for n in STATUS})
     except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
-        raise StoreError(f"{str(path)!r} is damaged: {error}") from None
+        hint = "remove it, and resume trains its batch again"
+        raise StoreError(f"{str(path)!r} is damaged ({error}); {hint}") from None
 
 
 def finish(path: Path, found: xr.Dataset, manifest: dict[str, Any]) -> None:
-    """Write the results, then remove the parts."""
+    """Write the results, then remove the parts.
+
+    Raises:
+        StoreError: if they cannot be written; the parts stay, and resuming writes the results from them.
+    """
     temporary = path / "results.zarr.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    with warnings.catch_warnings():
-        # Consolidated metadata is xarray's default to read and zarr's to warn of; it is what makes opening quick.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        found.to_zarr(temporary, consolidated=True)
-    os.replace(temporary, path / "results.zarr")
-    write_manifest(path, manifest)
-    shutil.rmtree(path / "parts", ignore_errors=True)
+    # The compressor's checksum finds damage on reading.
+    packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.data_vars}
+    with writing(path):
+        with warnings.catch_warnings():
+            # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            found.to_zarr(temporary, consolidated=True, encoding=packed)
+        os.replace(temporary, path / "results.zarr")
+        settle(path, manifest)
+
+
+def settle(path: Path, manifest: dict[str, Any]) -> None:
+    """Note that a store is finished, and remove what only an unfinished one needs."""
+    write_manifest(path, {**manifest, "finished": True})
+    for name in ("parts", "checkpoints"):
+        shutil.rmtree(path / name, ignore_errors=True)
 
 
 def read_spec(path: str | Path) -> Sweep:

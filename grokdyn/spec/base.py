@@ -18,7 +18,6 @@ from flax import struct
 from grokdyn.spec.errors import Missing, SpecError, Words, nearest
 from grokdyn.spec.rules import Rule
 
-
 # Dots in a path. A part may hold a part of its own family; much deeper would exhaust Python's stack.
 DEEPEST = 20
 

@@ -41,6 +41,9 @@ class Experiment(Spec):
     steps: int = field(Count(), doc="number of optimizer updates")
     record: Any = field(Part("record"), default=Every(50), doc="when the probes look")
     probes: tuple[Any, ...] = field(Parts("probe"), default=("loss", "accuracy", "weight_norm"), doc="what is recorded")
+    stop: tuple[Any, ...] = field(
+        Parts("stop", once=False), default=(), doc="rules that end a run early; the first to hold does"
+    )
     seed: int = field(Integer(), default=0, doc="feeds every random stream of the run")
     seeds: Any = field(Table(Seeds), default=Seeds(), doc="overrides of single streams")
     batch_size: int | None = field(Optional(Count()), default=None, doc="rows per update; nothing: all train rows")

@@ -73,9 +73,10 @@ class Part(Rule):
 
 @dataclass(frozen=True)
 class Parts(Rule):
-    """A list of descriptions of one family."""
+    """A list of descriptions of one family, each kind ``once`` or as often as wanted."""
 
     family: str
+    once: bool = True
     node = True
 
     @property
@@ -88,7 +89,7 @@ class Parts(Rule):
         parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
         kinds = [kind_of(part) for part in parts]
         for i, kind in enumerate(kinds):
-            if kind in kinds[:i]:
+            if self.once and kind in kinds[:i]:
                 raise SpecError(f"{path}[{i}]", kind, f"each {self.family} once")
         return parts
 

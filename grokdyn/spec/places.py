@@ -52,6 +52,10 @@ KINDS: dict[str, dict[str, str]] = {
         "nlm_alignment": "grokdyn.probes.alignment:NLMAlignment",
         "absorbed_updates": "grokdyn.probes.absorption:AbsorbedUpdates",
     },
+    "stop": {
+        "when": "grokdyn.spec.stop:When",
+        "stalled": "grokdyn.spec.stop:Stalled",
+    },
     "record": {
         "every": "grokdyn.spec.record:Every",
         "log_spaced": "grokdyn.spec.record:LogSpaced",
@@ -61,6 +65,7 @@ KINDS: dict[str, dict[str, str]] = {
 
 # family -> the class that all of its components extend.
 BASES = {
+    "stop": "grokdyn.spec.stop:StopRule",
     "task": "grokdyn.tasks.base:Task",
     "model": "grokdyn.models.base:Model",
     "loss": "grokdyn.losses.base:Loss",
@@ -78,6 +83,8 @@ OTHERS = {
     "Start": "grokdyn.train.start:Start",
     "StoreError": "grokdyn.engine.store:StoreError",
     "run": "grokdyn.engine.run:run",
+    "resume": "grokdyn.engine.run:resume",
+    "Interrupted": "grokdyn.engine.interrupt:Interrupted",
     "open": "grokdyn.engine.store:open_store",
     "load": "grokdyn.spec.files:load",
     "Task": "grokdyn.tasks.base:Task",

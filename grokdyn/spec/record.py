@@ -7,7 +7,6 @@ import numpy as np
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.rules import Count, Counts
 
-
 # More would not fit in memory as soon as there are a few runs, and no figure shows them.
 MOST_RECORDS = 1_000_000
 

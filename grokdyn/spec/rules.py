@@ -160,6 +160,20 @@ class Choice(Rule):
 
 
 @dataclass(frozen=True)
+class Name(Rule):
+    """A word that only the rest of the experiment can judge, such as the name of a variable."""
+
+    @property
+    def allowed(self) -> str:
+        return "a name of letters, digits and _"
+
+    def decode(self, value: Any, path: str) -> str:
+        if not isinstance(value, str) or not value.isidentifier():
+            raise SpecError(path, value, self.allowed)
+        return value
+
+
+@dataclass(frozen=True)
 class Flag(Rule):
     """True or false."""
 

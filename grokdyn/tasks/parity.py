@@ -12,8 +12,8 @@ from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count
 from grokdyn.tasks.base import Signature, Table, Task
 
-# Up to so many possible strings they are all listed and shuffled; beyond, few of those drawn coincide.
-LISTED = 2**13
+# Where fewer strings than this per one wanted exist, all are listed and shuffled; beyond, few of those drawn coincide.
+DENSE = 16
 
 
 class SparseParity(Task):
@@ -53,10 +53,10 @@ class SparseParity(Task):
 def distinct(key: jax.Array, count: int, bits: int) -> jax.Array:
     """Draw ``count`` distinct integers below 2^bits, uniformly among all such draws: uint64 [count].
 
-    Beyond the listed sizes numbers are drawn independently, and those that coincide with one drawn before are drawn
+    Where they are few among many, numbers are drawn independently, and those that equal an earlier one are drawn
     again until none does. Which are drawn again depends only on which are equal, so no number is favoured.
     """
-    if 2**bits <= LISTED:
+    if 2**bits <= DENSE * count:
         return jax.random.permutation(key, jnp.arange(2**bits, dtype=jnp.uint64))[:count]
 
     def draw(turn: jax.Array) -> jax.Array:

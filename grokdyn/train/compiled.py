@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -27,18 +28,20 @@ def over_lanes(function: Callable, mesh: Mesh, block: int) -> Callable:
     """
 
     def on_device(lanes: Any, rest: Any) -> Any:
-        def on_block(part: Any) -> Any:
-            if block > 1:
-                return jax.vmap(function, in_axes=(0, None))(part, rest)
-            one = function(jax.tree.map(lambda x: x[0], part), rest)
-            return jax.tree.map(lambda x: x[None], one)
-
         blocks = jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), lanes)
-        done = jax.lax.map(on_block, blocks)
+        done = jax.lax.map(lambda part: on_part(function, part, rest, block), blocks)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), done)
 
     spec = PartitionSpec(AXIS)
     return jax.shard_map(on_device, mesh=mesh, in_specs=(spec, PartitionSpec()), out_specs=spec, check_vma=False)
+
+
+def on_part(function: Callable, part: Any, rest: Any, block: int) -> Any:
+    """Return ``function`` of every lane of a block; a single lane is computed without ``vmap``."""
+    if block > 1:
+        return jax.vmap(function, in_axes=(0, None))(part, rest)
+    one = function(jax.tree.map(lambda x: x[0], part), rest)
+    return jax.tree.map(lambda x: x[None], one)
 
 
 @partial(jax.jit, static_argnames=("program", "mesh", "block"))
@@ -54,15 +57,49 @@ def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, 
 
 @partial(jax.jit, static_argnames=("program", "mesh", "block"), donate_argnames=("states",))
 def advance_lanes(
-    lanes: Any, states: Any, shared: Any, stretches: Any, *, program: Program, mesh: Mesh, block: int
+    lanes: Any,
+    states: Any,
+    order: jax.Array,
+    counts: jax.Array,
+    shared: Any,
+    stretches: Any,
+    *,
+    program: Program,
+    mesh: Mesh,
+    block: int,
 ) -> Any:
-    """Advance every lane by the same stretches; return states and records [lanes, records, ...]."""
+    """Advance the active lanes by the same stretches; return states and records [lanes, records, ...].
+
+    Args:
+        order: int32 [lanes], for each device the places of its lanes, the active ones first.
+        counts: int32 [devices], how many of them are active; the others keep their state and record zeros. They cost
+            nothing, and no number of them needs another program.
+    """
     TRACES["advance"] += 1
 
     def one(lane_and_state: Any, rest: Any) -> Any:
         return advance(program, *lane_and_state, *rest)
 
-    return over_lanes(one, mesh, block)((lanes, states), (shared, stretches))
+    def on_device(lanes: Any, states: Any, order: jax.Array, counts: jax.Array, rest: Any) -> Any:
+        def on_block(i: jax.Array, carry: Any) -> Any:
+            places = jax.lax.dynamic_slice_in_dim(order, i * block, block)
+            states, records = carry
+            part = jax.tree.map(lambda x: x[places], (lanes, states))
+            new_states, new_records = on_part(one, part, rest, block)
+            states = jax.tree.map(lambda x, new: x.at[places].set(new), states, new_states)
+            return states, jax.tree.map(lambda x, new: x.at[places].set(new), records, new_records)
+
+        first = jax.tree.map(lambda x: x[:block], (lanes, states))
+        shapes = jax.eval_shape(lambda part: on_part(one, part, rest, block)[1], first)
+        empty = jax.tree.map(lambda x: jnp.zeros((order.shape[0], *x.shape[1:]), x.dtype), shapes)
+        blocks = (counts[0] + block - 1) // block
+        return jax.lax.fori_loop(jnp.int32(0), blocks, on_block, (states, empty))
+
+    split, whole = PartitionSpec(AXIS), PartitionSpec()
+    sharded = jax.shard_map(
+        on_device, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=split, check_vma=False
+    )
+    return sharded(lanes, states, order, counts, (shared, stretches))
 
 
 def placed(tree: Any, mesh: Mesh, sharded: bool) -> Any:

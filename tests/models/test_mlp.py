@@ -161,7 +161,8 @@ def test_lecun_weights_are_cut_at_two_deviations_of_the_normal():
 
 def test_other_inits_start_with_biases_of_zero():
     params = started(gd.MLP(hidden=(5,), bias=True, init="lecun"))
-    assert not np.any(params["b_0"]) and not np.any(params["b_1"])
+    assert not np.any(params["b_0"])
+    assert not np.any(params["b_1"])
 
 
 def test_layers_and_seeds_have_draws_of_their_own():
@@ -197,7 +198,9 @@ def test_pytorch_matrices_are_transposed_and_layers_sorted_by_number():
     weights = [rng.normal(size=shape) for shape in shapes]
     biases = [rng.normal(size=shape[0]) for shape in shapes]
     order = [10, 2, 0, 11, 1, 3, 4, 5, 6, 7, 8, 9]
-    arrays = {f"init.layers.{i}.weight": weights[i] for i in order} | {f"init.layers.{i}.bias": biases[i] for i in order}
+    arrays = {f"init.layers.{i}.weight": weights[i] for i in order} | {
+        f"init.layers.{i}.bias": biases[i] for i in order
+    }
     params = gd.interop.from_torch(model, {**arrays, "test_acc": np.zeros(3)}, prefix="init.")
     for i in range(depth + 1):
         assert np.array_equal(params[f"W_{i}"], weights[i].T)

@@ -104,7 +104,9 @@ def test_a_warm_up_starts_at_zero_or_at_its_offset():
     w, gradients = problem()
     cold = followed(arrays(gd.SGD(learning_rate=0.1, schedule=gd.Warmup(steps=4.0))), w, gradients, "float64")
     assert np.array_equal(cold[0], w)
-    warm = followed(arrays(gd.SGD(learning_rate=0.1, schedule=gd.Warmup(steps=4.0, offset=1.0))), w, gradients, "float64")
+    warm = followed(
+        arrays(gd.SGD(learning_rate=0.1, schedule=gd.Warmup(steps=4.0, offset=1.0))), w, gradients, "float64"
+    )
     np.testing.assert_allclose(warm[0], w - 0.1 / 4 * gradients[0], rtol=1e-14)
 
 
@@ -162,7 +164,8 @@ def test_adam_takes_no_step_along_a_zero_gradient(eps):
     gradients[1, :2] = 1e-3
     found = steps_of(0.999, eps, gradients)
     assert np.all(np.isfinite(found))
-    assert not np.any(found[:, 2:]) and np.all(found[1:, :2])
+    assert not np.any(found[:, 2:])
+    assert np.all(found[1:, :2])
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="subnormals are flushed by XLA on CPU")

@@ -28,6 +28,8 @@ def values(rule):
         return whole.map(sorted if rule.increasing else list).map(tuple)
     if isinstance(rule, rules.Choice | rules.Function):
         return st.sampled_from(rule.options)
+    if isinstance(rule, rules.Name):
+        return st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True)
     if isinstance(rule, rules.Flag):
         return st.booleans()
     if isinstance(rule, rules.Optional):
@@ -35,7 +37,7 @@ def values(rule):
     if isinstance(rule, kinds.Part):
         return st.sampled_from(sorted(KINDS[rule.family])).flatmap(lambda kind: part(rule.family, kind))
     if isinstance(rule, kinds.Parts):
-        some = st.lists(st.sampled_from(sorted(KINDS[rule.family])), unique=True)
+        some = st.lists(st.sampled_from(sorted(KINDS[rule.family])), unique=rule.once, max_size=8)
         return some.flatmap(lambda found: st.tuples(*(part(rule.family, kind) for kind in found)))
     if isinstance(rule, kinds.Table):
         return specs(rule.cls)
@@ -75,7 +77,7 @@ def in_time(experiment):
 
 def axes(experiment):
     """Return a strategy of axes, path -> values, for numbers and structure of an experiment alike."""
-    paths = [path for path, _ in fields(experiment) if path != "probes"]
+    paths = [path for path, rule in fields(experiment) if not isinstance(rule, kinds.Parts)]
     return st.lists(st.sampled_from(paths), unique=True, max_size=3).flatmap(
         lambda chosen: st.fixed_dictionaries({path: axis(experiment, path) for path in chosen})
     )

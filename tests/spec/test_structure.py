@@ -45,13 +45,21 @@ def test_an_axis_that_starts_with_a_whole_number_stays_an_axis_of_floats():
 
 
 def test_whole_numbers_become_floats_and_numpy_scalars_become_python():
-    checked = base.check(cases.tiny(seed=np.int32(3), **{"optimizer.learning_rate": 1, "optimizer.b2": np.float32(0.5)}))
-    assert (type(checked.optimizer.learning_rate), type(checked.optimizer.b2), type(checked.seed)) == (float, float, int)
+    checked = base.check(
+        cases.tiny(seed=np.int32(3), **{"optimizer.learning_rate": 1, "optimizer.b2": np.float32(0.5)})
+    )
+    assert (type(checked.optimizer.learning_rate), type(checked.optimizer.b2), type(checked.seed)) == (
+        float,
+        float,
+        int,
+    )
     assert base.check(checked) == checked
 
 
 def test_parts_may_be_named_by_their_kind():
-    experiment = gd.Experiment(task="modular", model={"kind": "mlp", "hidden": [4]}, loss="mse", optimizer="sgd", steps=3)
+    experiment = gd.Experiment(
+        task="modular", model={"kind": "mlp", "hidden": [4]}, loss="mse", optimizer="sgd", steps=3
+    )
     checked = base.check(experiment)
     assert (checked.task, checked.model) == (gd.ModularArithmetic(), gd.MLP(hidden=(4,)))
     assert checked.probes == (gd.Loss(), gd.Accuracy(), gd.WeightNorm())

@@ -1,5 +1,7 @@
 """Splits and label noise: exact counts, nested, from streams that do not touch each other."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def test_counts_are_the_whole_part_of_the_fraction():
 
 def test_a_smaller_fraction_is_part_of_a_larger_one():
     found = splits("train_fraction", FRACTIONS)
-    for small, large in zip(found, found[1:], strict=False):
+    for small, large in itertools.pairwise(found):
         assert set(train_of(small)) <= set(train_of(large))
 
 
@@ -58,7 +60,7 @@ def test_corrupted_rows_are_exact_in_number_nested_and_train_rows(noise):
         assert len(corrupted) == int(share * split.n_train)
         assert set(corrupted) <= set(train_of(split))
         assert np.all(split.labels[~split.corrupted] == clean[~split.corrupted])
-    for less, more in zip(found, found[1:], strict=False):
+    for less, more in itertools.pairwise(found):
         assert np.all(more.corrupted[less.corrupted])
         assert np.all(more.labels[less.corrupted] == less.labels[less.corrupted])
 
@@ -101,4 +103,5 @@ def test_streams_do_not_touch_each_other():
     assert np.any(first.order != other_split.order)
     # Drawn labels belong to the noise stream: a row corrupted under both splits has the same label.
     both = first.corrupted & other_split.corrupted
-    assert np.any(both) and np.all(first.labels[both] == other_split.labels[both])
+    assert np.any(both)
+    assert np.all(first.labels[both] == other_split.labels[both])

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from grokdyn.engine import plan
 from grokdyn.spec import base
@@ -25,11 +26,6 @@ def taken_apart(experiment, padding=0, **program):
     (cohort,) = plan.cohorts([checked], None, jax.local_devices()[:1])
     static = cohort.program._replace(rows=cohort.program.rows + padding, tile=cohort.program.tile + padding)
     static = static._replace(**program)
-
-    @jax.jit
-    def start(numbers):
-        lane, state = begin(static, numbers, cohort.table, None)
-        return lane, state, train_rows(static, lane, cohort.table)
-
-    lane, state, rows = start(arrays(checked))
-    return Run(static, lane, state, cohort.table, rows)
+    table = jax.tree.map(jnp.asarray, cohort.table)
+    lane, state = begin(static, jax.tree.map(jnp.asarray, arrays(checked)), table, None)
+    return Run(static, lane, state, table, train_rows(static, lane, table))

@@ -31,7 +31,7 @@ def textbook(run):
     """Return loss and gradient of a one-layer square network in float64 numpy."""
     params = {name: np.asarray(w, np.float64) for name, w in run.state.params.items()}
     train = np.asarray(run.lane.split.order)[:TRAIN]
-    tokens, y = run.table.inputs[train], np.asarray(run.lane.split.labels)[train]
+    tokens, y = np.asarray(run.table.inputs)[train], np.asarray(run.lane.split.labels)[train]
     x = np.concatenate([np.eye(7)[tokens[:, 0]], np.eye(7)[tokens[:, 1]]], axis=1)
     pre = x @ params["W_0"] + params["b_0"]
     errors = pre**2 @ params["W_1"] + params["b_1"] - np.eye(7)[y]

@@ -1,0 +1,137 @@
+"""PyTorch's transformer encoder layer on a few tokens, read out at the last one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.models.base import Model, Output, Params
+from grokdyn.spec.base import field
+from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.rules import Count, Number
+from grokdyn.tasks.base import Signature
+
+# Added to the variance, as in ``nn.LayerNorm``.
+NORM_EPS = 1e-5
+# Ours -> PyTorch's, of the model of Prieto et al. (2025); matrices are transposed but for the embedding.
+TORCH_NAMES = {
+    "W_E": "embedding.weight",
+    "W_QKV": "transformer.layers.0.self_attn.in_proj_weight",
+    "b_QKV": "transformer.layers.0.self_attn.in_proj_bias",
+    "W_O": "transformer.layers.0.self_attn.out_proj.weight",
+    "b_O": "transformer.layers.0.self_attn.out_proj.bias",
+    "W_in": "transformer.layers.0.linear1.weight",
+    "b_in": "transformer.layers.0.linear1.bias",
+    "W_out": "transformer.layers.0.linear2.weight",
+    "b_out": "transformer.layers.0.linear2.bias",
+    "scale_1": "transformer.layers.0.norm1.weight",
+    "shift_1": "transformer.layers.0.norm1.bias",
+    "scale_2": "transformer.layers.0.norm2.weight",
+    "shift_2": "transformer.layers.0.norm2.bias",
+    "W_U": "linear.weight",
+    "b_U": "linear.bias",
+}
+
+
+class Encoder(Model):
+    """One post-norm encoder layer as ``nn.TransformerEncoderLayer``: no positions, no mask, logits at the last token.
+
+    With e the embeddings of a row's tokens and t the last one: a = W_O softmax(q_t k / sqrt(d/heads)) v + b_O,
+    x = norm_1(e_t + a), y = norm_2(x + W_out relu(W_in x + b_in) + b_out), logits = y W_U + b_U. Drawn exactly as
+    PyTorch does by default. ``dropout`` acts in training on attention weights, a, the hidden layer and its output,
+    scaled by 1/(1 - dropout).
+
+    Only what the last token's output needs is computed. Tokens have no position, so their queries, keys and values
+    are rows of a table as long as the vocabulary, projected once and gathered. Activations: ``attention``
+    [rows, tokens, heads], ``resid_mid`` x, ``hidden`` (after relu), ``resid_post`` y.
+    """
+
+    d_model: int = field(Count(1, 100_000), default=128, doc="width of the residual stream")
+    heads: int = field(Count(1, 10_000), default=4, doc="attention heads")
+    ff: int = field(Count(1, 1_000_000), default=2048, doc="width of the hidden layer")
+    dropout: float = field(Number(0, 1, open_high=True), default=0.0, doc="share of activations dropped in training")
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.d_model % self.heads:
+            yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
+
+    def stochastic(self) -> Any:
+        return np.asarray(self.dropout) > 0
+
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+        if signature.vocabulary == 0:
+            raise SpecError("model.kind", "encoder", "a model of real vectors, such as mlp: this task has no tokens")
+        d, ff, out = self.d_model, self.ff, signature.outputs
+        keys = iter(jax.random.split(key, 9))
+
+        def uniform(shape: tuple[int, ...], bound: float) -> jax.Array:
+            return jax.random.uniform(next(keys), shape, dtype, -bound, bound)
+
+        return {
+            "W_E": jax.random.normal(next(keys), (signature.vocabulary, d), dtype),
+            "W_QKV": uniform((d, 3 * d), math.sqrt(6 / (d + 3 * d))),
+            "b_QKV": jnp.zeros(3 * d, dtype),
+            "W_O": uniform((d, d), 1 / math.sqrt(d)),
+            "b_O": jnp.zeros(d, dtype),
+            "W_in": uniform((d, ff), 1 / math.sqrt(d)),
+            "b_in": uniform((ff,), 1 / math.sqrt(d)),
+            "W_out": uniform((ff, d), 1 / math.sqrt(ff)),
+            "b_out": uniform((d,), 1 / math.sqrt(ff)),
+            "W_U": uniform((d, out), 1 / math.sqrt(d)),
+            "b_U": uniform((out,), 1 / math.sqrt(d)),
+            **{f"scale_{i}": jnp.ones(d, dtype) for i in (1, 2)},
+            **{f"shift_{i}": jnp.zeros(d, dtype) for i in (1, 2)},
+        }
+
+    def apply(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+        drop = Dropout(self.dropout, key)
+        attention, mixed = self.attend(params, inputs, drop)
+        a = mixed @ params["W_O"] + params["b_O"]
+        x = layer_norm(params["W_E"][inputs[:, -1]] + drop(a, 1), params["scale_1"], params["shift_1"])
+        hidden = jax.nn.relu(x @ params["W_in"] + params["b_in"])
+        out = drop(hidden, 2) @ params["W_out"] + params["b_out"]
+        y = layer_norm(x + drop(out, 3), params["scale_2"], params["shift_2"])
+        activations = {"attention": attention, "resid_mid": x, "hidden": hidden, "resid_post": y}
+        return Output(y @ params["W_U"] + params["b_U"], activations)
+
+    def attend(self, params: Params, inputs: jax.Array, drop: Dropout) -> tuple[jax.Array, jax.Array]:
+        """Return the last token's attention weights [rows, tokens, heads] and what it reads with them [rows, d]."""
+        d, heads = self.d_model, self.heads
+        table = params["W_E"] @ params["W_QKV"] + params["b_QKV"]
+        q = table[inputs[:, -1], :d].reshape(-1, 1, heads, d // heads)
+        k, v = (table[:, part * d : (part + 1) * d][inputs].reshape(*inputs.shape, heads, -1) for part in (1, 2))
+        scores = jnp.sum(q * k, axis=-1) / jnp.asarray(math.sqrt(d // heads), q.dtype)
+        weights = jax.nn.softmax(scores, axis=1)
+        return weights, jnp.sum(drop(weights, 0)[..., None] * v, axis=1).reshape(-1, d)
+
+    def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        if set(arrays) != set(TORCH_NAMES.values()):
+            raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(TORCH_NAMES.values()))
+        found = {ours: np.asarray(arrays[theirs]) for ours, theirs in TORCH_NAMES.items()}
+        return {name: value if name == "W_E" else value.T for name, value in found.items()}
+
+
+class Dropout:
+    """Zero a share of a tensor's entries and scale the rest; without a key, the identity."""
+
+    def __init__(self, share: Any, key: jax.Array | None):
+        self.share, self.key = share, key
+
+    def __call__(self, x: jax.Array, place: int) -> jax.Array:
+        if self.key is None:
+            return x
+        share = jnp.asarray(self.share, jnp.float32)
+        kept = jax.random.uniform(jax.random.fold_in(self.key, place), x.shape, jnp.float32) >= share
+        return jnp.where(kept, x / (1 - share).astype(x.dtype), jnp.zeros((), x.dtype))
+
+
+def layer_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Return (x - mean) / sqrt(variance + 1e-5) * scale + shift over the last axis, the variance biased."""
+    centred = x - jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(variance + jnp.asarray(NORM_EPS, x.dtype)) * scale + shift

@@ -1,0 +1,100 @@
+"""Cutting runs into cohorts, batches and chunks; putting records together again."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import grokdyn as gd
+from grokdyn.engine import plan
+from grokdyn.engine.results import Part, dataset
+from grokdyn.probes.base import Variable
+from tests import cases
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 6))
+def test_every_lane_is_in_one_batch(runs, blocks, devices):
+    width = blocks * devices
+    order = np.random.default_rng(runs).permutation(runs)
+    batches, sizes = plan.cut(order, width, devices)
+    assert {len(batch) for batch in batches} == {width}
+    assert sum(sizes) == runs
+    real = [set(batch.tolist()) for batch in batches]
+    assert [len(lanes) for lanes in real] == sizes, "padding repeats lanes of its own batch"
+    assert sorted(lane for lanes in real for lane in lanes) == list(range(runs))
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30, unique=True).map(sorted))
+def test_pauses_hold_all_recorded_steps_and_few_more(recorded):
+    pauses = plan.with_pauses(np.asarray(recorded))
+    assert set(recorded) <= set(pauses.tolist())
+    assert np.all(np.diff(pauses) > 0)
+    assert pauses[-1] == recorded[-1]
+    longest = max(1, -(-recorded[-1] // plan.CHUNKS))
+    assert np.diff(pauses, prepend=0).max() <= longest
+    assert len(pauses) <= len(recorded) + plan.CHUNKS
+
+
+@pytest.mark.parametrize("most", [1, 33, 1024, 1536, 1537, 5000])
+def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_one(most):
+    rows, tile = plan.padded(most, cpu=True)
+    assert rows >= most
+    assert rows % tile == 0
+    assert rows - most < tile
+    assert plan.padded(most, cpu=False) == (most, most)
+
+
+def cohorts(what):
+    with jax.enable_x64(True):
+        return plan.cohorts(list(what.experiments()), None, jax.local_devices())
+
+
+def test_runs_of_one_structure_are_one_cohort():
+    axes = {"model.hidden": [(4,), (8,)], "optimizer.weight_decay": [0, 1, 2], "seed": range(2)}
+    found = cohorts(gd.Sweep(cases.tiny(), axes))
+    assert [cohort.runs.tolist() for cohort in found] == [list(range(6)), list(range(6, 12))]
+    assert found[0].experiments.optimizer.weight_decay.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_train_rows_are_padded_to_the_largest_count_of_a_cohort():
+    (found,) = cohorts(gd.Sweep(cases.tiny(), {"task.train_fraction": [0.9, 0.3, 0.5]}))
+    assert found.program.rows == int(0.9 * 49)
+    assert not found.program.noisy
+    (found,) = cohorts(gd.Sweep(cases.tiny(), {"task.label_noise": [0, 0.5]}))
+    assert found.program.noisy
+
+
+def part(runs, steps, names, value):
+    arrays = {
+        "train_loss": value + np.zeros((len(runs), len(steps))),
+        "norm": value + np.arange(len(names), dtype=float) + np.zeros((len(runs), len(steps), len(names))),
+    }
+    variables = {
+        "train_loss": Variable("train loss"),
+        "norm": Variable("norm", dims=("tensor",), coordinates={"tensor": names}),
+    }
+    status = {"status": np.zeros(len(runs), int), "diverged_at": np.full(len(runs), -1)}
+    return Part(np.asarray(runs), np.asarray(steps), variables, arrays, status)
+
+
+def test_parts_of_different_shape_are_put_in_their_place():
+    sweep = gd.Sweep(cases.tiny(), {"model.hidden": [(4,), (4, 4)], "seed": [3, 4, 5]})
+    shallow = part([2, 0], [0, 10], ["W_0", "W_1"], 100)
+    deep = part([4], [0, 5, 10], ["W_0", "W_1", "W_2"], 200)
+    found = dataset(sweep, [shallow, deep])
+    assert found.norm.dims == ("hidden", "seed", "step", "tensor")
+    assert found.step.values.tolist() == [0, 5, 10]
+    assert found.tensor.values.tolist() == ["W_0", "W_1", "W_2"]
+    assert found.hidden.values.tolist() == ["4", "4-4"]
+    assert found.status.values.tolist() == [[0, -1, 0], [-1, 0, -1]]
+    loss = found.train_loss.values
+    assert loss[0, 0].tolist()[::2] == [100, 100]
+    assert np.isnan(loss[0, 0, 1])
+    assert loss[1, 1].tolist() == [200, 200, 200]
+    assert np.isnan(loss[0, 1]).all()
+    assert np.isnan(loss[1, 0]).all()
+    np.testing.assert_array_equal(found.norm.values[0, 2, 0], [100, 101, np.nan])
+    np.testing.assert_array_equal(found.norm.values[1, 1, 1], [200, 201, 202])

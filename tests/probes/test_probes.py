@@ -1,0 +1,116 @@
+"""Probes, and the training under them, against a run in plain numpy."""
+
+import jax
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn.probes.base import Shapes
+from grokdyn.probes.view import mean
+from grokdyn.train.step import record
+from tests import cases
+from tests.probes.loops import Loop
+from tests.train.lanes import taken_apart
+
+P, STEPS = 5, 6
+PROBES = (
+    gd.Loss(),
+    gd.Accuracy(),
+    gd.WeightNorm(),
+    gd.GradientNorm(),
+    gd.UpdateNorm(),
+    gd.DistanceFromInit(),
+    gd.Logits(),
+)
+EXPERIMENT = gd.Experiment(
+    task=gd.ModularArithmetic(op="mul", p=P),
+    model=gd.MLP(hidden=(6,), activation="square", bias=True),
+    loss=gd.CrossEntropy(precision="float64"),
+    optimizer=gd.SGD(learning_rate=0.5, momentum=0.8),
+    steps=STEPS,
+    record=gd.Every(1),
+    probes=PROBES,
+    dtype="float64",
+)
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Return the Dataset of a run and the records of the same run in numpy."""
+    rng = np.random.default_rng(0)
+    table = EXPERIMENT.task.table()
+    train = rng.permutation(P * P)[:14]
+    labels = table.labels[train].copy()
+    labels[:4] = (labels[:4] + 1 + rng.integers(0, P - 1, 4)) % P
+    shapes = {"W_0": (2 * P, 6), "b_0": (6,), "W_1": (6, P), "b_1": (P,)}
+    params = {name: rng.normal(scale=0.7, size=shape) for name, shape in shapes.items()}
+    found = gd.run(EXPERIMENT, start=gd.Start(params=params, train_rows=train, train_labels=labels))
+    x = np.concatenate([np.eye(P)[table.inputs[:, 0]], np.eye(P)[table.inputs[:, 1]]], axis=1)
+    loop, records = Loop(x, table.labels, train, labels, params, 0.5, 0.8), []
+    for _ in range(STEPS + 1):
+        records.append(loop.record())
+        loop.advance()
+    return found, {name: np.stack([r[name] for r in records]) for name in records[0]}
+
+
+def test_every_variable_has_a_twin(both):
+    found, twin = both
+    assert set(found.data_vars) == {*twin, "status", "diverged_at"}
+    assert found.tensor.values.tolist() == ["W_0", "W_1", "b_0", "b_1"]
+    assert found.step.values.tolist() == list(range(STEPS + 1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{part}_{what}" for part in ("train", "test") for what in ("loss", "accuracy", "logit_norm", "margin")),
+        *(f"{what}_accuracy" for what in ("clean_rows", "corrupted_rows", "recovered")),
+        *(f"{what}_norm{rest}" for what in ("weight", "gradient", "update") for rest in ("", "_per_tensor")),
+        *(f"distance_from_init{rest}" for rest in ("", "_per_tensor")),
+    ],
+)
+def test_a_variable_is_that_of_numpy_at_every_step(both, name):
+    found, twin = both
+    assert np.ptp(twin[name]) > 0, "a variable that never changes shows nothing"
+    # Seven steps of float64 arithmetic on numbers of order 1.
+    np.testing.assert_allclose(found[name], twin[name], rtol=1e-11, atol=1e-13)
+
+
+@pytest.fixture(scope="module")
+def run():
+    with jax.enable_x64(True):
+        return taken_apart(EXPERIMENT.replace(**{"task.train_fraction": 0.6, "task.label_noise": 0.3}))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("probe", cases.cases("probe"))
+def test_a_probe_measures_the_variables_it_names(probe, run):
+    experiment = run.lane.experiment.replace(probes=(probe,))
+    lane = run.lane.replace(experiment=experiment, initial_params=run.state.params)
+    shapes = Shapes(run.state.params, run.program.signature, run.program.noisy)
+    variables = probe.variables(shapes)
+    measured = jax.eval_shape(lambda *a: record(run.program, *a), lane, run.rows, run.state, run.table)
+    assert measured.keys() == variables.keys()
+    for name, variable in variables.items():
+        assert measured[name].shape == tuple(len(variable.coordinates[dim]) for dim in variable.dims)
+        assert variable.long_name
+    assert not list(probe.conflicts(shapes))
+
+
+def test_names_of_variables_are_those_of_one_probe():
+    shapes = Shapes({"W_0": np.zeros((2, 2))}, EXPERIMENT.task.signature(), True)
+    kinds = {type(probe): probe for probe in cases.PROBES}
+    names = [name for probe in kinds.values() for name in probe.variables(shapes)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_mean_over_no_rows_is_nan_and_marks_nothing_else():
+    values = jax.numpy.asarray([1.0, np.nan, 4.0])
+    assert np.isnan(mean(values, np.array([False, False, False])))
+    assert mean(values, np.array([True, False, True])) == 2.5
+
+
+def test_without_corrupted_labels_there_are_no_variables_about_them():
+    shapes = Shapes({}, EXPERIMENT.task.signature(), False)
+    assert set(gd.Accuracy().variables(shapes)) == {"train_accuracy", "test_accuracy"}

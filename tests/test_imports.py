@@ -1,0 +1,70 @@
+"""Imports point one way; reading them needs no import of the package."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "grokdyn"
+ORDER = ("spec", "tasks", "models", "losses", "optim", "probes", "theory", "train", "engine")
+ONLY_DATASETS = ("analysis", "plot")
+# Not for traced code: what draws, what is labelled.
+HEAVY = {"matplotlib", "xarray", "zarr", "rich"}
+TRACED = ORDER[: ORDER.index("engine")]
+
+
+def imported(path):
+    """Yield every module that a file imports, at its top or inside a function, as a full dotted name."""
+    package = ("grokdyn", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*parts, *filter(None, [node.module])])
+            # ``from grokdyn import bench`` names a part of the package.
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "grokdyn" else (module,)
+
+
+def imports():
+    """Return ``(file, part of the package it is in, imported name)`` of the whole package."""
+    found = []
+    for path in ROOT.rglob("*.py"):
+        where = path.relative_to(ROOT)
+        part = where.parts[0] if len(where.parts) > 1 else where.stem
+        found += [(str(where), part, name) for name in imported(path)]
+    return found
+
+
+def test_the_layers_import_only_what_comes_before_them():
+    wrong = []
+    for file, part, name in imports():
+        top, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if top == "grokdyn" and part in ORDER and other != part:
+            allowed = ORDER[: ORDER.index(part)]
+            wrong += [(file, name)] if other not in allowed else []
+    assert not wrong
+
+
+def test_analysis_and_plot_know_only_datasets():
+    inner = [(file, name) for file, part, name in imports() if part in ONLY_DATASETS and name.startswith("grokdyn")]
+    assert all(name.split(".")[1] in ONLY_DATASETS for _, name in inner), inner
+
+
+@pytest.mark.parametrize("part", TRACED)
+def test_traced_code_imports_nothing_that_labels_or_draws(part):
+    found = {(file, name) for file, where, name in imports() if where == part and name.split(".")[0] in HEAVY}
+    assert not found
+
+
+def test_the_package_imports_what_it_says_it_needs():
+    """Everything imported is the package, the standard library, or a dependency in pyproject.toml."""
+    known = {"jax", "flax", "optax", "numpy", "matplotlib", "xarray", "zarr", "rich", "tomli_w", "grokdyn", "torch"}
+    found = {name.split(".")[0] for _, _, name in imports()} - set(sys.stdlib_module_names)
+    assert found <= known, found - known
+
+
+def test_the_layers_are_there():
+    assert {"spec", "tasks", "train", "engine"} <= {part for _, part, _ in imports()}

@@ -1,0 +1,85 @@
+"""Beginning from given parameters, rows and labels."""
+
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn.train.lane import begin
+from grokdyn.train.start import given
+from tests import cases
+from tests.train.lanes import taken_apart
+
+P = 7
+EXPERIMENT = cases.tiny(model=gd.MLP(hidden=(3,), init_scale=5.0))
+TABLE = EXPERIMENT.task.table()
+PARAMS = {"W_0": np.zeros((14, 3)), "W_1": np.ones((3, 7))}
+WRONG = [
+    ({"params": {"W_0": PARAMS["W_0"]}}, "start.params", "tensors W_0, W_1"),
+    ({"params": {**PARAMS, "b_0": np.zeros(3)}}, "start.params", "tensors W_0, W_1"),
+    ({"params": {**PARAMS, "W_1": np.ones((7, 3))}}, "start.params.W_1", "shape (3, 7)"),
+    ({"train_rows": []}, "start.train_rows", "whole numbers"),
+    ({"train_rows": np.zeros(0, int)}, "start.train_rows", "not none"),
+    ({"train_rows": [0, 0]}, "start.train_rows", "distinct rows from 0 to 48"),
+    ({"train_rows": [-1]}, "start.train_rows", "distinct rows from 0 to 48"),
+    ({"train_rows": [49]}, "start.train_rows", "distinct rows from 0 to 48"),
+    ({"train_rows": [0.5]}, "start.train_rows", "whole numbers"),
+    ({"train_rows": [[1, 2]]}, "start.train_rows", "whole numbers"),
+    ({"train_rows": 5}, "start.train_rows", "whole numbers"),
+    ({"train_rows": ["a"]}, "start.train_rows", "whole numbers"),
+    ({"train_labels": [1]}, "start.train_rows", "the rows that train_labels belong to"),
+    ({"train_rows": [1, 2], "train_labels": [1]}, "start.train_labels", "2 labels from 0 to 6"),
+    ({"train_rows": [1, 2], "train_labels": [1, 7]}, "start.train_labels", "2 labels from 0 to 6"),
+    ({"train_rows": [1, 2], "train_labels": [1, -1]}, "start.train_labels", "2 labels from 0 to 6"),
+    ({"train_rows": [1, 2], "train_labels": [0.0, 1.0]}, "start.train_labels", "whole numbers"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "path", "words"), WRONG)
+def test_what_does_not_fit_is_told_before_anything_runs(arguments, path, words):
+    with pytest.raises(gd.SpecError) as caught:
+        gd.run(EXPERIMENT, start=gd.Start(**arguments))
+    assert caught.value.path == path
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture
+def begun(x64):
+    """Return a function from a Start to the run's constants and first state."""
+
+    def begun(**arguments):
+        run = taken_apart(EXPERIMENT)
+        checked = given(gd.Start(**arguments), TABLE, run.state.params)
+        lane, state = begin(run.program, run.lane.experiment, run.table, checked)
+        return run, lane, state
+
+    return begun
+
+
+def test_given_parameters_are_taken_as_they_are_in_the_runs_dtype(begun):
+    run, lane, state = begun(params=PARAMS)
+    assert all(np.array_equal(state.params[name], w) for name, w in PARAMS.items())
+    assert {w.dtype for w in state.params.values()} == {np.dtype("float32")}
+    assert np.array_equal(lane.split.order, run.lane.split.order)
+
+
+def test_given_rows_train_in_their_order_and_the_rest_tests(begun):
+    rows = np.array([40, 3, 17])
+    run, lane, state = begun(train_rows=rows)
+    assert lane.split.order[:3].tolist() == rows.tolist()
+    assert sorted(np.asarray(lane.split.order)) == list(range(P * P))
+    assert lane.split.n_train == 3
+    assert np.array_equal(lane.split.labels, TABLE.labels)
+    assert not lane.split.corrupted.any()
+    assert all(np.array_equal(state.params[name], w) for name, w in run.state.params.items())
+
+
+def test_given_labels_count_as_corrupted_where_they_are_not_the_tables(begun):
+    rows = np.array([10, 0, 30])
+    labels = TABLE.labels[rows].copy()
+    labels[1] = (labels[1] + 1) % P
+    _, lane, _ = begun(train_rows=rows, train_labels=labels)
+    assert np.asarray(lane.split.labels)[rows].tolist() == labels.tolist()
+    assert np.flatnonzero(lane.split.corrupted).tolist() == [0]
+    rest = np.setdiff1d(np.arange(P * P), rows)
+    assert np.array_equal(np.asarray(lane.split.labels)[rest], TABLE.labels[rest])
