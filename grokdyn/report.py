@@ -142,9 +142,10 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
         "steps": f"{int(ds['step'][-1])}, {ds.sizes['step']} records" if ds.sizes["step"] else "none yet",
         **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in ds.attrs.get("axes", [])},
         "variables": ", ".join(str(name) for name in ds.data_vars),
-        "device": manifest.get("device", ""),
+        "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
         "cohorts": str(len(manifest.get("cohorts", []))),
-        "time": f"{manifest['seconds']:.1f} s" if "seconds" in manifest else "not finished",
+        "time": f"{sum(s['seconds'] for s in manifest.get('sessions', [])):.1f} s of training",
+        "finished": "yes" if manifest.get("finished") else "no",
         "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
     }
     for name, text in lines.items():

@@ -15,8 +15,8 @@ from types import ModuleType
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
-from grokdyn.engine.run import run
-from grokdyn.engine.store import open_store, read_manifest, read_spec
+from grokdyn.engine.run import resume, run
+from grokdyn.engine.store import read_spec
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.sweep import Sweep
@@ -25,7 +25,7 @@ from grokdyn.spec.sweep import Sweep
 def reproduce(folder: Path, scale: str, out: Path, progress: bool | None = None) -> list[Claim]:
     """Run an experiment folder at a scale into ``out`` and return its claims.
 
-    Sweeps whose store in ``out`` is finished are not run again. Writes a store per sweep, ``claims.md``,
+    What a store in ``out`` holds already is not trained again. Writes a store per sweep, ``claims.md``,
     ``claims.json`` and ``figure.png``.
 
     Raises:
@@ -60,14 +60,12 @@ def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep]:
 
 
 def finished(what: Sweep, path: Path, progress: bool | None) -> xr.Dataset:
-    """Return the results of a sweep, from its store where it was finished before."""
-    if (path / "results.zarr").is_dir():
-        if read_spec(path).to_toml() != what.to_toml():
-            raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
-        return open_store(path)
-    if path.is_dir() and (path / "manifest.json").is_file() and not read_manifest(path)["finished"]:
-        shutil.rmtree(path)  # a sweep that was cut off: written by us, and of no use without its end
-    return run(what, out=path, progress=progress)
+    """Return the results of a sweep; what its store holds of them is not trained again."""
+    if not (path / "spec.toml").is_file():
+        return run(what, out=path, progress=progress)
+    if read_spec(path).to_toml() != what.to_toml():
+        raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
+    return resume(path, progress=progress)
 
 
 def claims_module(folder: Path) -> ModuleType:

@@ -11,16 +11,22 @@ import pytest
 import grokdyn as gd
 from grokdyn.spec import base
 from grokdyn.spec.kinds import kind_of
+from grokdyn.tasks import mnist
 
 TASKS = (
     gd.ModularArithmetic(op="add", p=7, train_fraction=0.4, label_noise=0.25),
     gd.ModularArithmetic(op="div", p=5, train_fraction=0.7, label_noise=0.5, noise="wrong"),
     gd.ModularArithmetic(op="x2+xy+y2", p=6, pairs="symmetric", first_residue=1),
+    gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
+    gd.SparseParity(bits=2, noise_bits=20, strings=20),
+    *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (
     gd.MLP(hidden=(8,)),
     gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
     gd.MLP(hidden=(4,), activation="tanh", init="mup"),
+    gd.Encoder(d_model=4, heads=2, ff=8),
+    gd.Encoder(d_model=4, heads=1, ff=8, dropout=0.25, init_scale=0.5),
 )
 LOSSES = (
     gd.CrossEntropy(),

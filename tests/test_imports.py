@@ -1,7 +1,11 @@
 """Imports point one way; reading them needs no import of the package."""
 
 import ast
+import itertools
+import re
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -61,9 +65,17 @@ def test_traced_code_imports_nothing_that_labels_or_draws(part):
 
 def test_the_package_imports_what_it_says_it_needs():
     """Everything imported is the package, the standard library, or a dependency in pyproject.toml."""
-    known = {"jax", "flax", "optax", "numpy", "matplotlib", "xarray", "zarr", "rich", "tomli_w", "grokdyn", "torch"}
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    known = {plain(re.match(r"[\w.-]+", text)[0]) for text in needed} | {"grokdyn"}
     found = {name.split(".")[0] for _, _, name in imports()} - set(sys.stdlib_module_names)
-    assert found <= known, found - known
+    owners = packages_distributions()
+    unknown = {name for name in found if not {plain(owner) for owner in owners.get(name, [name])} & known}
+    assert not unknown
+
+
+def plain(distribution):
+    return distribution.lower().replace("_", "-")
 
 
 def test_the_layers_are_there():

@@ -23,13 +23,13 @@ class Wish:
 
 
 @contextmanager
-def wish_to_stop(listen: bool) -> Iterator[Wish]:
+def wish_to_stop() -> Iterator[Wish]:
     """Yield a wish that the first SIGINT or SIGTERM sets; a second one interrupts at once.
 
-    Signals reach the main thread only; elsewhere, or if not told to listen, the wish stays unset.
+    Signals reach the main thread only; elsewhere the wish stays unset.
     """
     wish = Wish()
-    if not listen or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield wish
         return
 

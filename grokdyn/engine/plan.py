@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,9 +222,11 @@ def with_pauses(recorded: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([recorded, *between])) if between else recorded
 
 
-def total_run_steps(planned: list[Cohort]) -> int:
-    """Return the updates of all runs together."""
-    return sum(int(c.pauses[-1]) * len(c.runs) for c in planned)
+def total_run_steps(planned: list[Cohort], wanted: Collection[int] | None = None) -> int:
+    """Return the updates of all runs of the wanted batches together."""
+    batches = [(cohort, lanes) for cohort in planned for lanes in cohort.batches]
+    chosen = range(len(batches)) if wanted is None else wanted
+    return sum(int(batches[i][0].pauses[-1]) * len(np.unique(batches[i][1])) for i in chosen)
 
 
 def described(planned: list[Cohort]) -> list[dict[str, Any]]:
@@ -233,7 +235,7 @@ def described(planned: list[Cohort]) -> list[dict[str, Any]]:
         {
             "runs": len(c.runs),
             "batches": len(c.batches),
-            "lanes_per_batch": c.width,
+            "runs_per_batch": c.width,
             "devices": c.devices,
             "lanes_per_block": c.block,
             "train_rows": c.program.rows,

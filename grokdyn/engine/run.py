@@ -1,10 +1,14 @@
-"""Run experiments and sweeps: the host loop around the compiled program."""
+"""Run experiments and sweeps: the host loop around the compiled program.
+
+A sweep with a store goes through three steps that may be taken by different processes: ``create`` writes the folder,
+``work`` trains batches and writes what each found, ``collect`` puts it together.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,9 @@ import xarray as xr
 
 from grokdyn.engine import plan, store
 from grokdyn.engine.batch import Batch
-from grokdyn.engine.checkpoint import Checkpoints
 from grokdyn.engine.devices import devices
-from grokdyn.engine.interrupt import Interrupted, Wish, wish_to_stop
+from grokdyn.engine.interrupt import wish_to_stop
+from grokdyn.engine.keeper import Forgetful, Keeper
 from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset
@@ -55,10 +59,15 @@ def run(
         Interrupted: after Ctrl-C or SIGTERM, with ``out``: the state is saved and ``resume`` goes on from it.
     """
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
-    if out is None:
-        return execute(Session(sweep, start, None, None), progress, checkpoint_seconds)
-    store.check_free(Path(out))
-    return execute(Session(sweep, start, Path(out), None), progress, checkpoint_seconds)
+    if out is not None:
+        create(sweep, out, start)
+        work(out, progress=progress, checkpoint_seconds=checkpoint_seconds)
+        return collect(out)
+    with scope(sweep):
+        found = devices()
+        planned = plan.cohorts(list(sweep.experiments()), start, found)
+        with reporter(plan.total_run_steps(planned), progress) as shown:
+            return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
 
 
 def resume(
@@ -78,49 +87,93 @@ def resume(
     Raises:
         StoreError: if the folder is not a store, is damaged, or something has changed, naming it.
     """
+    if not (Path(path) / "results.zarr").is_dir():
+        work(path, progress=progress, anyway=anyway, checkpoint_seconds=checkpoint_seconds)
+    return collect(path)
+
+
+def create(sweep: Sweep, out: str | Path, start: Start | None = None) -> int:
+    """Plan a sweep and make its store, without training; return the number of batches.
+
+    Raises:
+        SpecError, StoreError: as ``run``.
+    """
+    store.check_free(Path(out))
+    with scope(sweep):
+        found = devices()
+        planned = plan.cohorts(list(sweep.experiments()), start, found)
+        store.create(Path(out), sweep, start, {**described(sweep, planned, found), "finished": False})
+    return sum(len(cohort.batches) for cohort in planned)
+
+
+def work(
+    path: str | Path,
+    batches: Collection[int] | None = None,
+    progress: bool | None = None,
+    anyway: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> None:
+    """Train batches of a store that ``create`` made; those that are finished already cost nothing.
+
+    Doing a batch twice, also at the same time in two processes, does no harm: both write the same file.
+
+    Args:
+        batches: their numbers; default: all.
+        anyway: train although versions, device or spec have changed since the store was made.
+
+    Raises:
+        StoreError: if the folder is not a store, is damaged or cannot be written, or something has changed.
+    """
+    path, began, traced = Path(path), time.monotonic(), TRACES["advance"]
+    sweep, known = store.read_spec(path), store.read_manifest(path)
+    with scope(sweep):
+        found = devices()
+        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
+        planned = plan.cohorts(list(sweep.experiments()), store.read_start(path), found, widths)
+        check_same(known, described(sweep, planned, found), anyway)
+        total = plan.total_run_steps(planned, batches)
+        with reporter(total, progress) as shown, wish_to_stop() as wish:
+            for _ in trained(planned, found, shown, Keeper(path, checkpoint_seconds, wish), batches):
+                pass
+    session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
+    store.note_session(path, session)
+
+
+def collect(path: str | Path) -> xr.Dataset:
+    """Put the results of a store together, once all its batches are finished, and return them.
+
+    Raises:
+        StoreError: if batches are missing, naming how many.
+    """
     path = Path(path)
     sweep, known = store.read_spec(path), store.read_manifest(path)
     if (path / "results.zarr").is_dir():
         found = store.open_store(path)
         store.settle(path, known)
         return found
-    return execute(Session(sweep, store.read_start(path), path, known, anyway), progress, checkpoint_seconds)
+    numbers = range(sum(cohort["batches"] for cohort in known["cohorts"]))
+    parts = {number: store.find_part(path, number) for number in numbers}
+    missing = [number for number, part in parts.items() if part is None]
+    if missing:
+        raise store.StoreError(
+            f"{str(path)!r}: {len(missing)} of {len(parts)} batches are missing; grokdyn resume {path}"
+        )
+    found = labelled(sweep, [part for part in parts.values() if part is not None])
+    store.finish(path, found, known)
+    return found
 
 
-@dataclass(frozen=True)
-class Session:
-    """One call of ``run`` or ``resume``: the sweep, its start, its store and, on resuming, its manifest."""
-
-    sweep: Sweep
-    start: Start | None
-    path: Path | None
-    known: dict[str, Any] | None
-    anyway: bool = False
-
-
-def execute(session: Session, progress: bool | None, checkpoint_seconds: float) -> xr.Dataset:
-    """Plan, train what is not trained yet, and write the results."""
-    sweep, path, known = session.sweep, session.path, session.known
-    began, traced = time.monotonic(), TRACES["advance"]
+@contextmanager
+def scope(sweep: Sweep) -> Iterator[None]:
+    """Set what the compiled programs need, for this thread only: 64-bit types and the precision of products."""
     with jax.enable_x64(True), jax.default_matmul_precision(matmul_precision(sweep)):
-        found_devices = devices()
-        widths = None if known is None else [cohort["lanes_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(sweep.experiments()), session.start, found_devices, widths)
-        manifest = described(sweep, planned, found_devices)
-        if path is not None and known is None:
-            store.create(path, sweep, session.start, {**manifest, "finished": False})
-        elif known is not None:
-            check_same(known, manifest, session.anyway)
-        with reporter(plan.total_run_steps(planned), progress) as shown, wish_to_stop(path is not None) as wish:
-            keeper = Keeper(path, checkpoint_seconds, wish)
-            parts = list(trained(planned, found_devices, shown, keeper))
+        yield
+
+
+def labelled(sweep: Sweep, parts: list[Part]) -> xr.Dataset:
+    """Return the Dataset of all parts with where it comes from."""
     found = dataset(sweep, parts)
     found.attrs |= {"grokdyn": versions()["grokdyn"], "spec": sweep.to_toml()}
-    if path is not None:
-        seconds, compiles = time.monotonic() - began, TRACES["advance"] - traced
-        told = {**manifest, "finished": True, "seconds": seconds, "compiles": compiles, "resumed": known is not None}
-        store.finish(path, found, told)
-        keeper.close()
     return found
 
 
@@ -131,68 +184,41 @@ def matmul_precision(sweep: Sweep) -> str:
     return sweep.base.matmul_precision
 
 
-class Keeper:
-    """Keeps parts of finished batches and checkpoints of the present one; nothing where there is no path."""
-
-    def __init__(self, path: Path | None, checkpoint_seconds: float, wish: Wish):
-        self.path, self.every, self.wish = path, checkpoint_seconds, wish
-        self.checkpoints = None if path is None else Checkpoints(path)
-        self.saved = time.monotonic()
-
-    def finished(self, number: int) -> Part | None:
-        """Return what a batch found in an earlier session."""
-        return None if self.path is None else store.find_part(self.path, number)
-
-    def begin(self, number: int, batch: Batch) -> None:
-        """Bring a batch to where an earlier session left it."""
-        before = None if self.checkpoints is None else self.checkpoints.load(number)
-        if before is not None:
-            batch.restore(before)
-
-    def after_chunk(self, number: int, batch: Batch) -> None:
-        """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
-        if self.checkpoints is None or batch.done:
-            return
-        if self.wish.asked or time.monotonic() - self.saved >= self.every:
-            self.checkpoints.save(number, batch.chunk, batch.saved())
-            self.saved = time.monotonic()
-        if self.wish.asked:
-            raise Interrupted(f"interrupted at step {batch.step} of batch {number + 1}; grokdyn resume {self.path}")
-
-    def finish(self, number: int, part: Part) -> None:
-        """Write what a batch found."""
-        if self.path is not None:
-            store.write_part(self.path, number, part)
-            if self.wish.asked:
-                raise Interrupted(f"interrupted after batch {number + 1}; grokdyn resume {self.path}")
-
-    def close(self) -> None:
-        if self.checkpoints is not None:
-            self.checkpoints.remove()
-
-
-def trained(planned: list[plan.Cohort], found: list[Any], shown: Reporter, keeper: Keeper) -> Iterator[Part]:
-    """Train batch after batch and yield what each found."""
-    number = 0
+def trained(
+    planned: list[plan.Cohort],
+    found: list[Any],
+    shown: Reporter,
+    keeper: Keeper | Forgetful,
+    wanted: Collection[int] | None = None,
+) -> Iterator[Part]:
+    """Train the wanted batches one after the other and yield what each found."""
+    number = -1
     for cohort in planned:
         mesh = lane_mesh(found[: cohort.devices])
         shared = placed((cohort.table, cohort.given), mesh, sharded=False)
         for lanes in cohort.batches:
+            number += 1
+            if wanted is not None and number not in wanted:
+                continue
             part = keeper.finished(number)
             if part is None:
-                batch = Batch(cohort, lanes, mesh, shared)
-                keeper.begin(number, batch)
-                shown.advance(batch.step * batch.size)
-                while not batch.done:
-                    before = batch.step
-                    batch.advance()
-                    # Runs that are over count as trained to the end, so that the bar ends full.
-                    shown.advance((batch.step - before) * batch.size)
-                    keeper.after_chunk(number, batch)
-                shown.advance((int(cohort.pauses[-1]) - batch.step) * batch.size)
-                part = batch.part()
-                keeper.finish(number, part)
+                part = train_batch(Batch(cohort, lanes, mesh, shared), number, shown, keeper)
             else:
                 shown.advance(int(cohort.pauses[-1]) * len(part.runs))
             yield part
-            number += 1
+
+
+def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | Forgetful) -> Part:
+    """Train a batch to its end, from where an earlier session left it."""
+    keeper.begin(number, batch)
+    told = 0
+    while not batch.done:
+        batch.advance()
+        # Runs that are over count as trained to the end, so that the bar ends full.
+        shown.advance((batch.step - told) * batch.size)
+        told = batch.step
+        keeper.after_chunk(number, batch)
+    shown.advance((int(batch.cohort.pauses[-1]) - told) * batch.size)
+    part = batch.part()
+    keeper.finish(number, part)
+    return part

@@ -86,7 +86,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    write_text(path / "manifest.json", json.dumps({"schema": SCHEMA, **manifest}, indent=2) + "\n")
+    write_text(path / "manifest.json", json.dumps({**manifest, "schema": SCHEMA}, indent=2) + "\n")
 
 
 def part_file(path: Path, number: int) -> Path:
@@ -183,6 +183,12 @@ def finish(path: Path, found: xr.Dataset, manifest: dict[str, Any]) -> None:
             found.to_zarr(temporary, consolidated=True, encoding=packed)
         os.replace(temporary, path / "results.zarr")
         settle(path, manifest)
+
+
+def note_session(path: Path, session: dict[str, Any]) -> None:
+    """Add to the manifest what one session of training took."""
+    known = read_manifest(path)
+    write_manifest(path, {**known, "sessions": [*known.get("sessions", []), session]})
 
 
 def settle(path: Path, manifest: dict[str, Any]) -> None:

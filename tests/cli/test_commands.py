@@ -68,7 +68,7 @@ def test_overrides_set_fields_and_fix_axes(spec):
     assert list(ds.tensor.values) == ["W_0", "W_1", "W_2"]
     manifest = json.loads(Path("here/manifest.json").read_text())
     assert manifest["finished"]
-    assert manifest["compiles"] == 1
+    assert [session["compiles"] for session in manifest["sessions"]] == [1]
 
 
 def test_plot_info_and_list(spec, capsys):

@@ -12,8 +12,7 @@ import grokdyn as gd
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.initializers import INITS
 from grokdyn.tasks.base import Signature
-from tests import cases
-from tests.contract import assert_dtype, assert_numbers_are_traced
+from tests.contract import assert_dtype
 
 pytestmark = pytest.mark.usefixtures("x64")
 P = 7
@@ -216,24 +215,3 @@ def test_pytorch_arrays_of_another_model_are_refused(bias):
     arrays |= {"layers.1.weight": np.zeros((7, 8)), "layers.0.bias": np.zeros(8)}
     with pytest.raises(gd.SpecError, match=r"1 arrays named \*\.bias"):
         gd.interop.from_torch(gd.MLP(hidden=(8,), bias=bias), arrays)
-
-
-@pytest.mark.parametrize("model", cases.cases("model"))
-def test_numbers_of_a_model_are_traced(model):
-    def evaluate(model):
-        params = started(model, "float32")
-        return params, model.forward(params, jnp.asarray(TOKENS))
-
-    assert_numbers_are_traced(evaluate, model)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("model", cases.cases("model"))
-def test_a_model_keeps_its_dtype(model, dtype):
-    def evaluate(model):
-        params = started(model, dtype)
-        return params, model.forward(params, jnp.asarray(TOKENS))
-
-    params, output = jax.eval_shape(evaluate, jax.tree.map(np.asarray, model))
-    assert_dtype((params, output), dtype)
-    assert output.logits.shape == (SIGNATURE.rows, SIGNATURE.outputs)

@@ -11,6 +11,21 @@ from tests.spec.strategies import fields
 from tests.spec.test_junk import assert_only_a_short_spec_error
 
 TINY = cases.tiny()
+
+
+def halves(a, b):
+    return a / 2
+
+
+def three(a, b):
+    return 3
+
+
+def short(value):
+    """Return a name for a test case that is the same in every process."""
+    return getattr(value, "__name__", ascii(value))[:40]
+
+
 # field changed, the value, path named, words that the message must hold.
 VALUES = [
     ("steps", 0, "steps", "from 1 to"),
@@ -38,9 +53,9 @@ VALUES = [
     ("task.label_noise", -0.1, "task.label_noise", "at least 0"),
     ("task.op", "ad", "task.op", "did you mean 'add'?"),
     ("task.op", "math:pi", "task.op", "'math:pi'"),
-    ("task.op", lambda a, b: a / 2, "task.op", "whole numbers, one per pair"),
-    ("task.op", lambda a, b: 3, "task.op", "whole numbers, one per pair"),
-    ("task.op", lambda a: a, "task.op", "TypeError"),
+    ("task.op", halves, "task.op", "whole numbers, one per pair"),
+    ("task.op", three, "task.op", "whole numbers, one per pair"),
+    ("task.op", abs, "task.op", "TypeError"),
     ("model.hidden", (0,), "model.hidden[0]", "from 1 to"),
     ("model.hidden", 128, "model.hidden", "a list"),
     ("model.hidden", "128", "model.hidden", "a list"),
@@ -115,7 +130,7 @@ def assert_told(error, path, words):
     assert words in str(error)
 
 
-@pytest.mark.parametrize(("field", "value", "path", "words"), VALUES, ids=lambda x: ascii(x)[:30])
+@pytest.mark.parametrize(("field", "value", "path", "words"), VALUES, ids=short)
 def test_a_bad_value_is_told(field, value, path, words):
     assert_told(message(lambda: base.check(TINY.replace(**{field: value}))), path, words)
 
@@ -125,12 +140,12 @@ def test_values_that_do_not_fit_together_are_told(changes, path, words):
     assert_told(message(lambda: base.check(TINY.replace(**changes))), path, words)
 
 
-@pytest.mark.parametrize(("axes", "path", "words"), AXES, ids=lambda x: ascii(x)[:40])
+@pytest.mark.parametrize(("axes", "path", "words"), AXES, ids=short)
 def test_a_bad_axis_is_told(axes, path, words):
     assert_told(message(lambda: gd.Sweep(TINY, axes)), path, words)
 
 
-@pytest.mark.parametrize(("text", "path", "words"), TEXTS, ids=lambda x: ascii(x)[:20])
+@pytest.mark.parametrize(("text", "path", "words"), TEXTS, ids=short)
 def test_a_bad_text_is_told(text, path, words):
     assert_told(message(lambda: decode(toml.loads(text))), path, words)
 

@@ -6,8 +6,13 @@ import jax.numpy as jnp
 from grokdyn.tasks.split import draw_split
 
 
+def tabled(task, seed=0):
+    """Return the table of a task, drawn if it is random."""
+    return task.draw(jax.random.key(seed)) if task.drawn else task.table()
+
+
 def drawn(task, split=0, noise=1):
     """Return the split and label noise of a task for the seeds of the two streams."""
-    labels = jnp.asarray(task.table().labels)
+    labels = jnp.asarray(tabled(task, split).labels)
     keys = jax.random.key(split), jax.random.key(noise)
     return draw_split(jax.tree.map(jnp.asarray, task), labels, task.signature().outputs, *keys)

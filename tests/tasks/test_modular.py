@@ -5,9 +5,6 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.tasks.modular import OPERATIONS
-from tests import cases
-from tests.contract import assert_numbers_are_traced
-from tests.tasks.draws import drawn
 
 TRUTH = {
     "add": lambda a, b, p: (a + b) % p,
@@ -72,19 +69,3 @@ def test_division_is_by_the_modular_inverse():
 def test_a_users_operation_is_taken_modulo_p():
     labels = gd.ModularArithmetic(op=lambda a, b: a - 3 * b, p=5).table().labels
     assert labels.tolist() == [(a - 3 * b) % 5 for a in range(5) for b in range(5)]
-
-
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("task", cases.cases("task"))
-def test_numbers_of_a_task_are_traced(task):
-    assert_numbers_are_traced(drawn, task)
-
-
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("task", cases.cases("task"))
-def test_a_table_fits_its_signature(task):
-    table, shapes = task.table(), task.signature()
-    assert table.inputs.shape == (shapes.rows, shapes.width)
-    assert table.labels.shape == (shapes.rows,)
-    assert not shapes.vocabulary or set(table.inputs.ravel()) <= set(range(shapes.vocabulary))
-    assert set(table.labels) <= set(range(shapes.outputs))

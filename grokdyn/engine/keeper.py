@@ -1,0 +1,66 @@
+"""Keeps what has been trained: parts of finished batches, checkpoints of the one in training."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from grokdyn.engine import store
+from grokdyn.engine.batch import Batch
+from grokdyn.engine.checkpoint import Checkpoints
+from grokdyn.engine.interrupt import Interrupted, Wish
+from grokdyn.engine.results import Part
+
+
+class Forgetful:
+    """Keeps nothing: results stay in memory."""
+
+    def finished(self, number: int) -> Part | None:
+        return None
+
+    def begin(self, number: int, batch: Batch) -> None:
+        pass
+
+    def after_chunk(self, number: int, batch: Batch) -> None:
+        pass
+
+    def finish(self, number: int, part: Part) -> None:
+        pass
+
+
+class Keeper:
+    """Keeps a store up to date, and stops where somebody wished to."""
+
+    def __init__(self, path: Path, checkpoint_seconds: float, wish: Wish):
+        self.path, self.every, self.wish = path, checkpoint_seconds, wish
+        self.saved = time.monotonic()
+        self.checkpoints: Checkpoints | None = None
+
+    def finished(self, number: int) -> Part | None:
+        """Return what a batch found in an earlier session."""
+        return store.find_part(self.path, number)
+
+    def begin(self, number: int, batch: Batch) -> None:
+        """Bring a batch to where an earlier session left it."""
+        self.checkpoints = Checkpoints(self.path, number)
+        before = self.checkpoints.load()
+        if before is not None:
+            batch.restore(before)
+
+    def after_chunk(self, number: int, batch: Batch) -> None:
+        """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
+        if batch.done or self.checkpoints is None:
+            return
+        if self.wish.asked or time.monotonic() - self.saved >= self.every:
+            self.checkpoints.save(batch.chunk, batch.saved())
+            self.saved = time.monotonic()
+        if self.wish.asked:
+            raise Interrupted(f"interrupted at step {batch.step} of batch {number + 1}; grokdyn resume {self.path}")
+
+    def finish(self, number: int, part: Part) -> None:
+        """Write what a batch found; its checkpoints go."""
+        store.write_part(self.path, number, part)
+        if self.checkpoints is not None:
+            self.checkpoints.remove()
+        if self.wish.asked:
+            raise Interrupted(f"interrupted after batch {number + 1}; grokdyn resume {self.path}")
