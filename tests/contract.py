@@ -12,7 +12,11 @@ def arrays(component):
 
 
 def assert_numbers_are_traced(evaluate, component):
-    """Check that one trace serves all numbers, and that a traced number does what the same one fixed does."""
+    """Check that one trace serves all numbers, and that traced numbers do what the same ones fixed do.
+
+    Returns:
+        What ``evaluate`` gives for the component and for the component with other numbers.
+    """
     traces = []
 
     @jax.jit
@@ -20,10 +24,11 @@ def assert_numbers_are_traced(evaluate, component):
         traces.append(component)
         return evaluate(component)
 
-    for one in (component, changed(component)):
-        fixed = jax.jit(lambda one=one: evaluate(arrays(one)))()
-        jax.tree.map(assert_same, traced(arrays(one)), fixed)
+    other = changed(component)
+    found = traced(arrays(component)), traced(arrays(other))
     assert len(traces) == 1
+    jax.tree.map(assert_same, found[1], jax.jit(lambda: evaluate(arrays(other)))())
+    return found
 
 
 def assert_same(found, fixed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from grokdyn.engine.plan import Cohort
 from grokdyn.engine.results import Part
 from grokdyn.probes.base import Variable
+from grokdyn.spec.errors import SpecError, Words
 from grokdyn.train.compiled import advance_lanes, begin_lanes, placed
 from grokdyn.train.lane import OK
 
@@ -36,12 +37,14 @@ class Batch:
         self.real = np.unique(lanes, return_index=True)[1]
         self.active = np.zeros(len(lanes), bool)
         self.active[self.real] = True
+        if cohort.origin.leaves:
+            self.adopt([np.stack([leaf] * len(lanes)) for leaf in cohort.origin.leaves])
         self.chunk = 0
         self.ends_after = np.full(len(lanes), NEVER)
         self.stopped_at = np.full(len(lanes), -1, np.int64)
         self.records: dict[str, np.ndarray] = {}
-        experiments = [jax.tree.map(lambda column, i=i: column[i], cohort.experiments) for i in lanes]
-        self.rules = [experiment.stop for experiment in experiments]
+        ruled = cohort.experiments.stop
+        self.rules = [jax.tree.map(lambda column, i=i: column[i], ruled) for i in lanes]
 
     @property
     def size(self) -> int:
@@ -51,34 +54,28 @@ class Batch:
     @property
     def done(self) -> bool:
         """Whether every run of the batch is over."""
-        return self.chunk >= len(self.cohort.chunks) or not self.active.any()
+        return self.chunk >= len(self.cohort.schedule) or not self.active.any()
 
     @property
     def step(self) -> int:
         """How far the batch has come."""
-        return (
-            int(self.cohort.pauses[min(self.chunk * self.cohort.chunk, len(self.cohort.pauses)) - 1])
-            if self.chunk
-            else 0
-        )
+        return int(self.cohort.schedule[self.chunk - 1, -1]) if self.chunk else self.cohort.first_step
 
     def advance(self) -> None:
         """Train the active lanes for one chunk."""
-        stretches = self.cohort.chunks[self.chunk]
         order, counts = self.placement()
-        self.states, found = advance_lanes(
-            self.constants,
-            self.states,
-            placed(order, self.mesh, sharded=True),
-            placed(counts, self.mesh, sharded=True),
-            self.table,
-            placed(stretches, self.mesh, sharded=False),
-            **self.static,
-        )
+        self.states, found = self.advanced(order, counts, self.cohort.stretches[self.chunk])
         trained = self.active.copy()
         self.keep(jax.device_get(found), trained)
         self.chunk += 1
         self.end_runs(trained)
+
+    def advanced(self, order: np.ndarray, counts: np.ndarray, stretches: np.ndarray) -> Any:
+        """Call the compiled program: return the new states and the records [lanes, pauses, ...]."""
+        split = {"mesh": self.mesh, "sharded": True}
+        placement = placed(order, **split), placed(counts, **split)
+        stretches = placed(stretches, self.mesh, sharded=False)
+        return advance_lanes(self.constants, self.states, *placement, self.table, stretches, **self.static)
 
     def placement(self) -> tuple[np.ndarray, np.ndarray]:
         """Return for each device the places of its lanes, the active ones first, and how many are active."""
@@ -88,10 +85,9 @@ class Batch:
 
     def keep(self, found: Mapping[str, np.ndarray], trained: np.ndarray) -> None:
         """Write a chunk's records where they belong; pauses that are not recorded fall away."""
-        first = self.chunk * self.cohort.chunk
-        pauses = self.cohort.pauses[first : first + self.cohort.chunk]
-        wanted = np.flatnonzero(np.isin(pauses, self.cohort.recorded))
-        places = np.searchsorted(self.cohort.recorded, pauses[wanted])
+        pauses, first = np.unique(self.cohort.schedule[self.chunk], return_index=True)
+        places = np.flatnonzero(np.isin(self.cohort.recorded, pauses))
+        wanted = first[np.isin(pauses, self.cohort.recorded)]
         for name, values in found.items():
             if name not in self.records:
                 shape = (len(self.lanes), len(self.cohort.recorded), *values.shape[2:])
@@ -116,22 +112,50 @@ class Batch:
                 for values in self.records.values():
                     values[lane, late] = np.nan
 
-    def part(self) -> Part:
-        """Return what the batch has found."""
+    def look(self) -> dict[str, np.ndarray]:
+        """Return what the probes see of every lane now [lanes, ...]; nothing is trained."""
+        order, counts = self.placement()
+        still = np.zeros(1, np.int32)
+        self.states, found = self.advanced(order, counts, still)
+        return {name: values[:, 0] for name, values in jax.device_get(found).items()}
+
+    def status(self) -> dict[str, np.ndarray]:
+        """Return how the runs ended [runs]."""
         states = jax.device_get({"status": self.states.status, "diverged_at": self.states.diverged_at})
         diverged = (states["status"] != OK) & (self.stopped_at < 0)
-        status = {
+        found = {
             "status": np.where(diverged, states["status"], OK),
             "diverged_at": np.where(diverged, states["diverged_at"], -1),
             "stopped_at": self.stopped_at,
         }
+        return {name: values[self.real] for name, values in found.items()}
+
+    def part(self) -> Part:
+        """Return what the batch has found."""
         return Part(
             self.cohort.runs[self.lanes[self.real]],
             self.cohort.recorded,
             variables(self.cohort),
             {name: values[self.real] for name, values in self.records.items()},
-            {name: values[self.real] for name, values in status.items()},
+            self.status(),
         )
+
+    def leaves(self) -> list[np.ndarray]:
+        """Return the state of all lanes, leaf by leaf [lanes, ...]."""
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(jax.device_get(self.states))]
+
+    def adopt(self, leaves: Sequence[np.ndarray]) -> None:
+        """Take over the state of all lanes that ``leaves`` returned.
+
+        Raises:
+            SpecError: if it is the state of another model or optimizer.
+        """
+        expected = jax.tree.leaves(self.states)
+        if [x.shape for x in leaves] != [x.shape for x in expected]:
+            raise SpecError(
+                "change", Words("another structure"), "the model and optimizer that the state was stored with"
+            )
+        self.states = placed(jax.tree.unflatten(jax.tree.structure(self.states), leaves), self.mesh, sharded=True)
 
     def saved(self) -> dict[str, Any]:
         """Return all that a later process needs to go on from here, as a tree of arrays."""
@@ -141,7 +165,7 @@ class Batch:
             "ends_after": self.ends_after,
             "stopped_at": self.stopped_at,
             "records": dict(self.records),
-            "states": {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(jax.device_get(self.states)))},
+            "states": {str(i): leaf for i, leaf in enumerate(self.leaves())},
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -151,8 +175,7 @@ class Batch:
             np.array(saved[name]) for name in ("active", "ends_after", "stopped_at")
         )
         self.records = {name: np.array(values) for name, values in saved["records"].items()}
-        leaves = [saved["states"][str(i)] for i in range(len(saved["states"]))]
-        self.states = placed(jax.tree.unflatten(jax.tree.structure(self.states), leaves), self.mesh, sharded=True)
+        self.adopt([saved["states"][str(i)] for i in range(len(saved["states"]))])
 
 
 def variables(cohort: Cohort) -> dict[str, Variable]:

@@ -49,6 +49,8 @@ class Keeper:
 
     def after_chunk(self, number: int, batch: Batch) -> None:
         """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
+        if batch.step in batch.cohort.snapshots:
+            store.write_snapshot(self.path, number, batch.step, batch.leaves(), batch.ends_after >= batch.step)
         if batch.done or self.checkpoints is None:
             return
         if self.wish.asked or time.monotonic() - self.saved >= self.every:

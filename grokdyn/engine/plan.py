@@ -14,8 +14,10 @@ from grokdyn.probes.base import Shapes
 from grokdyn.spec.errors import SpecError
 from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Program, begin
-from grokdyn.train.start import Given, Start, given
+from grokdyn.train.start import Given, Origin, Start, given
 
+# Runs begin at step 0.
+NOWHERE = Origin()
 # Bytes of lane state that one batch may take: small enough for a laptop, large enough to keep devices busy.
 BATCH_BYTES = {"cpu": 2**30, "other": 8 * 2**30}
 # Rows per tile on a CPU: the activations of a p=113 MLP then stay in the second-level cache.
@@ -40,8 +42,10 @@ class Cohort:
         batches: positions into ``runs``, one array of equal length per batch; the last run is repeated to fill it.
         devices: how many devices share a batch; block: lanes vmapped together.
         recorded: the steps to record.
-        pauses: the steps at which the compiled program hands out records, ``recorded`` and some between.
-        chunk: pauses per call of the compiled program.
+        snapshots: the steps whose state is kept.
+        schedule: steps [chunks, pauses] at which the calls of the compiled program, all equally long, hand out records:
+            the recorded ones and some between. A chunk that a snapshot ends is filled up by repeating its last step.
+        origin: the stored state that the runs go on from, if any.
     """
 
     runs: np.ndarray
@@ -56,24 +60,42 @@ class Cohort:
     devices: int
     block: int
     recorded: np.ndarray
-    pauses: np.ndarray
-    chunk: int
+    snapshots: np.ndarray
+    schedule: np.ndarray
+    origin: Origin
 
     @property
-    def chunks(self) -> np.ndarray:
-        """Updates before each pause [chunks, chunk]: the calls of the compiled program, all equally long."""
-        stretches = np.diff(self.pauses, prepend=0).astype(np.int32)
-        padding = -len(stretches) % self.chunk
-        return np.append(stretches, np.zeros(padding, np.int32)).reshape(-1, self.chunk)
+    def first_step(self) -> int:
+        return self.origin.step
+
+    @property
+    def stretches(self) -> np.ndarray:
+        """Updates before each pause, int32 [chunks, pauses]."""
+        made = np.diff(self.schedule.ravel(), prepend=self.first_step).astype(np.int32)
+        return made.reshape(self.schedule.shape)
+
+    @property
+    def last_step(self) -> int:
+        return int(self.schedule[-1, -1])
+
+    @property
+    def length(self) -> int:
+        """Updates of a run that is not ended early."""
+        return self.last_step - self.first_step
 
 
 def cohorts(
-    experiments: Sequence[Any], start: Start | None, devices: list[Any], widths: list[int] | None = None
+    experiments: Sequence[Any],
+    start: Start | None,
+    devices: list[Any],
+    widths: list[int] | None = None,
+    origin: Origin = NOWHERE,
 ) -> list[Cohort]:
     """Group runs by structure and cut each group into batches.
 
     Args:
         widths: runs per batch of every cohort, as an earlier session had them; default: planned.
+        origin: the stored state that the runs go on from.
 
     Raises:
         SpecError: if a combination of numbers leaves no train rows, a batch larger than them, ...
@@ -83,13 +105,18 @@ def cohorts(
         groups.setdefault(jax.tree.structure(experiment), []).append(run)
     wanted = [None] * len(groups) if widths is None else widths
     return [
-        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width)
+        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width, origin)
         for runs, width in zip(groups.values(), wanted, strict=True)
     ]
 
 
 def cohort(
-    runs: np.ndarray, experiments: list[Any], start: Start | None, devices: list[Any], width: int | None
+    runs: np.ndarray,
+    experiments: list[Any],
+    start: Start | None,
+    devices: list[Any],
+    width: int | None,
+    origin: Origin,
 ) -> Cohort:
     template = experiments[0]
     stacked = stack(experiments)
@@ -99,7 +126,7 @@ def cohort(
     # Lanes of like size sit together, so that few are padded much.
     by_size = np.argsort(n_train, kind="stable")
     cpu = devices[0].platform == "cpu"
-    rows, tile = padded(int(n_train.max()), cpu)
+    rows, tile = padded(max(int(n_train.max()), origin.rows), cpu)
     noisy = bool(
         np.any(np.asarray(stacked.task.label_noise) > 0) or (start is not None and start.train_labels is not None)
     )
@@ -109,11 +136,13 @@ def cohort(
     shapes = Shapes(expected, signature, noisy)
     check_rules(template, shapes)
     checked = None if start is None else given(start, table, expected)
-    used = min(len(devices), len(runs))
+    # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
+    used = len(devices)
     if width is None:
         width = runs_per_batch(program, template, table, checked, len(runs), cpu)
     recorded = template.record.at(template.steps)
-    pauses = with_pauses(recorded)
+    recorded = recorded[recorded >= origin.step]
+    snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
     batches = cut(by_size, width, used, cpu)
     return Cohort(
         runs,
@@ -128,8 +157,9 @@ def cohort(
         used,
         block_size(cpu, len(batches[0]) // used),
         recorded,
-        pauses,
-        -(-len(pauses) // CHUNKS),
+        snapshots,
+        schedule(recorded, snapshots, origin.step),
+        origin,
     )
 
 
@@ -211,22 +241,37 @@ def cut(order: np.ndarray, width: int, devices: int, cpu: bool) -> list[np.ndarr
     return [np.append(b, np.full(lanes - len(b), b[-1])).reshape(-1, devices).T.ravel() for b in batches]
 
 
-def with_pauses(recorded: np.ndarray) -> np.ndarray:
-    """Return the recorded steps and pauses between them, so that no stretch is longer than a part of the run."""
-    longest = max(1, -(-int(recorded[-1]) // CHUNKS))
+def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndarray:
+    """Return the steps at which the compiled program pauses, cut into equal chunks, see ``Cohort.schedule``."""
+    pauses = with_pauses(np.union1d(recorded, snapshots), first)
+    length = -(-len(pauses) // CHUNKS)
+    chunks: list[list[int]] = [[]]
+    for step in pauses.tolist():
+        if len(chunks[-1]) == length:
+            chunks.append([])
+        chunks[-1].append(step)
+        if step in snapshots:
+            chunks[-1] += [step] * (length - len(chunks[-1]))
+    chunks[-1] += [chunks[-1][-1]] * (length - len(chunks[-1]))
+    return np.asarray(chunks, np.int64)
+
+
+def with_pauses(wanted: np.ndarray, first: int) -> np.ndarray:
+    """Return the wanted steps and pauses between them, so that no stretch is longer than a part of the run."""
+    longest = max(1, -(-int(wanted[-1] - first) // CHUNKS))
     between = [
-        np.linspace(a, b, -(-int(b - a) // longest) + 1)[:-1].astype(np.int64)
-        for a, b in zip(np.append(0, recorded), recorded, strict=False)
+        np.linspace(a, b, -(-int(b - a) // longest) + 1)[1:].astype(np.int64)
+        for a, b in zip(np.append(first, wanted), wanted, strict=False)
         if b > a
     ]
-    return np.unique(np.concatenate([recorded, *between])) if between else recorded
+    return np.unique(np.concatenate([wanted, *between])).astype(np.int64)
 
 
 def total_run_steps(planned: list[Cohort], wanted: Collection[int] | None = None) -> int:
     """Return the updates of all runs of the wanted batches together."""
     batches = [(cohort, lanes) for cohort in planned for lanes in cohort.batches]
     chosen = range(len(batches)) if wanted is None else wanted
-    return sum(int(batches[i][0].pauses[-1]) * len(np.unique(batches[i][1])) for i in chosen)
+    return sum(batches[i][0].length * len(np.unique(batches[i][1])) for i in chosen)
 
 
 def described(planned: list[Cohort]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import TRACES, lane_mesh, placed
-from grokdyn.train.start import Start
+from grokdyn.train.start import Origin, Start
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -59,13 +59,25 @@ def run(
         Interrupted: after Ctrl-C or SIGTERM, with ``out``: the state is saved and ``resume`` goes on from it.
     """
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
+    return execute(sweep, out, start, plan.NOWHERE, progress, checkpoint_seconds)
+
+
+def execute(
+    sweep: Sweep,
+    out: str | Path | None,
+    start: Start | None,
+    origin: Origin,
+    progress: bool | None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> xr.Dataset:
+    """Train a sweep from its beginning or from a stored state, in memory or into a store."""
     if out is not None:
-        create(sweep, out, start)
+        create(sweep, out, start, origin)
         work(out, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return collect(out)
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found)
+        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
         with reporter(plan.total_run_steps(planned), progress) as shown:
             return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
 
@@ -92,7 +104,7 @@ def resume(
     return collect(path)
 
 
-def create(sweep: Sweep, out: str | Path, start: Start | None = None) -> int:
+def create(sweep: Sweep, out: str | Path, start: Start | None = None, origin: Origin = plan.NOWHERE) -> int:
     """Plan a sweep and make its store, without training; return the number of batches.
 
     Raises:
@@ -101,8 +113,8 @@ def create(sweep: Sweep, out: str | Path, start: Start | None = None) -> int:
     store.check_free(Path(out))
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found)
-        store.create(Path(out), sweep, start, {**described(sweep, planned, found), "finished": False})
+        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
+        store.create(Path(out), sweep, start, origin, {**described(sweep, planned, found), "finished": False})
     return sum(len(cohort.batches) for cohort in planned)
 
 
@@ -128,8 +140,8 @@ def work(
     sweep, known = store.read_spec(path), store.read_manifest(path)
     with scope(sweep):
         found = devices()
-        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(sweep.experiments()), store.read_start(path), found, widths)
+        widths, experiments = [c["runs_per_batch"] for c in known["cohorts"]], list(sweep.experiments())
+        planned = plan.cohorts(experiments, store.read_start(path), found, widths, store.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
         total = plan.total_run_steps(planned, batches)
         with reporter(total, progress) as shown, wish_to_stop() as wish:
@@ -204,21 +216,21 @@ def trained(
             if part is None:
                 part = train_batch(Batch(cohort, lanes, mesh, shared), number, shown, keeper)
             else:
-                shown.advance(int(cohort.pauses[-1]) * len(part.runs))
+                shown.advance(cohort.length * len(part.runs))
             yield part
 
 
 def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | Forgetful) -> Part:
     """Train a batch to its end, from where an earlier session left it."""
     keeper.begin(number, batch)
-    told = 0
+    told = batch.cohort.first_step
     while not batch.done:
         batch.advance()
         # Runs that are over count as trained to the end, so that the bar ends full.
         shown.advance((batch.step - told) * batch.size)
         told = batch.step
         keeper.after_chunk(number, batch)
-    shown.advance((int(batch.cohort.pauses[-1]) - told) * batch.size)
+    shown.advance((batch.cohort.last_step - told) * batch.size)
     part = batch.part()
     keeper.finish(number, part)
     return part

@@ -25,7 +25,7 @@ from grokdyn.probes.base import Variable
 from grokdyn.spec import toml
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep, decode
-from grokdyn.train.start import Start
+from grokdyn.train.start import Origin, Start
 
 SCHEMA = 1
 
@@ -34,7 +34,7 @@ class StoreError(ValueError):
     """A folder that cannot be written, or is not a store, or is damaged."""
 
 
-def create(path: Path, sweep: Sweep, start: Start | None, manifest: dict[str, Any]) -> None:
+def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manifest: dict[str, Any]) -> None:
     """Make the folder of a new store; it appears with its spec and manifest in it, or not at all.
 
     Raises:
@@ -48,6 +48,7 @@ def create(path: Path, sweep: Sweep, start: Start | None, manifest: dict[str, An
             (made / "parts").mkdir()
             write_text(made / "spec.toml", sweep.to_toml())
             write_start(made, start)
+            write_origin(made, origin)
             write_manifest(made, manifest)
             made.chmod(0o755)
             os.replace(made, path)  # also over an empty folder
@@ -151,6 +152,53 @@ def read_start(path: Path) -> Start | None:
     return Start(params or None, rows, labels)
 
 
+def write_origin(path: Path, origin: Origin) -> None:
+    """Write the stored state that runs go on from, if any."""
+    if origin.leaves:
+        leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
+        write_arrays(path / "origin.npz", {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves})
+
+
+def read_origin(path: Path) -> Origin:
+    """Return what ``write_origin`` wrote."""
+    if not (path / "origin.npz").is_file():
+        return Origin()
+    with np.load(path / "origin.npz") as file:
+        return Origin(int(file["step"]), int(file["rows"]), leaves_of(file))
+
+
+def leaves_of(file: Any) -> tuple[np.ndarray, ...]:
+    return tuple(file[f"leaf.{i}"] for i in range(sum(name.startswith("leaf.") for name in file.files)))
+
+
+def snapshot_file(path: Path, batch: int, step: int) -> Path:
+    return path / "snapshots" / f"{batch:06d}-{step:010d}.npz"
+
+
+def write_snapshot(path: Path, batch: int, step: int, leaves: list[np.ndarray], there: np.ndarray) -> None:
+    """Write the state of a batch's lanes at a step; ``there`` marks the lanes that were not over before."""
+    place = snapshot_file(path, batch, step)
+    with writing(path):
+        place.parent.mkdir(exist_ok=True)
+        write_arrays(place, {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}})
+
+
+def read_snapshot(path: Path, batch: int, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return what ``write_snapshot`` wrote.
+
+    Raises:
+        StoreError: if it is not there or is damaged.
+    """
+    place = snapshot_file(path, batch, step)
+    try:
+        with np.load(place) as file:
+            return leaves_of(file), file["there"]
+    except FileNotFoundError:
+        raise StoreError(f"{str(path)!r} has no snapshot of batch {batch} at step {step}") from None
+    except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
+        raise StoreError(f"{str(place)!r} is damaged ({error})") from None
+
+
 def read_part(path: Path) -> Part:
     try:
         with np.load(path) as file:
@@ -172,17 +220,27 @@ def finish(path: Path, found: xr.Dataset, manifest: dict[str, Any]) -> None:
     Raises:
         StoreError: if they cannot be written; the parts stay, and resuming writes the results from them.
     """
-    temporary = path / "results.zarr.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
+    write_dataset(path, path / "results.zarr", found)
+    with writing(path):
+        settle(path, manifest)
+
+
+def write_dataset(path: Path, place: Path, found: xr.Dataset) -> None:
+    """Write a Dataset into a store whole or not at all, over an earlier one."""
+    temporary = place.with_name(f"{place.name}.tmp-{os.getpid()}")
     # The compressor's checksum finds damage on reading.
     packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.data_vars}
     with writing(path):
-        with warnings.catch_warnings():
-            # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
-            warnings.filterwarnings("ignore", message="Consolidated metadata")
-            found.to_zarr(temporary, consolidated=True, encoding=packed)
-        os.replace(temporary, path / "results.zarr")
-        settle(path, manifest)
+        try:
+            with warnings.catch_warnings():
+                # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
+                warnings.filterwarnings("ignore", message="Consolidated metadata")
+                found.to_zarr(temporary, consolidated=True, encoding=packed)
+            if place.is_dir():
+                shutil.rmtree(place)
+            os.replace(temporary, place)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def note_session(path: Path, session: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.dropout import Dropout
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Count, Number
@@ -114,20 +115,6 @@ class Encoder(Model):
             raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(TORCH_NAMES.values()))
         found = {ours: np.asarray(arrays[theirs]) for ours, theirs in TORCH_NAMES.items()}
         return {name: value if name == "W_E" else value.T for name, value in found.items()}
-
-
-class Dropout:
-    """Zero a share of a tensor's entries and scale the rest; without a key, the identity."""
-
-    def __init__(self, share: Any, key: jax.Array | None):
-        self.share, self.key = share, key
-
-    def __call__(self, x: jax.Array, place: int) -> jax.Array:
-        if self.key is None:
-            return x
-        share = jnp.asarray(self.share, jnp.float32)
-        kept = jax.random.uniform(jax.random.fold_in(self.key, place), x.shape, jnp.float32) >= share
-        return jnp.where(kept, x / (1 - share).astype(x.dtype), jnp.zeros((), x.dtype))
 
 
 def layer_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from grokdyn.spec import base, toml
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.kinds import Part, Parts, Table
 from grokdyn.spec.record import MOST_RECORDS, Every
-from grokdyn.spec.rules import Choice, Count, Flag, Integer, Optional
+from grokdyn.spec.rules import Choice, Count, Counts, Flag, Integer, Optional
 
 SEED = Optional(Integer())
 
@@ -44,6 +44,9 @@ class Experiment(Spec):
     stop: tuple[Any, ...] = field(
         Parts("stop", once=False), default=(), doc="rules that end a run early; the first to hold does"
     )
+    snapshots: tuple[int, ...] = field(
+        Counts(low=0, increasing=True, empty=True), default=(), doc="steps whose whole state a store keeps"
+    )
     seed: int = field(Integer(), default=0, doc="feeds every random stream of the run")
     seeds: Any = field(Table(Seeds), default=Seeds(), doc="overrides of single streams")
     batch_size: int | None = field(Optional(Count()), default=None, doc="rows per update; nothing: all train rows")
@@ -60,6 +63,8 @@ class Experiment(Spec):
             yield "record.steps", self.record.steps, f"a distance that makes at most {MOST_RECORDS} records"
             return
         recorded = self.record.at(self.steps)
+        if self.snapshots and self.snapshots[-1] > self.steps:
+            yield "snapshots", list(self.snapshots), f"steps up to the last one, {self.steps}"
         if recorded[-1] > self.steps:
             yield "record.steps", int(recorded[-1]), f"steps up to the last one, {self.steps}"
 

@@ -84,6 +84,8 @@ OTHERS = {
     "StoreError": "grokdyn.engine.store:StoreError",
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",
+    "fork": "grokdyn.engine.snapshots:fork",
+    "probe": "grokdyn.engine.snapshots:probe",
     "Interrupted": "grokdyn.engine.interrupt:Interrupted",
     "open": "grokdyn.engine.store:open_store",
     "load": "grokdyn.spec.files:load",

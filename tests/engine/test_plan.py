@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import grokdyn as gd
 from grokdyn.engine import plan
-from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.results import STATUS, Part, dataset
 from grokdyn.probes.base import Variable
 from tests import cases
 
@@ -18,12 +18,14 @@ from tests import cases
 def test_every_lane_is_in_one_batch(runs, blocks, devices):
     width = blocks * devices
     order = np.random.default_rng(runs).permutation(runs)
-    batches, sizes = plan.cut(order, width, devices)
-    assert {len(batch) for batch in batches} == {width}
-    assert sum(sizes) == runs
-    real = [set(batch.tolist()) for batch in batches]
-    assert [len(lanes) for lanes in real] == sizes, "padding repeats lanes of its own batch"
-    assert sorted(lane for lanes in real for lane in lanes) == list(range(runs))
+    for cpu in (True, False):
+        batches = plan.cut(order, width, devices, cpu)
+        assert len({len(batch) for batch in batches}) == 1, "one program for all"
+        assert len(batches[0]) % devices == 0
+        assert width <= len(batches[0]) <= 2 * width + devices
+        real = [set(batch.tolist()) for batch in batches]
+        assert [len(lanes) for lanes in real[:-1]] == [width] * (len(real) - 1)
+        assert sorted(lane for lanes in real for lane in lanes) == list(range(runs)), "padding repeats lanes of a batch"
 
 
 @settings(deadline=None, derandomize=True)
@@ -76,7 +78,7 @@ def part(runs, steps, names, value):
         "train_loss": Variable("train loss"),
         "norm": Variable("norm", dims=("tensor",), coordinates={"tensor": names}),
     }
-    status = {"status": np.zeros(len(runs), int), "diverged_at": np.full(len(runs), -1)}
+    status = {name: np.full(len(runs), 0 if name == "status" else -1) for name in STATUS}
     return Part(np.asarray(runs), np.asarray(steps), variables, arrays, status)
 
 

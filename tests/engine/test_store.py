@@ -35,7 +35,7 @@ def test_a_store_holds_spec_manifest_and_results(written):
     assert manifest["finished"] is True
     assert manifest["jax"]
     assert manifest["grokdyn"]
-    assert manifest["device"]
+    assert manifest["device_kind"]
     assert sum(cohort["runs"] for cohort in manifest["cohorts"]) == SWEEP.size
     assert len(manifest["cohorts"]) == 2
 

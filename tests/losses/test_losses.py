@@ -58,7 +58,7 @@ def examples(scale, rows=40):
 def test_a_loss_is_its_formula(loss, dtype, scale):
     z, y = examples(scale)
     z = z.astype(dtype)
-    found = loss.rows(jnp.asarray(z), jnp.asarray(y, jnp.int32))
+    found = jax.jit(loss.rows)(jnp.asarray(z), jnp.asarray(y, jnp.int32))
     exact = exact_rows(loss, z.astype("float64"), y)
     # A few roundings of numbers as large as the logits (squared for a square).
     eps = np.finfo(precision_of(loss, dtype)).eps
@@ -80,7 +80,7 @@ def finite_differences(function, z, y, h=1e-5):
 @pytest.mark.parametrize("loss", WIDE, ids=kind_of)
 def test_gradients_are_finite_differences(loss):
     z, y = examples(1.0)
-    found = jax.grad(lambda z: jnp.sum(loss.rows(z, jnp.asarray(y, jnp.int32))))(jnp.asarray(z))
+    found = jax.jit(jax.grad(lambda z: jnp.sum(loss.rows(z, jnp.asarray(y, jnp.int32)))))(jnp.asarray(z))
     eps = np.finfo(precision_of(loss, "float64")).eps
     exact = finite_differences(lambda z, y: exact_rows(loss, z, y), z, y)
     np.testing.assert_allclose(found, exact, rtol=0, atol=max(1e-9, 20 * eps))
@@ -97,7 +97,7 @@ def test_mse_is_a_mean_over_classes():
 def test_a_loss_and_its_gradient_stay_finite_for_extreme_logits(loss):
     top = 1e15 if loss in WIDE else 3e4  # float16 ends at 65504
     z = jnp.zeros((4, CLASSES), jnp.float32).at[1].set(1.0).at[2:, 0].set(jnp.asarray([top, -top], jnp.float32))
-    value, gradient = jax.value_and_grad(lambda z: jnp.sum(loss.rows(z, jnp.zeros(4, jnp.int32))))(z)
+    value, gradient = jax.jit(jax.value_and_grad(lambda z: jnp.sum(loss.rows(z, jnp.zeros(4, jnp.int32)))))(z)
     assert jnp.isfinite(value)
     assert jnp.all(jnp.isfinite(gradient))
 

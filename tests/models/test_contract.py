@@ -15,10 +15,10 @@ SIGNATURE = TASK.signature()
 TOKENS = TASK.table().inputs
 
 
-def evaluated(model, dtype="float32"):
-    """Return the parameters of step 0 and the network's output on the whole table."""
+def evaluated(model, dtype="float32", rows=slice(None)):
+    """Return the parameters of step 0 and the network's output on rows of the table."""
     params = model.start(jax.random.key(0), SIGNATURE, dtype)
-    return params, model.forward(params, jnp.asarray(TOKENS))
+    return params, model.forward(params, jnp.asarray(TOKENS[rows]))
 
 
 @pytest.mark.parametrize("model", cases.cases("model"))
@@ -35,21 +35,20 @@ def test_a_model_keeps_its_dtype(model, dtype):
 
 
 @pytest.mark.parametrize("model", cases.cases("model"))
-def test_a_model_starts_the_same_in_every_dtype_scaled_as_a_whole(model):
-    wide, narrow = evaluated(model, "float64")[0], evaluated(model)[0]
-    double = evaluated(model.replace(init_scale=2 * model.init_scale), "float64")[0]
+def test_scales_and_rows_act_as_documented(model):
+    """Both scales multiply, a network starts the same in every dtype, and rows do not see each other."""
+    scaled = model.replace(init_scale=2 * model.init_scale), model.replace(output_scale=2 * model.output_scale)
+
+    @jax.jit
+    def all_of(model, larger, louder):
+        wide, output = evaluated(model, "float64")
+        part = evaluated(model, "float64", slice(3, 9))[1].logits
+        loud = evaluated(louder, "float64")[1].logits
+        return wide, evaluated(model)[0], evaluated(larger, "float64")[0], output.logits, part, loud
+
+    wide, narrow, double, logits, part, loud = all_of(*arrays((model, *scaled)))
     assert all(np.array_equal(np.float32(wide[name]), narrow[name]) for name in wide)
     assert all(np.array_equal(2 * wide[name], double[name]) for name in wide)
-
-
-@pytest.mark.parametrize("model", cases.cases("model"))
-def test_rows_do_not_see_each_other(model):
-    params = model.start(jax.random.key(0), SIGNATURE, "float64")
-    whole, part = (model.forward(params, jnp.asarray(rows)).logits for rows in (TOKENS, TOKENS[3:9]))
-    np.testing.assert_allclose(part, whole[3:9], rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("model", cases.cases("model"))
-def test_output_scale_multiplies_the_logits(model):
-    double = evaluated(model.replace(output_scale=2 * model.output_scale))[1]
-    assert np.array_equal(double.logits, 2 * evaluated(model)[1].logits)
+    tolerance = {"rtol": 1e-12, "atol": 1e-13 * np.abs(logits).max()}
+    np.testing.assert_allclose(part, logits[3:9], **tolerance)
+    np.testing.assert_allclose(loud, 2 * logits, **tolerance)

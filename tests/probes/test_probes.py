@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.engine.results import STATUS
 from grokdyn.probes.base import Shapes
 from grokdyn.probes.view import mean
 from grokdyn.train.step import record
@@ -55,7 +56,7 @@ def both():
 
 def test_every_variable_has_a_twin(both):
     found, twin = both
-    assert set(found.data_vars) == {*twin, "status", "diverged_at"}
+    assert set(found.data_vars) == {*twin, *STATUS}
     assert found.tensor.values.tolist() == ["W_0", "W_1", "b_0", "b_1"]
     assert found.step.values.tolist() == list(range(STEPS + 1))
 

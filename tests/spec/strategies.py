@@ -12,8 +12,11 @@ from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
 
 
-def values(rule):
-    """Return a strategy of values that a rule accepts, in their declared type."""
+def values(rule, nested=True):
+    """Return a strategy of values that a rule accepts, in their declared type.
+
+    Parts that hold parts of their own family are drawn where ``nested``, which keeps descriptions small.
+    """
     if isinstance(rule, rules.Number):
         ends = {
             "min_value": None if rule.low == -math.inf else rule.low,
@@ -33,24 +36,35 @@ def values(rule):
     if isinstance(rule, rules.Flag):
         return st.booleans()
     if isinstance(rule, rules.Optional):
-        return st.none() | values(rule.inner)
+        return st.none() | values(rule.inner, nested)
     if isinstance(rule, kinds.Part):
-        return st.sampled_from(sorted(KINDS[rule.family])).flatmap(lambda kind: part(rule.family, kind))
+        return st.sampled_from(classes(rule.family, nested)).flatmap(part)
     if isinstance(rule, kinds.Parts):
-        some = st.lists(st.sampled_from(sorted(KINDS[rule.family])), unique=rule.once, max_size=8)
-        return some.flatmap(lambda found: st.tuples(*(part(rule.family, kind) for kind in found)))
+        some = st.lists(st.sampled_from(classes(rule.family)), unique=rule.once, max_size=8)
+        return some.flatmap(lambda found: st.tuples(*map(part, found)))
     if isinstance(rule, kinds.Table):
         return specs(rule.cls)
     raise TypeError(f"no strategy for {rule}")
 
 
-def part(family, kind):
-    return specs(imported(KINDS[family][kind], family, ""))
+def classes(family, nested=True):
+    found = [imported(place, family, "") for place in KINDS[family].values()]
+    return [cls for cls in found if nested or not nests(cls)]
 
 
-def specs(cls):
+def nests(cls):
+    """Return whether components of a class hold parts of their own family."""
+    inner = {rule.family for rule in base.rules(cls).values() if isinstance(rule, kinds.Part)}
+    return any(kinds.belongs(cls, family) for family in inner)
+
+
+def part(cls):
+    return specs(cls, nested=not nests(cls))
+
+
+def specs(cls, nested=True):
     """Return a strategy of specs of a class whose fields obey their rules one by one."""
-    return st.builds(cls, **{name: values(rule) for name, rule in base.rules(cls).items()})
+    return st.builds(cls, **{name: values(rule, nested) for name, rule in base.rules(cls).items()})
 
 
 def valid(spec):

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.train.lane import begin
 from grokdyn.train.start import given
 from tests import cases
-from tests.train.lanes import taken_apart
+from tests.train.lanes import begun, taken_apart
 
 P = 7
 EXPERIMENT = cases.tiny(model=gd.MLP(hidden=(3,), init_scale=5.0))
@@ -44,28 +43,28 @@ def test_what_does_not_fit_is_told_before_anything_runs(arguments, path, words):
 
 
 @pytest.fixture
-def begun(x64):
+def beginning(x64):
     """Return a function from a Start to the run's constants and first state."""
 
-    def begun(**arguments):
+    def beginning(**arguments):
         run = taken_apart(EXPERIMENT)
         checked = given(gd.Start(**arguments), TABLE, run.state.params)
-        lane, state = begin(run.program, run.lane.experiment, run.table, checked)
+        lane, state = begun(run.program, run.lane.experiment, run.table, checked)
         return run, lane, state
 
-    return begun
+    return beginning
 
 
-def test_given_parameters_are_taken_as_they_are_in_the_runs_dtype(begun):
-    run, lane, state = begun(params=PARAMS)
+def test_given_parameters_are_taken_as_they_are_in_the_runs_dtype(beginning):
+    run, lane, state = beginning(params=PARAMS)
     assert all(np.array_equal(state.params[name], w) for name, w in PARAMS.items())
     assert {w.dtype for w in state.params.values()} == {np.dtype("float32")}
     assert np.array_equal(lane.split.order, run.lane.split.order)
 
 
-def test_given_rows_train_in_their_order_and_the_rest_tests(begun):
+def test_given_rows_train_in_their_order_and_the_rest_tests(beginning):
     rows = np.array([40, 3, 17])
-    run, lane, state = begun(train_rows=rows)
+    run, lane, state = beginning(train_rows=rows)
     assert lane.split.order[:3].tolist() == rows.tolist()
     assert sorted(np.asarray(lane.split.order)) == list(range(P * P))
     assert lane.split.n_train == 3
@@ -74,11 +73,11 @@ def test_given_rows_train_in_their_order_and_the_rest_tests(begun):
     assert all(np.array_equal(state.params[name], w) for name, w in run.state.params.items())
 
 
-def test_given_labels_count_as_corrupted_where_they_are_not_the_tables(begun):
+def test_given_labels_count_as_corrupted_where_they_are_not_the_tables(beginning):
     rows = np.array([10, 0, 30])
     labels = TABLE.labels[rows].copy()
     labels[1] = (labels[1] + 1) % P
-    _, lane, _ = begun(train_rows=rows, train_labels=labels)
+    _, lane, _ = beginning(train_rows=rows, train_labels=labels)
     assert np.asarray(lane.split.labels)[rows].tolist() == labels.tolist()
     assert np.flatnonzero(lane.split.corrupted).tolist() == [0]
     rest = np.setdiff1d(np.arange(P * P), rows)

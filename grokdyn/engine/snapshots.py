@@ -1,0 +1,163 @@
+"""Stored states: kept at chosen steps, probed later, and run on from with other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from grokdyn.engine import plan, store
+from grokdyn.engine.batch import Batch, variables
+from grokdyn.engine.devices import devices
+from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.run import execute, scope
+from grokdyn.engine.store import StoreError
+from grokdyn.spec.base import put
+from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.kinds import Parts
+from grokdyn.spec.record import At
+from grokdyn.spec.sweep import Sweep
+from grokdyn.train.compiled import lane_mesh, placed
+from grokdyn.train.start import Origin
+
+
+def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
+    """Measure probes on the snapshots of a store, without training.
+
+    Args:
+        path: a store whose spec has ``snapshots``.
+        add: probes, or their names.
+
+    Returns:
+        Dataset with dims (swept axes..., step, probe axes...), ``step`` the snapshots; also written to the store, as
+        ``probes/`` and the probes' names.
+
+    Raises:
+        SpecError: for a mistake in the probes.
+        StoreError: if there are no snapshots, or the folder is not a store.
+    """
+    path = Path(path)
+    sweep, known = store.read_spec(path), store.read_manifest(path)
+    probes = Parts("probe").decode(add, "probes")
+    steps = tuple(sweep.base.snapshots)
+    if not steps or "snapshots" in sweep.axes:
+        raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
+    changed = put(put(put(sweep.base, "probes", probes), "record", At(steps)), "stop", ())
+    axes = {axis: values for axis, values in sweep.axes.items() if axis not in ("probes", "record", "stop")}
+    if len(axes) < len(sweep.axes):
+        raise StoreError(f"{str(path)!r} sweeps what it records; its snapshots cannot be probed together")
+    probing = Sweep(changed, axes)
+    with scope(probing):
+        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
+        planned = plan.cohorts(list(probing.experiments()), store.read_start(path), devices(), widths)
+        found = dataset(probing, list(measured(path, planned)))
+    names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
+    store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
+    return found
+
+
+def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
+    """Yield what the probes see in every batch's snapshots."""
+    number = -1
+    for cohort in planned:
+        mesh = lane_mesh(devices()[: cohort.devices])
+        shared = placed((cohort.table, cohort.given), mesh, sharded=False)
+        for lanes in cohort.batches:
+            number += 1
+            batch, seen = Batch(cohort, lanes, mesh, shared), []
+            for step in cohort.snapshots.tolist():
+                states, there = store.read_snapshot(path, number, step)
+                batch.adopt(states)
+                values = batch.look()
+                seen.append({name: np.where(expanded(there, v), v, np.nan) for name, v in values.items()})
+            arrays = {name: np.stack([s[name] for s in seen], axis=1) for name in seen[0]}
+            yield Part(
+                cohort.runs[lanes[batch.real]],
+                cohort.snapshots,
+                variables(cohort),
+                {name: array[batch.real] for name, array in arrays.items()},
+                batch.status(),
+            )
+
+
+def expanded(there: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return there.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def fork(
+    path: str | Path,
+    run: int | Mapping[str, Any],
+    step: int,
+    change: Mapping[str, Any],
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Run on from a stored state with other numbers.
+
+    Args:
+        path: a store whose spec has ``snapshots``.
+        run: number of the run in the sweep, or its coordinates, e.g. ``{"weight_decay": 1.0, "seed": 0}``.
+        step: one of the snapshots.
+        change: dotted path -> a value, or a list of values, which becomes an axis.
+        out: folder for a store of its own.
+
+    Returns:
+        Dataset of the new runs from ``step`` to the last step. What is not changed goes on with the same bits.
+
+    Raises:
+        SpecError: for a mistake in the arguments.
+        StoreError: if the folder is not a store, or keeps no such snapshot.
+    """
+    path = Path(path)
+    sweep, known = store.read_spec(path), store.read_manifest(path)
+    number = run_number(sweep, run)
+    parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)
+    if step not in parent.snapshots:
+        raise SpecError("step", step, "one of the snapshots: " + (", ".join(map(str, parent.snapshots)) or "none"))
+    axes = {name: value for name, value in change.items() if isinstance(value, list | tuple | range | np.ndarray)}
+    single = {name: value for name, value in change.items() if name not in axes}
+    new = Sweep(parent.replace(**single), axes)
+    with scope(sweep):
+        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
+        planned = plan.cohorts(list(sweep.experiments()), store.read_start(path), devices(), widths)
+    leaves, rows = stored_lane(path, planned, number, step)
+    return execute(new, out, store.read_start(path), Origin(step, rows, leaves), progress)
+
+
+def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> tuple[tuple[np.ndarray, ...], int]:
+    """Return the state of one run at a snapshot, and the padding of its train rows."""
+    batch = -1
+    for cohort in planned:
+        for lanes in cohort.batches:
+            batch += 1
+            runs = cohort.runs[lanes]
+            if run in runs:
+                states, there = store.read_snapshot(path, batch, step)
+                lane = int(np.flatnonzero(runs == run)[0])
+                if not there[lane]:
+                    raise StoreError(f"{str(path)!r}: run {run} was over before step {step}")
+                return tuple(leaf[lane] for leaf in states), cohort.program.rows
+    raise SpecError("run", run, "a run of the sweep")
+
+
+def run_number(sweep: Sweep, run: int | Mapping[str, Any]) -> int:
+    """Return the number of a run given by its number or its coordinates."""
+    if isinstance(run, Mapping):
+        places = []
+        for name, values in sweep.coordinates.items():
+            if name not in run:
+                raise SpecError(f"run.{name}", Words("nothing"), "a value of every axis: " + ", ".join(sweep.shape))
+            hits = np.flatnonzero([value == run[name] for value in values])
+            if not len(hits):
+                raise SpecError(f"run.{name}", run[name], "one of " + ", ".join(map(str, values)))
+            places.append(int(hits[0]))
+        unknown = set(run) - set(sweep.shape)
+        if unknown:
+            raise SpecError(f"run.{unknown.pop()}", Words("no axis"), "axes " + ", ".join(sweep.shape))
+        return int(np.ravel_multi_index(places, tuple(sweep.shape.values()))) if places else 0
+    if isinstance(run, bool) or not isinstance(run, int) or not 0 <= run < sweep.size:
+        raise SpecError("run", run, f"a number from 0 to {sweep.size - 1}, or coordinates")
+    return run
