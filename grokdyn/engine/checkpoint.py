@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from grokdyn.engine.store import StoreError, writing
+from grokdyn.engine.files import StoreError, writing
 
 KEPT = 2
 
@@ -16,7 +17,8 @@ KEPT = 2
 class Checkpoints:
     """Saves and restores a batch in training, in its own folder below ``checkpoints/`` of a store.
 
-    The last two are kept. Each appears whole or not at all.
+    The last two are kept. Each appears whole or not at all. Where two processes train the same batch, the first keeps
+    its checkpoints and the other only reads them.
     """
 
     def __init__(self, store: Path, batch: int):
@@ -27,6 +29,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
         with writing(self.folder):
             self.manager = ocp.CheckpointManager(self.folder, options=options)
+            self.claim = claimed(self.folder.with_suffix(".lock"))
 
     def save(self, chunk: int, tree: Mapping[str, Any]) -> None:
         """Save the batch's state after a chunk.
@@ -34,6 +37,8 @@ class Checkpoints:
         Raises:
             StoreError: if it cannot be written; earlier checkpoints stay.
         """
+        if self.claim is None:
+            return
         try:
             # A number that exists is of a chunk that is computed again after damage: the same bits.
             self.manager.save(chunk, args=self.orbax.args.StandardSave(tree), force=True)
@@ -51,8 +56,33 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove all checkpoints: the batch is finished."""
+        if self.claim is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.with_suffix(".lock").unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the checkpoints to whoever trains the batch next."""
         self.manager.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.claim is not None:
+            self.claim.close()
+
+
+def claimed(place: Path) -> IO[bytes] | None:
+    """Return an open file whose lock ends with this process, or None if another process holds it."""
+    file = place.open("wb")
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            file.close()
+            return None
+        # A file system without locks: go on as the only one.
+    return file
 
 
 def first_line(error: BaseException) -> str:

@@ -16,7 +16,10 @@ LARGE_BLOCK = 512
 
 
 def cores() -> int:
-    """Return the number of CPU cores this process may use."""
+    """Return the number of CPU cores this process may use, or JAX_NUM_CPU_DEVICES where the user has set it."""
+    asked = os.environ.get("JAX_NUM_CPU_DEVICES", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

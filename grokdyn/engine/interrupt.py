@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,27 +16,31 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Wish:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop: with a signal, or as ``elsewhere`` tells."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, elsewhere: Callable[[], bool] | None = None) -> None:
+        self.signalled, self.elsewhere = False, elsewhere
+
+    @property
+    def asked(self) -> bool:
+        return self.signalled or (self.elsewhere is not None and self.elsewhere())
 
 
 @contextmanager
-def wish_to_stop() -> Iterator[Wish]:
+def wish_to_stop(wish: Wish | None = None) -> Iterator[Wish]:
     """Yield a wish that the first SIGINT or SIGTERM sets; a second one interrupts at once.
 
-    Signals reach the main thread only; elsewhere the wish stays unset.
+    Signals reach the main thread only; elsewhere the wish depends on who made it.
     """
-    wish = Wish()
+    wish = wish or Wish()
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
 
     def note(number: int, frame: Any) -> None:
-        if wish.asked:
+        if wish.signalled:
             raise KeyboardInterrupt
-        wish.asked = True
+        wish.signalled = True
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:

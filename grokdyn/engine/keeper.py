@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from grokdyn.engine import store
+from grokdyn.engine import pieces
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.checkpoint import Checkpoints
 from grokdyn.engine.interrupt import Interrupted, Wish
@@ -38,7 +38,7 @@ class Keeper:
 
     def finished(self, number: int) -> Part | None:
         """Return what a batch found in an earlier session."""
-        return store.find_part(self.path, number)
+        return pieces.find_part(self.path, number)
 
     def begin(self, number: int, batch: Batch) -> None:
         """Bring a batch to where an earlier session left it."""
@@ -47,10 +47,16 @@ class Keeper:
         if before is not None:
             batch.restore(before)
 
+    def close(self) -> None:
+        """Leave the batch in training, if any, to whoever goes on with it."""
+        if self.checkpoints is not None:
+            self.checkpoints.close()
+            self.checkpoints = None
+
     def after_chunk(self, number: int, batch: Batch) -> None:
         """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
         if batch.step in batch.cohort.snapshots:
-            store.write_snapshot(self.path, number, batch.step, batch.leaves(), batch.ends_after >= batch.step)
+            pieces.write_snapshot(self.path, number, batch.step, batch.leaves(), batch.ends_after >= batch.step)
         if batch.done or self.checkpoints is None:
             return
         if self.wish.asked or time.monotonic() - self.saved >= self.every:
@@ -61,8 +67,9 @@ class Keeper:
 
     def finish(self, number: int, part: Part) -> None:
         """Write what a batch found; its checkpoints go."""
-        store.write_part(self.path, number, part)
+        pieces.write_part(self.path, number, part)
         if self.checkpoints is not None:
             self.checkpoints.remove()
+            self.checkpoints = None
         if self.wish.asked:
             raise Interrupted(f"interrupted after batch {number + 1}; grokdyn resume {self.path}")

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from grokdyn.engine import plan
-from grokdyn.engine.store import StoreError
+from grokdyn.engine.files import StoreError
 from grokdyn.spec.sweep import Sweep
 
 PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")

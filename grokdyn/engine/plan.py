@@ -143,7 +143,8 @@ def cohort(
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
     snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
-    batches = cut(by_size, width, used, cpu)
+    block = block_size(cpu, -(-width // used))
+    batches = cut(by_size, width, used, block)
     return Cohort(
         runs,
         stacked,
@@ -155,7 +156,7 @@ def cohort(
         width,
         batches,
         used,
-        block_size(cpu, len(batches[0]) // used),
+        block,
         recorded,
         snapshots,
         schedule(recorded, snapshots, origin.step),
@@ -230,12 +231,11 @@ def runs_per_batch(
     return -(-runs // batches)
 
 
-def cut(order: np.ndarray, width: int, devices: int, cpu: bool) -> list[np.ndarray]:
+def cut(order: np.ndarray, width: int, devices: int, block: int) -> list[np.ndarray]:
     """Cut runs into batches of ``width``, dealt over devices so that each gets small and large ones alike.
 
     A batch is filled up to whole blocks by repeating its last run.
     """
-    block = block_size(cpu, -(-width // devices))
     lanes = -(-width // (devices * block)) * devices * block
     batches = [order[first : first + width] for first in range(0, len(order), width)]
     return [np.append(b, np.full(lanes - len(b), b[-1])).reshape(-1, devices).T.ravel() for b in batches]

@@ -37,6 +37,16 @@ class Part:
     status: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+def joined(parts: Sequence[Part]) -> Part:
+    """Return several parts of one cohort as one."""
+
+    def together(which: str) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([getattr(p, which)[name] for p in parts]) for name in getattr(parts[0], which)}
+
+    runs = np.concatenate([part.runs for part in parts])
+    return Part(runs, parts[0].steps, parts[0].variables, together("arrays"), together("status"))
+
+
 def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
     """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1."""
     coordinates = united(parts)

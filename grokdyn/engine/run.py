@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import xarray as xr
 
-from grokdyn.engine import plan, store
+from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices
+from grokdyn.engine.files import StoreError
 from grokdyn.engine.interrupt import wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper
 from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
-from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.results import Part, dataset, joined
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
@@ -141,7 +143,7 @@ def work(
     with scope(sweep):
         found = devices()
         widths, experiments = [c["runs_per_batch"] for c in known["cohorts"]], list(sweep.experiments())
-        planned = plan.cohorts(experiments, store.read_start(path), found, widths, store.read_origin(path))
+        planned = plan.cohorts(experiments, pieces.read_start(path), found, widths, pieces.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
         total = plan.total_run_steps(planned, batches)
         with reporter(total, progress) as shown, wish_to_stop() as wish:
@@ -164,12 +166,10 @@ def collect(path: str | Path) -> xr.Dataset:
         store.settle(path, known)
         return found
     numbers = range(sum(cohort["batches"] for cohort in known["cohorts"]))
-    parts = {number: store.find_part(path, number) for number in numbers}
+    parts = {number: pieces.find_part(path, number) for number in numbers}
     missing = [number for number, part in parts.items() if part is None]
     if missing:
-        raise store.StoreError(
-            f"{str(path)!r}: {len(missing)} of {len(parts)} batches are missing; grokdyn resume {path}"
-        )
+        raise StoreError(f"{str(path)!r}: {len(missing)} of {len(parts)} batches are missing; grokdyn resume {path}")
     found = labelled(sweep, [part for part in parts.values() if part is not None])
     store.finish(path, found, known)
     return found
@@ -213,11 +213,30 @@ def trained(
             if wanted is not None and number not in wanted:
                 continue
             part = keeper.finished(number)
-            if part is None:
-                part = train_batch(Batch(cohort, lanes, mesh, shared), number, shown, keeper)
-            else:
+            if part is not None:
                 shown.advance(cohort.length * len(part.runs))
+            else:
+                part = within_memory(cohort, lanes, mesh, shared, number, shown, keeper)
+                keeper.finish(number, part)
             yield part
+
+
+def within_memory(
+    cohort: plan.Cohort, lanes: np.ndarray, mesh: Any, shared: Any, number: int, shown: Reporter, keeper: Any
+) -> Part:
+    """Train a batch; where the device's memory is too small for it, its halves one after the other.
+
+    Halves keep no checkpoints: what fits is known only once it has been trained.
+    """
+    try:
+        return train_batch(Batch(cohort, lanes, mesh, shared), number, shown, keeper)
+    except jax.errors.JaxRuntimeError as error:
+        runs = np.unique(lanes)
+        if "RESOURCE_EXHAUSTED" not in str(error) or len(runs) == 1:
+            raise
+    shown.say(f"batch {number + 1}: {len(runs)} runs do not fit into memory; trying half of them at a time")
+    halves = [plan.cut(half, len(half), cohort.devices, cohort.block)[0] for half in np.array_split(runs, 2)]
+    return joined([within_memory(cohort, half, mesh, shared, number, shown, Forgetful()) for half in halves])
 
 
 def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | Forgetful) -> Part:
@@ -231,6 +250,4 @@ def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | For
         told = batch.step
         keeper.after_chunk(number, batch)
     shown.advance((batch.cohort.last_step - told) * batch.size)
-    part = batch.part()
-    keeper.finish(number, part)
-    return part
+    return batch.part()

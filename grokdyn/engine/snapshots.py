@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from grokdyn.engine import plan, store
+from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch, variables
 from grokdyn.engine.devices import devices
+from grokdyn.engine.files import StoreError
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.run import execute, scope
-from grokdyn.engine.store import StoreError
 from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.kinds import Parts
@@ -52,7 +52,7 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     probing = Sweep(changed, axes)
     with scope(probing):
         widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(probing.experiments()), store.read_start(path), devices(), widths)
+        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), widths)
         found = dataset(probing, list(measured(path, planned)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
@@ -69,7 +69,7 @@ def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
             number += 1
             batch, seen = Batch(cohort, lanes, mesh, shared), []
             for step in cohort.snapshots.tolist():
-                states, there = store.read_snapshot(path, number, step)
+                states, there = pieces.read_snapshot(path, number, step)
                 batch.adopt(states)
                 values = batch.look()
                 seen.append({name: np.where(expanded(there, v), v, np.nan) for name, v in values.items()})
@@ -117,14 +117,14 @@ def fork(
     parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)
     if step not in parent.snapshots:
         raise SpecError("step", step, "one of the snapshots: " + (", ".join(map(str, parent.snapshots)) or "none"))
-    axes = {name: value for name, value in change.items() if isinstance(value, list | tuple | range | np.ndarray)}
+    axes: dict[str, Any] = {name: v for name, v in change.items() if isinstance(v, list | range | np.ndarray)}
     single = {name: value for name, value in change.items() if name not in axes}
     new = Sweep(parent.replace(**single), axes)
     with scope(sweep):
         widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(sweep.experiments()), store.read_start(path), devices(), widths)
+        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), widths)
     leaves, rows = stored_lane(path, planned, number, step)
-    return execute(new, out, store.read_start(path), Origin(step, rows, leaves), progress)
+    return execute(new, out, pieces.read_start(path), Origin(step, rows, leaves), progress)
 
 
 def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> tuple[tuple[np.ndarray, ...], int]:
@@ -135,7 +135,7 @@ def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> 
             batch += 1
             runs = cohort.runs[lanes]
             if run in runs:
-                states, there = store.read_snapshot(path, batch, step)
+                states, there = pieces.read_snapshot(path, batch, step)
                 lane = int(np.flatnonzero(runs == run)[0])
                 if not there[lane]:
                     raise StoreError(f"{str(path)!r}: run {run} was over before step {step}")

@@ -18,6 +18,16 @@ class SpecError(ValueError):
         tail = f" ({line(hint, 200)})" if hint else ""
         super().__init__(f"{line(self.path)}: got {shown(came)}; allowed: {allowed}{tail}")
 
+    def __reduce__(self):  # between processes the message travels as it was told
+        return told_elsewhere, (self.path, str(self))
+
+
+def told_elsewhere(path: str, message: str) -> SpecError:
+    """Return an error that another process raised."""
+    error = SpecError(path, None, "")
+    error.args = (message,)
+    return error
+
 
 def shown(value: object) -> str:
     """Return a short one-line picture of a value for a message."""

@@ -81,7 +81,7 @@ OTHERS = {
     "Sweep": "grokdyn.spec.sweep:Sweep",
     "SpecError": "grokdyn.spec.errors:SpecError",
     "Start": "grokdyn.train.start:Start",
-    "StoreError": "grokdyn.engine.store:StoreError",
+    "StoreError": "grokdyn.engine.files:StoreError",
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",
     "fork": "grokdyn.engine.snapshots:fork",

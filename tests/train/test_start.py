@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.train.lane import begin
 from grokdyn.train.start import given
 from tests import cases
-from tests.train.lanes import begun, taken_apart
+from tests.train.lanes import taken_apart
 
 P = 7
 EXPERIMENT = cases.tiny(model=gd.MLP(hidden=(3,), init_scale=5.0))
@@ -49,7 +50,7 @@ def beginning(x64):
     def beginning(**arguments):
         run = taken_apart(EXPERIMENT)
         checked = given(gd.Start(**arguments), TABLE, run.state.params)
-        lane, state = begun(run.program, run.lane.experiment, run.table, checked)
+        lane, state = begin(run.program, run.lane.experiment, run.table, checked)
         return run, lane, state
 
     return beginning

@@ -1,0 +1,123 @@
+"""The pieces of a store: what batches found, stored states, given starts; each a file of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grokdyn.engine.files import StoreError, arrays_in, write_arrays, writing
+from grokdyn.engine.results import STATUS, Part
+from grokdyn.probes.base import Variable
+from grokdyn.train.start import Origin, Start
+
+
+def part_file(path: Path, number: int) -> Path:
+    return path / "parts" / f"{number:06d}.npz"
+
+
+def write_part(path: Path, number: int, part: Part) -> None:
+    """Write what a batch found; doing so again does no harm.
+
+    Raises:
+        StoreError: if it cannot be written; no half of it stays.
+    """
+    kinds = {name: (v.long_name, v.units, v.dims) for name, v in part.variables.items()}
+    axes = {dim: np.asarray(v.coordinates[dim]).tolist() for v in part.variables.values() for dim in v.dims}
+    about = np.frombuffer(json.dumps({"variables": kinds, "axes": axes}).encode(), np.uint8)
+    arrays = {f"array.{name}": array for name, array in part.arrays.items()}
+    status = {f"status.{name}": array for name, array in part.status.items()}
+    with writing(path):
+        write_arrays(
+            part_file(path, number), {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
+        )
+
+
+def find_part(path: Path, number: int) -> Part | None:
+    """Return what a batch found, or None if it is not finished.
+
+    Raises:
+        StoreError: if its file is damaged, naming it.
+    """
+    place = part_file(path, number)
+    return read_part(place) if place.is_file() else None
+
+
+def read_part(place: Path) -> Part:
+    """Return what ``write_part`` wrote.
+
+    Raises:
+        StoreError: if the file is damaged, naming it.
+    """
+    with arrays_in(place) as file:
+        about = json.loads(file["about"].tobytes())
+        variables = {
+            name: Variable(long_name, units, tuple(dims), {dim: about["axes"][dim] for dim in dims})
+            for name, (long_name, units, dims) in about["variables"].items()
+        }
+        arrays = {name: file[f"array.{name}"] for name in variables}
+        return Part(file["runs"], file["steps"], variables, arrays, {n: file[f"status.{n}"] for n in STATUS})
+
+
+def write_start(path: Path, start: Start | None) -> None:
+    """Write given parameters, rows and labels, if any."""
+    if start is not None:
+        named = {f"params.{name}": value for name, value in (start.params or {}).items()}
+        named |= {"train_rows": start.train_rows, "train_labels": start.train_labels}
+        write_arrays(path / "start.npz", {name: np.asarray(v) for name, v in named.items() if v is not None})
+
+
+def read_start(path: Path) -> Start | None:
+    """Return what ``write_start`` wrote."""
+    if not (path / "start.npz").is_file():
+        return None
+    with arrays_in(path / "start.npz") as file:
+        params = {name.removeprefix("params."): file[name] for name in file.files if name.startswith("params.")}
+        rows, labels = (file[name] if name in file.files else None for name in ("train_rows", "train_labels"))
+    return Start(params or None, rows, labels)
+
+
+def write_origin(path: Path, origin: Origin) -> None:
+    """Write the stored state that runs go on from, if any."""
+    if origin.leaves:
+        leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
+        write_arrays(path / "origin.npz", {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves})
+
+
+def read_origin(path: Path) -> Origin:
+    """Return what ``write_origin`` wrote."""
+    if not (path / "origin.npz").is_file():
+        return Origin()
+    with arrays_in(path / "origin.npz") as file:
+        return Origin(int(file["step"]), int(file["rows"]), leaves_of(file))
+
+
+def leaves_of(file: Any) -> tuple[np.ndarray, ...]:
+    return tuple(file[f"leaf.{i}"] for i in range(sum(name.startswith("leaf.") for name in file.files)))
+
+
+def snapshot_file(path: Path, batch: int, step: int) -> Path:
+    return path / "snapshots" / f"{batch:06d}-{step:010d}.npz"
+
+
+def write_snapshot(path: Path, batch: int, step: int, leaves: list[np.ndarray], there: np.ndarray) -> None:
+    """Write the state of a batch's lanes at a step; ``there`` marks the lanes that were not over before."""
+    place = snapshot_file(path, batch, step)
+    with writing(path):
+        place.parent.mkdir(exist_ok=True)
+        write_arrays(place, {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}})
+
+
+def read_snapshot(path: Path, batch: int, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return what ``write_snapshot`` wrote.
+
+    Raises:
+        StoreError: if it is not there or is damaged.
+    """
+    try:
+        with arrays_in(snapshot_file(path, batch, step)) as file:
+            return leaves_of(file), file["there"]
+    except FileNotFoundError:
+        raise StoreError(f"{str(path)!r} has no snapshot of batch {batch} at step {step}") from None
