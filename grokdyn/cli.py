@@ -103,6 +103,21 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--no-figures", action="store_true", help="draw nothing")
     again.add_argument("--quiet", action="store_true", help="no progress, no table")
 
+    ahead = command("plan", commands.plan, "tell what a sweep will cost, before it runs")
+    ahead.add_argument("spec", metavar="SPEC.toml")
+    ahead.add_argument("--scale", default="full", help="a [scale.NAME] table of the file (default: full, as written)")
+
+    later = command("probe", commands.probe, "measure more probes on the snapshots of a store")
+    later.add_argument("store", metavar="DIR")
+    later.add_argument("--add", nargs="+", required=True, metavar="PROBE", help="names as in: grokdyn list probes")
+
+    on = command("fork", commands.fork, "run on from a snapshot with other numbers")
+    on.add_argument("store", metavar="DIR")
+    on.add_argument("--run", type=int, required=True, help="number of the run in the sweep")
+    on.add_argument("--step", type=int, required=True, help="one of the snapshots")
+    on.add_argument("--change", nargs=2, action="append", default=[], metavar=("PATH", "VALUE"), help="a list: an axis")
+    on.add_argument("--out", metavar="DIR", help="folder for the new store; default: runs/fork")
+
     plot = command("plot", commands.plot, "draw the figures of a store")
     plot.add_argument("store", metavar="DIR")
     plot.add_argument("--x", help="axis across")
@@ -114,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
     info = command("info", commands.info, "tell what a store holds")
     info.add_argument("store", metavar="DIR")
+    info.add_argument("--watch", action="store_true", help="again every few seconds, until the sweep is finished")
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
     kinds.add_argument("family", nargs="?", metavar="FAMILY", choices=FAMILIES, help="one of " + ", ".join(FAMILIES))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
+# Between two looks of ``info --watch``.
+WATCH_SECONDS = 5.0
 
 
 class UsageError(ValueError):
@@ -111,14 +113,49 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 
 def info(options: Namespace, overrides: Mapping[str, str]) -> int:
-    """Tell what a store holds."""
+    """Tell what a store holds, once or until it is finished."""
+    import time
+
     from grokdyn.engine.store import open_store, read_manifest
     from grokdyn.report import describe, show
 
-    found = open_store(options.store)
-    describe(found, read_manifest(options.store))
+    while True:
+        found, manifest = open_store(options.store), read_manifest(options.store)
+        describe(found, manifest)
+        if not options.watch or manifest.get("finished"):
+            break
+        time.sleep(WATCH_SECONDS)
     show(found)
     return 0
+
+
+def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Tell what a sweep will cost."""
+    from grokdyn.engine.estimate import estimate
+    from grokdyn.report import show_estimates
+    from grokdyn.spec.files import load
+
+    show_estimates(estimate(load(options.spec, options.scale)))
+    return 0
+
+
+def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Measure more probes on the snapshots of a store."""
+    from grokdyn.engine.snapshots import probe as probe_store
+
+    print(probe_store(options.store, options.add))
+    return 0
+
+
+def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Run on from a snapshot with other numbers."""
+    from grokdyn.engine.snapshots import fork as fork_store
+    from grokdyn.spec import toml
+
+    change = {path.replace("-", "_"): toml.value(text) for path, text in options.change}
+    folder = Path(options.out) if options.out else free_folder(Path("runs/fork"))
+    found = fork_store(options.store, options.run, options.step, change, out=folder)
+    return tell(found, folder, quiet=False, figures=True)
 
 
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:

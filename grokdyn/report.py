@@ -18,6 +18,7 @@ from rich.table import Table
 from grokdyn import analysis
 from grokdyn import plot as plots
 from grokdyn.analysis.claims import Claim
+from grokdyn.engine.estimate import Estimate
 from grokdyn.spec import base
 from grokdyn.spec.places import KINDS
 
@@ -151,6 +152,29 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
     for name, text in lines.items():
         table.add_row(name, text)
     Console().print(table)
+
+
+def show_estimates(estimates: Sequence[Estimate]) -> None:
+    """Print what cohorts will cost."""
+    table = Table(title="plan")
+    for head in ("cohort", "runs", "batches", "steps", "state", "operations", "compile", "training"):
+        table.add_column(head, justify="right")
+    for i, e in enumerate(estimates):
+        cells = (f"{e.runs:,}", f"{e.batches} x {e.runs_per_batch:,}", f"{e.steps:,}", f"{e.bytes / 2**20:,.1f} MiB")
+        times = (f"{e.operations:.2e}", f"{e.compile_seconds:.1f} s", duration(e.seconds))
+        table.add_row(str(i + 1), *cells, *times)
+    total = sum(e.seconds + e.compile_seconds for e in estimates)
+    known = "measured now" if any(e.measured for e in estimates) else "measured earlier"
+    table.caption = f"together about {duration(total)} on this machine; speed {known}"
+    Console().print(table)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that a reader wants."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def list_families(wanted: str | None) -> None:

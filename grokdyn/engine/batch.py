@@ -34,11 +34,11 @@ class Batch:
         numbers = placed(jax.tree.map(lambda column: column[lanes], cohort.experiments), mesh, sharded=True)
         self.constants, self.states = begin_lanes(numbers, self.table, start, **self.static)
         # Padding repeats the batch's last run: the first lane of a run is the one that counts.
-        self.real = np.unique(lanes, return_index=True)[1]
+        _, self.real, self.run_of = np.unique(lanes, return_index=True, return_inverse=True)
         self.active = np.zeros(len(lanes), bool)
         self.active[self.real] = True
         if cohort.origin.leaves:
-            self.adopt([np.stack([leaf] * len(lanes)) for leaf in cohort.origin.leaves])
+            self.adopt([np.stack([leaf] * self.size) for leaf in cohort.origin.leaves])
         self.chunk = 0
         self.ends_after = np.full(len(lanes), NEVER)
         self.stopped_at = np.full(len(lanes), -1, np.int64)
@@ -141,16 +141,21 @@ class Batch:
         )
 
     def leaves(self) -> list[np.ndarray]:
-        """Return the state of all lanes, leaf by leaf [lanes, ...]."""
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(jax.device_get(self.states))]
+        """Return the state of all runs, leaf by leaf [runs, ...].
+
+        What is stored is in the order of the runs: that of the lanes depends on the number of devices, and another
+        process may have another number.
+        """
+        return [np.asarray(leaf)[self.real] for leaf in jax.tree.leaves(jax.device_get(self.states))]
 
     def adopt(self, leaves: Sequence[np.ndarray]) -> None:
-        """Take over the state of all lanes that ``leaves`` returned.
+        """Take over the state of all runs that ``leaves`` returned.
 
         Raises:
             SpecError: if it is the state of another model or optimizer.
         """
         expected = jax.tree.leaves(self.states)
+        leaves = [np.asarray(leaf)[self.run_of] for leaf in leaves]
         if [x.shape for x in leaves] != [x.shape for x in expected]:
             raise SpecError(
                 "change", Words("another structure"), "the model and optimizer that the state was stored with"
@@ -161,20 +166,21 @@ class Batch:
         """Return all that a later process needs to go on from here, as a tree of arrays."""
         return {
             "chunk": np.int64(self.chunk),
-            "active": self.active,
-            "ends_after": self.ends_after,
-            "stopped_at": self.stopped_at,
-            "records": dict(self.records),
+            "active": self.active[self.real],
+            "ends_after": self.ends_after[self.real],
+            "stopped_at": self.stopped_at[self.real],
+            "records": {name: values[self.real] for name, values in self.records.items()},
             "states": {str(i): leaf for i, leaf in enumerate(self.leaves())},
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what ``saved`` returned."""
         self.chunk = int(saved["chunk"])
-        self.active, self.ends_after, self.stopped_at = (
-            np.array(saved[name]) for name in ("active", "ends_after", "stopped_at")
+        self.active[self.real] = saved["active"]
+        self.ends_after, self.stopped_at = (
+            np.asarray(saved[name])[self.run_of] for name in ("ends_after", "stopped_at")
         )
-        self.records = {name: np.array(values) for name, values in saved["records"].items()}
+        self.records = {name: np.asarray(values)[self.run_of] for name, values in saved["records"].items()}
         self.adopt([saved["states"][str(i)] for i in range(len(saved["states"]))])
 
 

@@ -56,7 +56,8 @@ class Keeper:
     def after_chunk(self, number: int, batch: Batch) -> None:
         """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
         if batch.step in batch.cohort.snapshots:
-            pieces.write_snapshot(self.path, number, batch.step, batch.leaves(), batch.ends_after >= batch.step)
+            there = batch.ends_after[batch.real] >= batch.step
+            pieces.write_snapshot(self.path, number, batch.step, batch.leaves(), there)
         if batch.done or self.checkpoints is None:
             return
         if self.wish.asked or time.monotonic() - self.saved >= self.every:

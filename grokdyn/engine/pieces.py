@@ -103,7 +103,7 @@ def snapshot_file(path: Path, batch: int, step: int) -> Path:
 
 
 def write_snapshot(path: Path, batch: int, step: int, leaves: list[np.ndarray], there: np.ndarray) -> None:
-    """Write the state of a batch's lanes at a step; ``there`` marks the lanes that were not over before."""
+    """Write the state of a batch's runs at a step; ``there`` marks the runs that were not over before."""
     place = snapshot_file(path, batch, step)
     with writing(path):
         place.parent.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError
-from grokdyn.engine.interrupt import wish_to_stop
+from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper
 from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
@@ -126,6 +126,7 @@ def work(
     progress: bool | None = None,
     anyway: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    wish: Wish | None = None,
 ) -> None:
     """Train batches of a store that ``create`` made; those that are finished already cost nothing.
 
@@ -134,9 +135,11 @@ def work(
     Args:
         batches: their numbers; default: all.
         anyway: train although versions, device or spec have changed since the store was made.
+        wish: tells besides signals, which reach the main thread only, when to save the state and stop.
 
     Raises:
         StoreError: if the folder is not a store, is damaged or cannot be written, or something has changed.
+        Interrupted: after a signal, or when the wish is there.
     """
     path, began, traced = Path(path), time.monotonic(), TRACES["advance"]
     sweep, known = store.read_spec(path), store.read_manifest(path)
@@ -146,9 +149,10 @@ def work(
         planned = plan.cohorts(experiments, pieces.read_start(path), found, widths, pieces.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
         total = plan.total_run_steps(planned, batches)
-        with reporter(total, progress) as shown, wish_to_stop() as wish:
-            for _ in trained(planned, found, shown, Keeper(path, checkpoint_seconds, wish), batches):
-                pass
+        with reporter(total, progress) as shown, wish_to_stop(wish) as asked:
+            with closing(Keeper(path, checkpoint_seconds, asked)) as keeper:
+                for _ in trained(planned, found, shown, keeper, batches):
+                    pass
     session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
     store.note_session(path, session)
 

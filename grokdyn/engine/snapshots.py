@@ -71,14 +71,14 @@ def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
             for step in cohort.snapshots.tolist():
                 states, there = pieces.read_snapshot(path, number, step)
                 batch.adopt(states)
-                values = batch.look()
+                values = {name: v[batch.real] for name, v in batch.look().items()}
                 seen.append({name: np.where(expanded(there, v), v, np.nan) for name, v in values.items()})
             arrays = {name: np.stack([s[name] for s in seen], axis=1) for name in seen[0]}
             yield Part(
                 cohort.runs[lanes[batch.real]],
                 cohort.snapshots,
                 variables(cohort),
-                {name: array[batch.real] for name, array in arrays.items()},
+                arrays,
                 batch.status(),
             )
 
@@ -133,7 +133,7 @@ def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> 
     for cohort in planned:
         for lanes in cohort.batches:
             batch += 1
-            runs = cohort.runs[lanes]
+            runs = cohort.runs[np.unique(lanes)]  # states are stored run by run
             if run in runs:
                 states, there = pieces.read_snapshot(path, batch, step)
                 lane = int(np.flatnonzero(runs == run)[0])

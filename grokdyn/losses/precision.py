@@ -66,7 +66,7 @@ def narrowed(x: jax.Array, precision: str) -> jax.Array:
 
 def narrowed_forward(x: jax.Array, precision: str) -> tuple[jax.Array, jax.Array]:
     # The empty array carries the dtype that the cotangent returns to.
-    return narrowed(x, precision), jnp.zeros(0, x.dtype)
+    return round_to(x, precision).astype(carrier(precision)), jnp.zeros(0, x.dtype)
 
 
 def narrowed_backward(precision: str, like: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:

@@ -1,0 +1,58 @@
+"""What a plan says before anything runs."""
+
+import json
+
+import pytest
+
+import grokdyn as gd
+from grokdyn.cli import main
+from grokdyn.engine.estimate import cache_file, estimate
+from tests.engine.test_interrupted import SPEC
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_an_estimate_is_measured_once_and_then_remembered():
+    sweep = gd.Sweep.from_toml(SPEC)
+    (first,) = estimate(sweep)
+    (second,) = estimate(sweep)
+    assert (first.runs, first.batches, first.steps) == (12, 1, 60)
+    assert first.measured
+    assert not second.measured
+    assert second.run_step == first.run_step > 0
+    assert len(json.loads(cache_file().read_text())) == 1
+
+
+def test_operations_are_those_of_the_matrix_products():
+    base = gd.Sweep.from_toml(SPEC).base.replace(**{"model.hidden": (64, 64), "task.p": 23, "task.train_fraction": 1.0})
+    (found,) = estimate(base)
+    products = 2 * 529 * (64 * 64 + 64 * 23) * 3  # forward, and twice that backward
+    assert products <= found.operations / found.steps <= 1.6 * products
+
+
+def test_a_damaged_cache_is_measured_anew():
+    cache_file().parent.mkdir(parents=True)
+    cache_file().write_text("{broken")
+    (found,) = estimate(gd.Sweep.from_toml(SPEC))
+    assert found.measured
+
+
+def test_plan_and_later_commands_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SPEC)
+    assert main(["plan", "small.toml"]) == 0
+    assert "together about" in capsys.readouterr().out
+    assert main(["run", "small.toml", "--out", "here", "--quiet", "--no-figures"]) == 0
+    assert main(["probe", "here", "--add", "logits", "gradient_norm"]) == 0
+    assert "train_margin" in capsys.readouterr().out
+    assert main(["fork", "here", "--run", "3", "--step", "20", "--change", "optimizer.weight-decay", "[0.0, 1.0]"]) == 0
+    assert gd.open("runs/fork").sizes["weight_decay"] == 2
+    assert main(["info", "here", "--watch"]) == 0
+    assert main(["resume", "here", "--quiet", "--no-figures"]) == 0
+    for wrong in (["probe", "here", "--add", "logit"], ["fork", "here", "--run", "3", "--step", "21"]):
+        capsys.readouterr()
+        assert main(wrong) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
