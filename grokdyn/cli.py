@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 
 FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "records")
-RUN_OPTIONS = {"--out": 1, "--scale": 1, "--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0}
+RUN_OPTIONS = {
+    **{"--out": 1, "--scale": 1, "--cluster": 1, "--scheduler-file": 1, "--shard": 1},
+    **{"--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +66,7 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    from grokdyn import commands
+    from grokdyn import commands, machines
 
     top = argparse.ArgumentParser(
         prog="grokdyn",
@@ -87,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
         "run",
         commands.run,
         "train what a TOML file describes",
-        usage="grokdyn run SPEC.toml [--out DIR] [--scale NAME] [--no-figures] [--quiet] [--path.to.field VALUE ...]",
+        usage="grokdyn run SPEC.toml [--out DIR] [--scale NAME] [--no-figures] [--quiet] [--path.to.field VALUE ...]\n"
+        "                   [--cluster WHERE | --scheduler-file FILE | --shard I/N]",
         epilog="Any field can be set: --optimizer.weight-decay 1.0 --model.hidden '[64, 64]' "
         "--sweep.seed '{range = [0, 8]}'. A field that the file sweeps is then fixed.",
     )
@@ -96,12 +100,20 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--scale", default="full", help="a [scale.NAME] table of the file (default: full, as written)")
     run.add_argument("--no-figures", action="store_true", help="draw nothing")
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
+    machines.add_cluster(run)
+    run.add_argument("--shard", metavar="I/N", help="as the I-th of N processes that share --out and know of no others")
 
     again = command("resume", commands.resume, "go on with a sweep that was interrupted")
     again.add_argument("store", metavar="DIR")
     again.add_argument("--anyway", action="store_true", help="although versions, device or spec have changed")
+    machines.add_cluster(again)
     again.add_argument("--no-figures", action="store_true", help="draw nothing")
     again.add_argument("--quiet", action="store_true", help="no progress, no table")
+
+    many = command("cluster", None, "prepare a sweep for many machines").add_subparsers(metavar="WHAT", required=True)
+    batch = many.add_parser("sbatch", help="print a SLURM array script", allow_abbrev=False)
+    batch.set_defaults(command=machines.sbatch)
+    machines.add_sbatch(batch)
 
     ahead = command("plan", commands.plan, "tell what a sweep will cost, before it runs")
     ahead.add_argument("spec", metavar="SPEC.toml")

@@ -33,33 +33,56 @@ def quickstart(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 
 def run(options: Namespace, overrides: Mapping[str, str]) -> int:
-    """Train what a file describes."""
-    return train(Path(options.spec), options.out, overrides, options.quiet, not options.no_figures, options.scale)
+    """Train what a file describes, or one process's share of it."""
+    from grokdyn.machines import cluster_of, run_share
+
+    cluster, spec = cluster_of(options), Path(options.spec)
+    if options.shard is not None:
+        return run_share(options, overrides)
+    figures = not options.no_figures
+    return train(spec, options.out, overrides, options.quiet, figures, options.scale, cluster)
 
 
 def train(
-    spec: Path, out: str | None, overrides: Mapping[str, str], quiet: bool, figures: bool, scale: str = "full"
+    spec: Path,
+    out: str | None,
+    overrides: Mapping[str, str],
+    quiet: bool,
+    figures: bool,
+    scale: str = "full",
+    cluster: Any = None,
 ) -> int:
     """Train what a file describes, tabulate it, draw it."""
     from grokdyn.engine.run import run as train_sweep
+
+    described = read(spec, scale, overrides)
+    folder = Path(out) if out else free_folder(default_folder(spec))
+    found = train_sweep(described, out=folder, progress=False if quiet else None, cluster=cluster)
+    return tell(found, folder, quiet, figures)
+
+
+def read(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
+    """Return the sweep that a file describes, with fields set from the command line."""
     from grokdyn.spec import toml
     from grokdyn.spec.files import load
+    from grokdyn.spec.sweep import Sweep
 
     described = load(spec, scale, {path: toml.value(text) for path, text in overrides.items()})
-    folder = (
-        Path(out)
-        if out
-        else free_folder(Path("runs") / (spec.absolute().parent.name if spec.stem == "spec" else spec.stem))
-    )
-    found = train_sweep(described, out=folder, progress=False if quiet else None)
-    return tell(found, folder, quiet, figures)
+    return described if isinstance(described, Sweep) else Sweep(described, {})
+
+
+def default_folder(spec: Path) -> Path:
+    """Return the folder in ``runs/`` that is named after a file, or after the folder of a ``spec.toml``."""
+    return Path("runs") / (spec.absolute().parent.name if spec.stem == "spec" else spec.stem)
 
 
 def resume(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Go on with an interrupted sweep, then tabulate and draw it."""
     from grokdyn.engine.run import resume as resume_sweep
+    from grokdyn.machines import cluster_of
 
-    found = resume_sweep(options.store, progress=False if options.quiet else None, anyway=options.anyway)
+    shown, cluster = False if options.quiet else None, cluster_of(options)
+    found = resume_sweep(options.store, progress=shown, anyway=options.anyway, cluster=cluster)
     return tell(found, Path(options.store), options.quiet, not options.no_figures)
 
 

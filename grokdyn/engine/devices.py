@@ -13,6 +13,9 @@ import jax
 # so that blocks whose lanes are all over can be left out.
 CPU_BLOCK = 1
 LARGE_BLOCK = 512
+# XLA takes another way through its passes for one device than for several, and other bits come out. So that a machine
+# with one core agrees with the others, it has two devices as well.
+FEWEST_CPU_DEVICES = 2
 
 
 def cores() -> int:
@@ -26,18 +29,19 @@ def cores() -> int:
 
 
 def devices() -> list[Any]:
-    """Return the devices to shard lanes over: all GPUs or TPUs, or one logical CPU device per core.
+    """Return the devices to shard lanes over: all GPUs or TPUs, or one logical CPU device per core, at least two.
 
     JAX fixes the number of its CPU devices when its backend starts. If that has happened with fewer than there are
     cores, a warning says how to get them.
     """
+    wanted = max(cores(), FEWEST_CPU_DEVICES)
     with contextlib.suppress(RuntimeError):  # refused once a backend runs
-        jax.config.update("jax_num_cpu_devices", cores())
+        jax.config.update("jax_num_cpu_devices", wanted)
     found = jax.local_devices()
-    if found[0].platform == "cpu" and len(found) < cores():
+    if found[0].platform == "cpu" and len(found) < wanted:
         warnings.warn(
             f"JAX was started with {len(found)} CPU device(s) on {cores()} cores, so small networks train at a "
-            f"fraction of the speed. Call grokdyn.run before other JAX code, or set JAX_NUM_CPU_DEVICES={cores()}.",
+            f"fraction of the speed. Call grokdyn.run before other JAX code, or set JAX_NUM_CPU_DEVICES={wanted}.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -25,6 +25,8 @@ CPU_TILE = 1024
 MOST_LANES = 4096
 # At most this many chunks a batch; between chunks the host sees progress and results.
 CHUNKS = 64
+# No stretch without a pause is longer than this part of a run. A pause costs as much as a record, so there are few.
+STRETCHES = 16
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,14 @@ def cohorts(
     devices: list[Any],
     widths: list[int] | None = None,
     origin: Origin = NOWHERE,
+    batches: int = 1,
 ) -> list[Cohort]:
     """Group runs by structure and cut each group into batches.
 
     Args:
         widths: runs per batch of every cohort, as an earlier session had them; default: planned.
         origin: the stored state that the runs go on from.
+        batches: at least so many where there are lanes enough to keep all devices busy, for processes to share.
 
     Raises:
         SpecError: if a combination of numbers leaves no train rows, a batch larger than them, ...
@@ -104,8 +108,9 @@ def cohorts(
     for run, experiment in enumerate(experiments):
         groups.setdefault(jax.tree.structure(experiment), []).append(run)
     wanted = [None] * len(groups) if widths is None else widths
+    most = min(MOST_LANES, max(len(devices), len(experiments) // batches))
     return [
-        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width, origin)
+        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width, origin, most)
         for runs, width in zip(groups.values(), wanted, strict=True)
     ]
 
@@ -117,6 +122,7 @@ def cohort(
     devices: list[Any],
     width: int | None,
     origin: Origin,
+    most: int,
 ) -> Cohort:
     template = experiments[0]
     stacked = stack(experiments)
@@ -139,7 +145,7 @@ def cohort(
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)
     if width is None:
-        width = runs_per_batch(program, template, table, checked, len(runs), cpu)
+        width = runs_per_batch(program, template, table, checked, len(runs), most, cpu)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
     snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
@@ -220,14 +226,14 @@ def lane_bytes(program: Program, template: Any, table: Table | None, checked: Gi
 
 
 def runs_per_batch(
-    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, cpu: bool
+    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, most: int, cpu: bool
 ) -> int:
     """Return the runs of a batch: as many as the memory budget allows, the same for all batches of the cohort."""
     budget = BATCH_BYTES["cpu" if cpu else "other"]
     if not cpu:  # activations of all lanes of a block are alive together
         budget //= 4
     fitting = max(1, budget // max(1, lane_bytes(program, template, table, checked)))
-    batches = -(-runs // min(runs, fitting, MOST_LANES))
+    batches = -(-runs // min(runs, fitting, most))
     return -(-runs // batches)
 
 
@@ -258,7 +264,7 @@ def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndar
 
 def with_pauses(wanted: np.ndarray, first: int) -> np.ndarray:
     """Return the wanted steps and pauses between them, so that no stretch is longer than a part of the run."""
-    longest = max(1, -(-int(wanted[-1] - first) // CHUNKS))
+    longest = max(1, -(-int(wanted[-1] - first) // STRETCHES))
     between = [
         np.linspace(a, b, -(-int(b - a) // longest) + 1)[1:].astype(np.int64)
         for a, b in zip(np.append(first, wanted), wanted, strict=False)
@@ -286,6 +292,7 @@ def described(planned: list[Cohort]) -> list[dict[str, Any]]:
             "train_rows": c.program.rows,
             "rows_per_tile": c.program.tile,
             "records": len(c.recorded),
+            "steps": c.length,
         }
         for c in planned
     ]

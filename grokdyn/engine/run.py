@@ -40,6 +40,7 @@ def run(
     start: Start | None = None,
     progress: bool | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """Train an experiment, or every run of a sweep, and return what the probes saw.
 
@@ -49,6 +50,8 @@ def run(
         start: given parameters, train rows or labels, the same for every run.
         progress: show progress on standard error; default: a bar on a terminal, else a line every ten seconds.
         checkpoint_seconds: with ``out``, the state is saved between chunks when this long has passed.
+        cluster: where to train, ``"local:4"`` for so many processes on this machine, ``"tcp://..."`` for a dask
+            scheduler, ``Path`` of its scheduler file, or a dask ``Client``; all its machines must see ``out``.
 
     Returns:
         Dataset with dims (swept axes..., step, probe axes...), the probes' variables, and per run ``status``
@@ -59,8 +62,13 @@ def run(
         SpecError: for a mistake in the description, before anything is compiled or written.
         StoreError: if ``out`` is not empty or cannot be written.
         Interrupted: after Ctrl-C or SIGTERM, with ``out``: the state is saved and ``resume`` goes on from it.
+        ClusterError: if the cluster does not answer, goes away, or cannot train a batch; ``resume`` goes on.
     """
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
+    if cluster is not None:
+        from grokdyn.engine.cluster import run_on
+
+        return run_on(cluster, sweep, out, start, progress, checkpoint_seconds)
     return execute(sweep, out, start, plan.NOWHERE, progress, checkpoint_seconds)
 
 
@@ -89,6 +97,7 @@ def resume(
     progress: bool | None = None,
     anyway: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """Go on with an interrupted sweep and return its results; batches that are finished are not run again.
 
@@ -97,17 +106,26 @@ def resume(
     Args:
         path: the store.
         anyway: go on although versions, device or spec have changed since.
+        cluster: as in ``run``; a sweep need not go on where it began.
 
     Raises:
         StoreError: if the folder is not a store, is damaged, or something has changed, naming it.
     """
-    if not (Path(path) / "results.zarr").is_dir():
-        work(path, progress=progress, anyway=anyway, checkpoint_seconds=checkpoint_seconds)
+    if cluster is not None:
+        from grokdyn.engine.cluster import resume_on
+
+        return resume_on(cluster, path, progress, anyway, checkpoint_seconds)
+    work(path, progress=progress, anyway=anyway, checkpoint_seconds=checkpoint_seconds)
     return collect(path)
 
 
-def create(sweep: Sweep, out: str | Path, start: Start | None = None, origin: Origin = plan.NOWHERE) -> int:
+def create(
+    sweep: Sweep, out: str | Path, start: Start | None = None, origin: Origin = plan.NOWHERE, batches: int = 1
+) -> int:
     """Plan a sweep and make its store, without training; return the number of batches.
+
+    Args:
+        batches: at least so many where there are runs enough, for processes to share.
 
     Raises:
         SpecError, StoreError: as ``run``.
@@ -115,8 +133,10 @@ def create(sweep: Sweep, out: str | Path, start: Start | None = None, origin: Or
     store.check_free(Path(out))
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
-        store.create(Path(out), sweep, start, origin, {**described(sweep, planned, found), "finished": False})
+        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
+        needed = [plan.lane_bytes(c.program, c.template, c.table, c.given) * len(c.batches[0]) for c in planned]
+        made = {**described(sweep, planned, found), "bytes_per_batch": needed, "finished": False}
+        store.create(Path(out), sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
 
 
@@ -143,16 +163,21 @@ def work(
     """
     path, began, traced = Path(path), time.monotonic(), TRACES["advance"]
     sweep, known = store.read_spec(path), store.read_manifest(path)
+    if store.is_finished(path):
+        return
     with scope(sweep):
         found = devices()
         widths, experiments = [c["runs_per_batch"] for c in known["cohorts"]], list(sweep.experiments())
         planned = plan.cohorts(experiments, pieces.read_start(path), found, widths, pieces.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
         total = plan.total_run_steps(planned, batches)
-        with reporter(total, progress) as shown, wish_to_stop(wish) as asked:
-            with closing(Keeper(path, checkpoint_seconds, asked)) as keeper:
-                for _ in trained(planned, found, shown, keeper, batches):
-                    pass
+        with (
+            reporter(total, progress) as shown,
+            wish_to_stop(wish) as asked,
+            closing(Keeper(path, checkpoint_seconds, asked)) as keeper,
+        ):
+            for _ in trained(planned, found, shown, keeper, batches):
+                pass
     session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
     store.note_session(path, session)
 
@@ -164,19 +189,27 @@ def collect(path: str | Path) -> xr.Dataset:
         StoreError: if batches are missing, naming how many.
     """
     path = Path(path)
-    sweep, known = store.read_spec(path), store.read_manifest(path)
-    if (path / "results.zarr").is_dir():
-        found = store.open_store(path)
-        store.settle(path, known)
-        return found
-    numbers = range(sum(cohort["batches"] for cohort in known["cohorts"]))
-    parts = {number: pieces.find_part(path, number) for number in numbers}
-    missing = [number for number, part in parts.items() if part is None]
-    if missing:
-        raise StoreError(f"{str(path)!r}: {len(missing)} of {len(parts)} batches are missing; grokdyn resume {path}")
-    found = labelled(sweep, [part for part in parts.values() if part is not None])
-    store.finish(path, found, known)
+    if not store.is_finished(path):
+        try:
+            found = together(path)
+            store.finish(path, found)
+            return found
+        except Exception:  # of any kind: another process that collects removes the files under our feet
+            if not store.is_finished(path):
+                raise
+    found = store.open_store(path)
+    store.settle(path)
     return found
+
+
+def together(path: Path) -> xr.Dataset:
+    """Return the Dataset of all batches of a store."""
+    sweep = store.read_spec(path)
+    parts = [pieces.find_part(path, number) for number in store.batches(path)]
+    missing = sum(part is None for part in parts)
+    if missing:
+        raise StoreError(f"{str(path)!r}: {missing} of {len(parts)} batches are missing; grokdyn resume {path}")
+    return labelled(sweep, [part for part in parts if part is not None])
 
 
 @contextmanager

@@ -10,7 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
+import uuid
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +69,30 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     write_text(path / "manifest.json", json.dumps({**manifest, "schema": SCHEMA}, indent=2) + "\n")
 
 
-def finish(path: Path, found: xr.Dataset, manifest: dict[str, Any]) -> None:
-    """Write the results, then remove the parts.
+def batches(path: Path) -> range:
+    """Return the numbers of a store's batches."""
+    return range(sum(cohort["batches"] for cohort in read_manifest(path)["cohorts"]))
+
+
+def is_finished(path: str | Path) -> bool:
+    """Return whether the results of a store are put together."""
+    return (Path(path) / "results.zarr").is_dir()
+
+
+def finish(path: Path, found: xr.Dataset) -> None:
+    """Write the results, then remove the parts. Of several processes that do so at once the first is heard.
 
     Raises:
         StoreError: if they cannot be written; the parts stay, and resuming writes the results from them.
     """
-    write_dataset(path, path / "results.zarr", found)
+    write_dataset(path, path / "results.zarr", found, over=False)
     with writing(path):
-        settle(path, manifest)
+        settle(path)
 
 
-def write_dataset(path: Path, place: Path, found: xr.Dataset) -> None:
-    """Write a Dataset into a store whole or not at all, over an earlier one."""
-    temporary = place.with_name(f"{place.name}.tmp-{os.getpid()}")
+def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True) -> None:
+    """Write a Dataset into a store whole or not at all; one that is there already goes, or stays."""
+    temporary = place.with_name(f"{place.name}.{uuid.uuid4().hex}.tmp")
     # The compressor's checksum finds damage on reading.
     packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.data_vars}
     with writing(path):
@@ -88,24 +101,31 @@ def write_dataset(path: Path, place: Path, found: xr.Dataset) -> None:
                 # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
                 warnings.filterwarnings("ignore", message="Consolidated metadata")
                 found.to_zarr(temporary, consolidated=True, encoding=packed)
-            if place.is_dir():
+            if over and place.is_dir():
                 shutil.rmtree(place)
-            os.replace(temporary, place)
+            if not place.is_dir():
+                os.replace(temporary, place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def note_session(path: Path, session: dict[str, Any]) -> None:
-    """Add to the manifest what one session of training took."""
-    known = read_manifest(path)
-    write_manifest(path, {**known, "sessions": [*known.get("sessions", []), session]})
+    """Note what one session of training took, in a file of its own: several may end at once."""
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    with writing(path):
+        (path / "sessions").mkdir(exist_ok=True)
+        write_text(path / "sessions" / f"{name}.json", json.dumps({"name": name, **session}))
 
 
-def settle(path: Path, manifest: dict[str, Any]) -> None:
+def settle(path: Path) -> None:
     """Note that a store is finished, and remove what only an unfinished one needs."""
-    write_manifest(path, {**manifest, "finished": True})
-    for name in ("parts", "checkpoints"):
+    known = read_manifest(path)
+    if not known.get("finished"):
+        write_manifest(path, {**known, "finished": True})
+    for name in ("parts", "checkpoints", "sessions"):
         shutil.rmtree(path / name, ignore_errors=True)
+    for left in path.glob("*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def read_spec(path: str | Path) -> Sweep:
@@ -121,11 +141,23 @@ def read_spec(path: str | Path) -> Sweep:
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return how a store was made."""
+    """Return how a store was made, and what its sessions took."""
+    noted = sessions(Path(path))  # before the manifest: settling writes them into it, then removes them
     try:
-        return json.loads((Path(path) / "manifest.json").read_text())
+        known = json.loads((Path(path) / "manifest.json").read_text())
+        told = known.get("sessions", [])
+        return {**known, "sessions": told + [session for session in noted if session not in told]}
     except (OSError, ValueError) as error:
         raise StoreError(f"{str(Path(path) / 'manifest.json')!r} cannot be read: {error}") from None
+
+
+def sessions(path: Path) -> list[dict[str, Any]]:
+    """Return the sessions that the manifest does not hold yet."""
+    found = []
+    for file in sorted((path / "sessions").glob("*.json")):
+        with suppress(FileNotFoundError):  # it is in the manifest by now
+            found.append(json.loads(file.read_text()))
+    return found
 
 
 def open_store(path: str | Path) -> xr.Dataset:

@@ -19,7 +19,7 @@ class Loss(Spec):
         raise NotImplementedError
 
     def in_force(self, step: Any) -> Any:
-        """Return the loss that the update made at a step minimises; a record at that step shows it. Here: always this."""
+        """Return the loss that the update made at a step minimises, and a record at that step shows: always this."""
         return self
 
     def sum_of_exponentials(self, logits: jax.Array) -> jax.Array:

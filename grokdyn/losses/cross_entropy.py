@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses import precision as exact
-from grokdyn.losses.base import Loss, one_hot
+from grokdyn.losses.base import Loss, one_hot, pick
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Choice, Number
+from grokdyn.spec.rules import Choice, Number, Optional
 
 
 class CrossEntropy(Loss):
@@ -25,14 +25,20 @@ class CrossEntropy(Loss):
     """
 
     precision: str = field(Choice(exact.PRECISIONS), default="float32", doc="in which the softmax is computed")
-    label_smoothing: float = field(Number(0, 1), default=0.0, doc="share of the target spread over all classes")
-    temperature: float = field(Number(0, open_low=True), default=1.0, doc="divides the logits")
+    label_smoothing: float | None = field(
+        Optional(Number(0, 1)), default=None, doc="share of the target spread over all classes"
+    )
+    temperature: float | None = field(
+        Optional(Number(0, open_low=True)), default=None, doc="divides the logits; nothing: 1, and no division"
+    )
     rounding: str = field(
         Choice(exact.ROUNDINGS), default="every", doc="what float16 and bfloat16 round: every operation, or the result"
     )
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         log_p = exact.log_softmax(self.scaled(logits), self.precision, self.rounding)
+        if self.label_smoothing is None:
+            return -pick(log_p, labels)
         s, classes = jnp.asarray(self.label_smoothing, log_p.dtype), log_p.shape[-1]
         target = jnp.where(one_hot(labels, classes), 1 - s + s / classes, s / classes)
         target = exact.round_to(target, self.precision)
@@ -46,4 +52,6 @@ class CrossEntropy(Loss):
     def scaled(self, logits: jax.Array) -> jax.Array:
         """Return logits / temperature in the precision."""
         z = exact.rounded(logits, self.precision)
+        if self.temperature is None:
+            return z
         return exact.rounded(z / jnp.asarray(self.temperature, z.dtype), self.precision)

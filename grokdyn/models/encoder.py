@@ -111,8 +111,9 @@ class Encoder(Model):
         return weights, jnp.sum(drop(weights, 0)[..., None] * v, axis=1).reshape(-1, d)
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        if set(arrays) != set(TORCH_NAMES.values()):
-            raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(TORCH_NAMES.values()))
+        names = list(TORCH_NAMES.values())
+        if set(arrays) != set(names):
+            raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(names))
         found = {ours: np.asarray(arrays[theirs]) for ours, theirs in TORCH_NAMES.items()}
         return {name: value if name == "W_E" else value.T for name, value in found.items()}
 

@@ -90,9 +90,8 @@ def perpendicular(gradients: list[jax.Array], weights: list[jax.Array], rescale:
     kept = rest_length > noise * length
     factor = length / jnp.where(kept, rest_length, 1) if rescale else jnp.ones_like(length)
     factor = jnp.where(kept, factor, 0)
-    return [
-        (v * factor.astype(v.dtype) * size.astype(v.dtype)).astype(a.dtype) for v, a in zip(rest, gradients, strict=True)
-    ]
+    whole = [v * factor.astype(v.dtype) * size.astype(v.dtype) for v in rest]
+    return [v.astype(a.dtype) for v, a in zip(whole, gradients, strict=True)]
 
 
 def scaled(tensors: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:

@@ -100,7 +100,7 @@ class View:
 
     @cached_property
     def gradient(self) -> Params:
-        """Gradient of the training loss at ``params``."""
+        """Gradient of the training loss at ``params``, over all train rows and without dropout."""
         return self._gradient(self.params)
 
     @cached_property

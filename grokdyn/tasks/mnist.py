@@ -73,5 +73,5 @@ def read(path: Path) -> Table:
     except (OSError, EOFError, ValueError) as error:
         raise SpecError("task.kind", Words(f"a damaged file {str(path)!r}: {error}"), FIX) from None
     if values.shape != (ROWS, PIXELS + 1):
-        raise SpecError("task.kind", Words(f"{str(path)!r} with values of shape {values.shape}"), FIX)
+        raise SpecError("task.kind", Words(f"values of shape {values.shape} in {str(path)!r}"), FIX)
     return Table((values[:, :-1] / 255).astype(np.float32), values[:, -1])

@@ -89,7 +89,9 @@ class ModularArithmetic(Task):
 
     def signature(self) -> Signature:
         rows = len(self.operands()[0])
-        return Signature(self.p, 2, self.p, rows) if self.encoding == "tokens" else Signature(0, 2 * self.bits, self.p, rows)
+        if self.encoding == "binary":
+            return Signature(0, 2 * self.bits, self.p, rows)
+        return Signature(self.p, 2, self.p, rows)
 
     @property
     def bits(self) -> int:

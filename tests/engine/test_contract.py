@@ -90,7 +90,7 @@ def test_a_run_that_diverges_is_marked_and_touches_no_other(swept):
     np.testing.assert_array_equal(lost.diverged_at, first)
     assert np.all(first >= 1)
     # Its records end with that one.
-    np.testing.assert_array_equal(np.isnan(lost.weight_norm), lost.diverged_at < lost.step)
+    np.testing.assert_array_equal(np.isnan(lost.weight_norm), lost.step.values > lost.diverged_at.values[..., None])
     assert np.all(wild.isel(learning_rate=0).diverged_at == -1)
 
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
@@ -14,30 +14,34 @@ from tests import cases
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 6))
-def test_every_lane_is_in_one_batch(runs, blocks, devices):
-    width = blocks * devices
-    order = np.random.default_rng(runs).permutation(runs)
-    for cpu in (True, False):
-        batches = plan.cut(order, width, devices, cpu)
-        assert len({len(batch) for batch in batches}) == 1, "one program for all"
-        assert len(batches[0]) % devices == 0
-        assert width <= len(batches[0]) <= 2 * width + devices
-        real = [set(batch.tolist()) for batch in batches]
-        assert [len(lanes) for lanes in real[:-1]] == [width] * (len(real) - 1)
-        assert sorted(lane for lanes in real for lane in lanes) == list(range(runs)), "padding repeats lanes of a batch"
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 6), st.integers(1, 5))
+def test_every_run_is_in_one_batch_and_all_batches_are_alike(runs, width, devices, block):
+    batches = plan.cut(np.random.default_rng(runs).permutation(runs), width, devices, block)
+    assert len({len(batch) for batch in batches}) == 1, "one program for all"
+    assert len(batches[0]) % (devices * block) == 0
+    assert width <= len(batches[0]) < width + devices * block
+    real = [set(batch.tolist()) for batch in batches]
+    assert [len(lanes) for lanes in real[:-1]] == [width] * (len(real) - 1)
+    assert sorted(lane for lanes in real for lane in lanes) == list(range(runs)), "padding repeats a run of the batch"
+
+
+STEPS = st.lists(st.integers(0, 10**6), max_size=30, unique=True).map(sorted)
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30, unique=True).map(sorted))
-def test_pauses_hold_all_recorded_steps_and_few_more(recorded):
-    pauses = plan.with_pauses(np.asarray(recorded))
-    assert set(recorded) <= set(pauses.tolist())
-    assert np.all(np.diff(pauses) > 0)
-    assert pauses[-1] == recorded[-1]
-    longest = max(1, -(-recorded[-1] // plan.CHUNKS))
-    assert np.diff(pauses, prepend=0).max() <= longest
-    assert len(pauses) <= len(recorded) + plan.CHUNKS
+@given(STEPS.filter(bool), STEPS, st.integers(0, 10**6))
+def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapshot(recorded, snapshots, first):
+    recorded, snapshots = (np.asarray([s for s in steps if s >= first], np.int64) for steps in (recorded, snapshots))
+    assume(len(recorded))
+    chunks = plan.schedule(recorded, snapshots, first)
+    pauses, wanted = np.unique(chunks), {*recorded.tolist(), *snapshots.tolist()}
+    assert wanted <= set(pauses.tolist())
+    assert np.all(np.diff(chunks.ravel()) >= 0)
+    assert all(chunk[-1] == step for step in snapshots for chunk in chunks if step in chunk)
+    assert pauses[-1] == max(wanted)
+    longest = max(1, -(-(max(wanted) - first) // plan.STRETCHES))
+    assert np.diff(pauses, prepend=first).max() <= longest
+    assert len(pauses) <= len(wanted) + plan.STRETCHES
 
 
 @pytest.mark.parametrize("most", [1, 33, 1024, 1536, 1537, 5000])

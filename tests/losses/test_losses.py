@@ -15,10 +15,10 @@ CLASSES = 11
 
 
 def cross_entropy(loss, z, y):
-    z = z / loss.temperature
+    z = z / (loss.temperature or 1.0)
     log_p = z - z.max(axis=1, keepdims=True)
     log_p = log_p - np.log(np.sum(np.exp(log_p), axis=1, keepdims=True))
-    target = (1 - loss.label_smoothing) * np.eye(CLASSES)[y] + loss.label_smoothing / CLASSES
+    target = (1 - (loss.label_smoothing or 0.0)) * np.eye(CLASSES)[y] + (loss.label_smoothing or 0.0) / CLASSES
     return -np.sum(target * log_p, axis=1)
 
 

@@ -175,7 +175,9 @@ def test_beyond_float16_a_loss_is_not_finite():
 
 def test_where_nothing_is_wanted_a_probability_of_zero_costs_nothing():
     z = jnp.asarray([[6e4, -6e4, 0.0]], jnp.float32)  # their difference overflows float16
-    value, gradient = jax.value_and_grad(lambda z: gd.CrossEntropy(precision="float16").rows(z, jnp.zeros(1, int))[0])(z)
+    value, gradient = jax.value_and_grad(lambda z: gd.CrossEntropy(precision="float16").rows(z, jnp.zeros(1, int))[0])(
+        z
+    )
     assert value == 0
     assert np.array_equal(gradient, np.zeros((1, 3)))
 
@@ -191,7 +193,9 @@ def test_hessian_vector_products_pass_through_narrow_losses():
     z, y = logits_and_labels(0.5)
     slope = jax.grad(lambda z, loss: jnp.mean(loss.rows(z, jnp.asarray(y))))
     products = [
-        jax.jvp(partial(slope, loss=gd.CrossEntropy(precision=precision)), (jnp.asarray(z),), (jnp.ones_like(z) * z,))[1]
+        jax.jvp(partial(slope, loss=gd.CrossEntropy(precision=precision)), (jnp.asarray(z),), (jnp.ones_like(z) * z,))[
+            1
+        ]
         for precision in ("float32", "bfloat16")
     ]
     np.testing.assert_allclose(products[1], products[0], atol=0.05 * np.abs(products[0]).max())

@@ -161,3 +161,21 @@ def test_mangled_files_give_a_short_spec_error(seed):
 def test_hostile_files_give_a_short_spec_error(text):
     assert not run_as_text(text)
     assert not run_as_text(f"{text}\n{cases.tiny().to_toml()}")
+
+
+@pytest.mark.parametrize("scale", ["full", "smoke"])
+def test_junk_overrides_give_a_short_spec_error(tmp_path, scale):
+    spec = tmp_path / "spec.toml"
+    spec.write_text(FULL[0].to_toml() + '\n[scale.smoke]\nsteps = 3\n"sweep.seed" = [1]\n"optimizer.b1" = 0.5\n')
+    rng = random.Random(0)
+    names = [*NAMES, *PATHS, *(f"sweep.{path}" for path in NAMES + PATHS)]
+    overrides = [{name: copy.deepcopy(value)} for name in names for value in rng.sample(JUNK, 8)]
+    accepted = [assert_only_a_short_spec_error(lambda one=one: gd.load(spec, scale, one)) for one in overrides]
+    assert 10 < sum(accepted) < len(accepted) / 2
+
+
+@pytest.mark.parametrize("scales", ["", "scale = 3", "[scale]\nsmoke = 3", "[scale.smoke]\n'' = 3", "[[scale.smoke]]"])
+def test_junk_scales_give_a_short_spec_error(tmp_path, scales):
+    spec = tmp_path / "spec.toml"
+    spec.write_text(FULL[1].to_toml() + "\n" + scales)
+    assert not assert_only_a_short_spec_error(lambda: gd.load(spec, "smoke"))

@@ -1,0 +1,88 @@
+"""A sweep shared by processes that know nothing of each other but the folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import xarray as xr
+
+from grokdyn.engine import pieces, store
+from grokdyn.engine.files import StoreError
+from grokdyn.engine.run import CHECKPOINT_SECONDS, collect, create, work
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.sweep import Sweep
+
+# So that the last batches of a process, which train alone, are a small part of its work.
+BATCHES_EACH = 4
+
+
+class Shard(NamedTuple):
+    """The ``number``-th of ``count`` processes, counted from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read ``"i/n"``.
+
+        Raises:
+            SpecError: unless 1 <= i <= n.
+        """
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise SpecError("shard", text, "i/n with i from 1 to n, such as 1/8")
+        return cls(int(found[1]), int(found[2]))
+
+    def share(self, path: Path) -> list[int]:
+        """Return the batches of a store that are this process's."""
+        return [batch for batch in store.batches(path) if batch % self.count == self.number - 1]
+
+
+def run_shard(
+    sweep: Sweep,
+    out: str | Path,
+    shard: Shard,
+    progress: bool | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> xr.Dataset | None:
+    """Train one process's share of a sweep; the first process makes the store, the last one puts it together.
+
+    Called again with the same arguments it goes on where it was interrupted.
+
+    Returns:
+        What ``run`` returns, or None while other processes have batches to train.
+
+    Raises:
+        SpecError, StoreError, Interrupted: as ``run``; also where the folder holds another sweep.
+    """
+    path = Path(out)
+    join(sweep, path, BATCHES_EACH * shard.count)
+    work(path, shard.share(path), progress=progress, checkpoint_seconds=checkpoint_seconds)
+    return None if unfinished(path) else collect(path)
+
+
+def join(sweep: Sweep, path: Path, batches: int) -> None:
+    """Make the store of a sweep, or find that another process has made it.
+
+    Raises:
+        StoreError: if the folder holds anything else.
+    """
+    if not (path / "spec.toml").is_file():
+        try:
+            create(sweep, path, batches=batches)
+            return
+        except StoreError:
+            if not (path / "spec.toml").is_file():
+                raise
+    if store.read_spec(path).to_toml() != sweep.to_toml():
+        raise StoreError(f"out: {str(path)!r} holds another sweep; allowed: the folder of this very one, or a new one")
+
+
+def unfinished(path: Path) -> list[int]:
+    """Return the batches of a store that nobody has finished yet."""
+    if store.is_finished(path):
+        return []
+    return [batch for batch in store.batches(path) if not pieces.part_file(path, batch).is_file()]
