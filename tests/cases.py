@@ -26,7 +26,6 @@ TASKS = (
 MODELS = (
     gd.MLP(hidden=(8,)),
     gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
-    gd.MLP(hidden=(4,), activation="tanh", init="mup"),
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
 )
 LOSSES = (

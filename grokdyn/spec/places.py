@@ -81,6 +81,7 @@ OTHERS = {
     "Sweep": "grokdyn.spec.sweep:Sweep",
     "SpecError": "grokdyn.spec.errors:SpecError",
     "Start": "grokdyn.train.start:Start",
+    "ClusterError": "grokdyn.engine.connect:ClusterError",
     "StoreError": "grokdyn.engine.files:StoreError",
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",

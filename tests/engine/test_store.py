@@ -7,13 +7,20 @@ import pytest
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.engine import store
+from grokdyn.engine import plan, store
 from tests import cases
 
 SWEEP = gd.Sweep(
     cases.tiny(steps=3, record=gd.Every(1)),
-    {"model.activation": ["relu", "tanh"], "optimizer.weight_decay": [0, 0.5]},
+    {"optimizer.weight_decay": [0, 0.5], "seed": [3, 4]},
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_batches():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "MOST_LANES", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def test_a_store_holds_spec_manifest_and_results(written):
     assert manifest["grokdyn"]
     assert manifest["device_kind"]
     assert sum(cohort["runs"] for cohort in manifest["cohorts"]) == SWEEP.size
-    assert len(manifest["cohorts"]) == 2
+    assert [cohort["batches"] for cohort in manifest["cohorts"]] == [2]
 
 
 def test_opening_gives_the_dataset_that_was_returned(written):
@@ -48,9 +55,10 @@ def test_opening_gives_the_dataset_that_was_returned(written):
 
 def test_results_are_labelled(written):
     _, found = written
-    assert found.attrs["axes"] == ["activation", "weight_decay"]
-    assert found.train_loss.dims == ("activation", "weight_decay", "step")
-    assert found.activation.values.tolist() == ["relu", "tanh"]
+    assert found.attrs["axes"] == ["weight_decay", "seed"]
+    assert found.train_loss.dims == ("weight_decay", "seed", "step")
+    assert found.seed.values.tolist() == [3, 4]
+    assert found.tensor.values.tolist() == ["W_0", "W_1"]
     assert found.weight_decay.values.tolist() == [0.0, 0.5]
     assert gd.Sweep.from_toml(found.attrs["spec"]) == SWEEP
     assert all(variable.attrs["long_name"] for variable in found.data_vars.values())

@@ -11,7 +11,7 @@ from grokdyn.tasks import mnist
 from tests import cases
 from tests.spec import strategies
 
-SETTINGS = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @SETTINGS

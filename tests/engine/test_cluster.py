@@ -1,0 +1,283 @@
+"""A sweep on many machines gives the bits of a sweep on one, whoever joins, leaves or dies.
+
+Most tests have the workers as threads of this process, which has compiled the programs already.
+"""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from distributed.core import Status
+
+import grokdyn as gd
+from grokdyn.engine import cluster, connect, local, pieces, plan, shard, store, worker
+from grokdyn.engine import run as engine_run
+from grokdyn.engine.batch import Batch
+from grokdyn.engine.interrupt import Interrupted, Wish
+from grokdyn.train.compiled import lane_mesh, placed
+from tests import cases
+
+SWEEP = gd.Sweep(
+    cases.tiny(steps=60, record=gd.Every(10)),
+    {"task.train_fraction": [0.3, 0.5, 0.8], "optimizer.weight_decay": [0.0, 1.0], "seed": range(4)},
+)
+LONG = gd.Sweep(SWEEP.base.replace(steps=60_000, record=gd.Every(1000)), {"seed": range(8)})
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return gd.run(SWEEP, progress=False)
+
+
+@contextmanager
+def threads(workers=2):
+    """Yield a client of a cluster inside this process."""
+    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(n_workers=workers, **here) as made, Client(made, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client():
+    with threads() as found:
+        yield found
+
+
+def slowly(monkeypatch, then=lambda count: None, seconds=0.02):
+    """Let every chunk take a while; ``then`` is called before each with how many there were."""
+    advance, counted = Batch.advance, itertools.count()
+
+    def slow(self):
+        then(next(counted))
+        time.sleep(seconds)
+        advance(self)
+
+    monkeypatch.setattr(Batch, "advance", slow)
+
+
+def test_a_cluster_gives_the_same_bits(whole, client, tmp_path):
+    found = gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False)
+    assert found.identical(whole)
+    assert gd.open(tmp_path / "s").identical(whole)
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
+    manifest = store.read_manifest(tmp_path / "s")
+    assert manifest["cohorts"][0]["batches"] >= 2 * shard.BATCHES_EACH
+    assert len(manifest["sessions"]) == manifest["cohorts"][0]["batches"]
+
+
+def test_a_worker_that_is_told_to_leave_hands_its_batch_on(whole, client, tmp_path, monkeypatch):
+    gone = client.cluster.workers[0]
+    slowly(monkeypatch, lambda count: gone.loop.add_callback(worker.leave_soon, gone) if count == 20 else None)
+    assert gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False, checkpoint_seconds=1e9).identical(whole)
+    assert gone.status == Status.closed
+
+
+def test_a_batch_that_fails_is_tried_again(whole, client, tmp_path, monkeypatch):
+    def twice(count):
+        if count in (3, 4):
+            raise RuntimeError("a bad moment")
+
+    slowly(monkeypatch, twice)
+    assert gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False).identical(whole)
+
+
+def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_path, monkeypatch):
+    trained = engine_run.train_batch
+
+    def broken(batch, number, *rest):
+        if number == 3:
+            raise RuntimeError("cosmic ray")
+        return trained(batch, number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_run, "train_batch", broken)
+        with pytest.raises(gd.ClusterError, match=r"1 of \d+ batches failed 4 times, batch 4 with: RuntimeError: cosmic"):
+            gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False)
+    assert shard.unfinished(tmp_path / "s") == [3]
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole)
+
+
+def test_what_no_worker_could_do_better_ends_the_sweep(client, tmp_path):
+    store_path = tmp_path / "s"
+    engine_run.create(SWEEP, store_path, batches=8)
+    store.write_manifest(store_path, {**store.read_manifest(store_path), "jax": "0.0.1"})
+    with pytest.raises(gd.StoreError, match=r"cannot resume: jax was 0\.0\.1"):
+        gd.resume(store_path, cluster=client, progress=False)
+    assert gd.resume(store_path, cluster=client, progress=False, anyway=True).status.size == 24
+
+
+def test_ctrl_c_saves_what_is_trained_and_takes_back_the_rest(whole, client, tmp_path, monkeypatch):
+    slowly(monkeypatch, lambda count: os.kill(os.getpid(), signal.SIGINT) if count == 30 else None)
+    with pytest.raises(Interrupted, match=r"interrupted with \d of 8 batches trained; grokdyn resume"):
+        gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False, checkpoint_seconds=1e9)
+    assert shard.unfinished(tmp_path / "s")
+    assert list((tmp_path / "s/checkpoints").glob("*/[0-9]*")), "the batches in training are saved"
+    with threads() as other:
+        assert gd.resume(tmp_path / "s", cluster=other, progress=False).identical(whole)
+
+
+def test_a_scheduler_that_dies_leaves_a_store_that_resumes(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, threads() as client:
+        made = client.cluster
+        slowly(patch, lambda count: made.loop.add_callback(made.scheduler.close) if count == 30 else None)
+        with pytest.raises(gd.ClusterError, match="the scheduler is gone; grokdyn resume"):
+            gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False)
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole)
+
+
+def test_batches_are_placed_where_memory_is(tmp_path, client):
+    known = {"cohorts": [{"batches": 2}, {"batches": 1}], "bytes_per_batch": [10, 10**12]}
+    assert cluster.placement(client, known) == [None, None, None]
+    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": None, "resources": {"MEMORY": 100}}
+    with LocalCluster(n_workers=1, **here) as made, Client(made, set_as_default=False) as other:
+        assert cluster.placement(other, known) == [{"MEMORY": 10}, {"MEMORY": 10}, {"MEMORY": 100}]
+        assert gd.run(SWEEP.base, out=tmp_path / "s", cluster=other, progress=False).status == 0
+
+
+def test_shards_one_after_the_other_and_all_at_once(whole, tmp_path):
+    one = [shard.run_shard(SWEEP, tmp_path / "one", shard.Shard(i, 3), progress=False) for i in (1, 2, 3)]
+    assert one[:2] == [None, None]
+    assert one[2].identical(whole)
+    again = shard.run_shard(SWEEP, tmp_path / "one", shard.Shard(1, 3), progress=False)
+    assert again.identical(whole), "a shard that is queued again finds everything done"
+    with ThreadPoolExecutor(3) as pool:
+        shards = [shard.Shard(i, 3) for i in (1, 2, 3)]
+        found = list(pool.map(lambda each: shard.run_shard(SWEEP, tmp_path / "all", each, progress=False), shards))
+    assert any(ds is not None for ds in found)
+    assert all(ds is None or ds.identical(whole) for ds in found)
+    assert gd.open(tmp_path / "all").identical(whole)
+
+
+def test_a_shard_does_not_join_another_sweep(tmp_path):
+    engine_run.create(SWEEP, tmp_path / "s")
+    with pytest.raises(gd.StoreError, match="holds another sweep"):
+        shard.run_shard(LONG, tmp_path / "s", shard.Shard(1, 2), progress=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("precious")
+    with pytest.raises(gd.StoreError, match="is not empty"):
+        shard.run_shard(SWEEP, tmp_path / "mine", shard.Shard(1, 2), progress=False)
+
+
+def test_collecting_in_many_processes_at_once_does_no_harm(whole, tmp_path):
+    path = tmp_path / "s"
+    engine_run.create(SWEEP, path, batches=4)
+    engine_run.work(path, progress=False)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: engine_run.collect(path), range(6)))
+    assert all(ds.identical(whole) for ds in found)
+    assert store.read_manifest(path)["finished"]
+    assert len(store.read_manifest(path)["sessions"]) == 1
+    assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
+
+
+def test_a_batch_in_two_processes_at_once_does_no_harm(whole, tmp_path):
+    path = tmp_path / "s"
+    engine_run.create(SWEEP, path)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: engine_run.work(path, [0], progress=False, checkpoint_seconds=0), range(3)))
+    assert engine_run.collect(path).identical(whole)
+
+
+def test_a_wish_from_outside_saves_the_state(whole, tmp_path):
+    path, looks = tmp_path / "s", []
+    engine_run.create(SWEEP, path)
+    wish = Wish(lambda: len(looks) >= 5 or looks.append(0))
+    with pytest.raises(Interrupted):
+        engine_run.work(path, progress=False, checkpoint_seconds=1e9, wish=wish)
+    assert list((path / "checkpoints/000000").glob("[0-9]*"))
+    assert gd.resume(path, progress=False).identical(whole)
+
+
+def test_a_stored_state_does_not_depend_on_the_number_of_devices():
+    with jax.enable_x64(True):
+        batches = []
+        for count in (1, 2):
+            devices = jax.local_devices()[:count]
+            cohort = plan.cohorts(list(SWEEP.experiments())[:7], None, devices)[0]
+            mesh = lane_mesh(devices)
+            shared = placed((cohort.table, cohort.given), mesh, sharded=False)
+            batches.append(Batch(cohort, cohort.batches[0], mesh, shared))
+        batches[0].advance()
+        batches[0].advance()
+        batches[1].restore(batches[0].saved())
+        for one, two in zip(batches[0].leaves(), batches[1].leaves(), strict=True):
+            np.testing.assert_array_equal(one, two)
+        one, two = batches[0].part(), batches[1].part()
+        assert one.runs.tolist() == two.runs.tolist()
+        np.testing.assert_array_equal(one.arrays["train_loss"], two.arrays["train_loss"])
+        assert batches[1].active.sum() == 7
+
+
+def test_workers_here_share_the_machine_without_overlap(monkeypatch):
+    assert [local.share([0, 1, 2, 3, 4], i, 2) for i in (0, 1)] == [[0, 1], [2, 3, 4]]
+    assert [local.share([0, 1], i, 4) for i in range(4)] == [[0], [1], [0], [1]]
+    monkeypatch.setattr(local, "cores", lambda: [2, 3, 6, 7])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    options = [local.options(i, 2) for i in (0, 1)]
+    assert [o["env"]["JAX_NUM_CPU_DEVICES"] for o in options] == ["2", "2"]
+    assert "[2, 3]" in options[0]["preload"][0]
+    assert "[6, 7]" in options[1]["preload"][0]
+    assert [o["env"]["CUDA_VISIBLE_DEVICES"] for o in options] == ["1", "1"]
+    assert options[0]["env"]["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.375"
+
+
+@pytest.mark.parametrize("word", ["local", "local:0", "local:x", "local:2000", "tcp://host", "host:80", 3, "", None])
+def test_what_names_no_cluster_is_refused(word):
+    with pytest.raises(gd.SpecError, match=r"cluster: got .*; allowed: local:N"):
+        connect.meant(word)
+
+
+def test_a_cluster_needs_a_folder(tmp_path):
+    with pytest.raises(gd.SpecError, match="out: got nothing"):
+        gd.run(SWEEP, cluster="local:1")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(gd.StoreError, match="is not empty"):
+        gd.run(SWEEP, out=tmp_path, cluster="local:1")
+
+
+def when(there, seconds=120):
+    """Wait until something is there."""
+    until = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def trouble(client, path, seen):
+    """Once batches are saved, kill one worker and stop another as its time limit would."""
+    when(lambda: len(list((path / "checkpoints").glob("*/[0-9]*"))) >= 2)
+    pids = list(client.run(os.getpid).values())
+    os.kill(pids[0], signal.SIGKILL)
+    time.sleep(1)
+    os.kill(pids[1], signal.SIGTERM)
+    when(lambda: not alive(pids[1]))
+    seen += pids[:2]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_workers_that_are_killed_and_stopped_cost_nothing_but_time(workers, tmp_path):
+    seen = []
+    with local.cluster_here(workers) as made, Client(made, set_as_default=False) as client:
+        thread = threading.Thread(target=trouble, args=(client, tmp_path / "s", seen))
+        thread.start()
+        found = gd.run(LONG, out=tmp_path / "s", cluster=client, progress=False, checkpoint_seconds=0.2)
+        thread.join()
+    assert len(seen) == 2
+    assert found.identical(gd.run(LONG, progress=False))
+    assert not list(pieces.part_file(tmp_path / "s", 0).parent.glob("*"))
