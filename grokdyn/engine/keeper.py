@@ -60,10 +60,11 @@ class Keeper:
             pieces.write_snapshot(self.path, number, batch.step, batch.leaves(), there)
         if batch.done or self.checkpoints is None:
             return
-        if self.wish.asked or time.monotonic() - self.saved >= self.every:
+        asked = self.wish.asked  # once: the answer may change in between
+        if asked or time.monotonic() - self.saved >= self.every:
             self.checkpoints.save(batch.chunk, batch.saved())
             self.saved = time.monotonic()
-        if self.wish.asked:
+        if asked:
             raise Interrupted(f"interrupted at step {batch.step} of batch {number + 1}; grokdyn resume {self.path}")
 
     def finish(self, number: int, part: Part) -> None:

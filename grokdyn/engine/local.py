@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def cluster_here(workers: int) -> SpecCluster:
     """Start a scheduler and workers; they end with this process."""
-    host = {"host": "127.0.0.1", "dashboard": False}
+    host = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     return SpecCluster(
         name="grokdyn",
         scheduler={"cls": Scheduler, "options": {**host, "port": 0}},

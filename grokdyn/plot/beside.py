@@ -89,5 +89,5 @@ def paper_key(one: Panel, brush: Brush) -> Any:
     """Return the key under which ``Panel.paper`` names what a brush draws."""
     if one.hue is None:
         return brush.array.name
-    value = one.data[one.hue].values[brush.pick[one.hue]].item()
+    value = one.data[one.hue].values.tolist()[brush.pick[one.hue]]
     return (brush.array.name, value) if len(one.variables) > 1 else value

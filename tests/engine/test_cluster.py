@@ -40,7 +40,7 @@ def whole():
 @contextmanager
 def threads(workers=2):
     """Yield a client of a cluster inside this process."""
-    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=workers, **here) as made, Client(made, set_as_default=False) as client:
         yield client
 
@@ -136,7 +136,7 @@ def test_a_scheduler_that_dies_leaves_a_store_that_resumes(whole, tmp_path, monk
 def test_batches_are_placed_where_memory_is(tmp_path, client):
     known = {"cohorts": [{"batches": 2}, {"batches": 1}], "bytes_per_batch": [10, 10**12]}
     assert cluster.placement(client, known) == [None, None, None]
-    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": None, "resources": {"MEMORY": 100}}
+    here = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "resources": {"MEMORY": 100}}
     with LocalCluster(n_workers=1, **here) as made, Client(made, set_as_default=False) as other:
         assert cluster.placement(other, known) == [{"MEMORY": 10}, {"MEMORY": 10}, {"MEMORY": 100}]
         assert gd.run(SWEEP.base, out=tmp_path / "s", cluster=other, progress=False).status == 0
