@@ -15,7 +15,7 @@ from grokdyn.spec.errors import nearest
 MOST_RUNS = 4096
 
 
-class Mistake(Exception):
+class OptionError(Exception):
     """An option that cannot be."""
 
 
@@ -23,14 +23,14 @@ class Parser(argparse.ArgumentParser):
     """Says one line about a mistake, where argparse adds its usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise Mistake(message)
+        raise OptionError(message)
 
 
 def main(argv: list[str]) -> int:
     """Time the chosen cases, print a table, write JSON; return the exit status."""
     try:
         options = checked(parser().parse_args(argv))
-    except Mistake as mistake:
+    except OptionError as mistake:
         print(f"grokdyn bench: {mistake}", file=sys.stderr)
         return 2
     except SystemExit as done:  # --help
@@ -47,10 +47,10 @@ def bench(options: argparse.Namespace) -> int:
 
     devices()
     about = report.machine()
-    results = [
-        measured(name, CASES[name], options.lanes or CASES[name].runs, options.rounds, options.seconds, options.torch, say)
-        for name in options.case
-    ]
+    results = []
+    for name in options.case:
+        runs = options.lanes or CASES[name].runs
+        results.append(measured(name, CASES[name], runs, options.rounds, options.seconds, options.torch, say))
     report.show(results, about)
     if options.json:
         report.write_json(options.json, report.as_json(results, about, recorded(options)))
@@ -76,21 +76,21 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options with defaults filled in.
 
     Raises:
-        Mistake: naming the option, what came and what is allowed.
+        OptionError: naming the option, what came and what is allowed.
     """
     options.case = list(dict.fromkeys(options.case or CASES))
     for name in options.case:
         if name not in CASES:
             hint = nearest(name, CASES)
-            raise Mistake(f"--case: got {name!r}; allowed: {', '.join(CASES)}{f' ({hint})' if hint else ''}")
+            raise OptionError(f"--case: got {name!r}; allowed: {', '.join(CASES)}{f' ({hint})' if hint else ''}")
     if options.lanes is not None and not 1 <= options.lanes <= MOST_RUNS:
-        raise Mistake(f"--lanes: got {options.lanes}; allowed: a whole number from 1 to {MOST_RUNS}")
+        raise OptionError(f"--lanes: got {options.lanes}; allowed: a whole number from 1 to {MOST_RUNS}")
     if not 1 <= options.rounds <= 1000:
-        raise Mistake(f"--rounds: got {options.rounds}; allowed: a whole number from 1 to 1000")
+        raise OptionError(f"--rounds: got {options.rounds}; allowed: a whole number from 1 to 1000")
     if not 0 < options.seconds <= 3600:
-        raise Mistake(f"--seconds: got {options.seconds:g}; allowed: a number above 0 and at most 3600")
+        raise OptionError(f"--seconds: got {options.seconds:g}; allowed: a number above 0 and at most 3600")
     if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
-        raise Mistake(f"--json: got {str(options.json)!r}; allowed: a file in a folder that you may write")
+        raise OptionError(f"--json: got {str(options.json)!r}; allowed: a file in a folder that you may write")
     return options
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from grokdyn.engine.run import run
+from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
 
 # Records every so many steps, of loss, accuracy and weight norm (the defaults of an Experiment).
@@ -21,6 +22,11 @@ class Engine:
 
     def __call__(self, steps: int) -> xr.Dataset:
         return run(Sweep(self.experiment.replace(steps=steps), {"seed": range(self.runs)}), progress=False)
+
+    def idle(self) -> xr.Dataset:
+        """Do all that a ``gd.run`` does besides training: planning, start, one record, Dataset."""
+        still = self.experiment.replace(steps=1, record=At((0,)))
+        return run(Sweep(still, {"seed": range(self.runs)}), progress=False)
 
 
 def whole_records(steps: int) -> int:

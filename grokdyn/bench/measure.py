@@ -26,6 +26,7 @@ class Timing:
     Attributes:
         steps: updates per measurement; runs: how many advanced together.
         wall, cpu: seconds of every measurement, by the clock and over all cores of this process.
+        idle: seconds of every measurement that are not training, taken off ``wall``; only the engine has any.
         why_not: why there is none.
     """
 
@@ -33,6 +34,7 @@ class Timing:
     runs: int = 0
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
     why_not: str = ""
 
     @property
@@ -48,13 +50,12 @@ class Timing:
 
 @dataclass
 class Result:
-    """A case's line: timings by side, and the seconds that a ``gd.run`` of a single step takes."""
+    """A case's line: timings by side."""
 
     name: str
     case: Case
     runs: int
     timings: dict[str, Timing]
-    fixed_seconds: float | None = None
 
     def ratio(self, above: str, below: str) -> float | None:
         """Return the median over rounds of one side's time per run-step over the other's, of the same round."""
@@ -123,8 +124,8 @@ def attempt(timing: Timing, what: Callable[[], None]) -> None:
         what()
     except (RuntimeError, MemoryError) as error:  # XLA's and PyTorch's are RuntimeErrors
         timing.why_not = f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        timing.wall.clear()
-        timing.cpu.clear()
+        for seconds in (timing.wall, timing.cpu, timing.idle):
+            seconds.clear()
 
 
 def prepare(found: Result, sides: dict[str, Any], side: str, make: Callable[[], Any], seconds: float) -> None:
@@ -137,8 +138,7 @@ def prepare(found: Result, sides: dict[str, Any], side: str, make: Callable[[], 
         return
     from grokdyn.bench.engine_side import whole_records
 
-    made(1)
-    found.fixed_seconds = min(elapsed(made, 1)[0] for _ in range(3))
+    made.idle()
     # The engine compiles anew for another number of steps, so it takes the hand-written side's.
     timing.steps = whole_records(found.timings["hand"].steps)
     made(timing.steps)
@@ -156,6 +156,11 @@ def steps_within(side: Any, seconds: float) -> int:
 
 def record(timing: Timing, side: Any) -> None:
     wall, cpu = elapsed(side, timing.steps)
+    if hasattr(side, "idle"):
+        # What a run costs once, whatever its length, is told apart: a measurement is much shorter than a run.
+        idle = elapsed(lambda _: side.idle(), 0)
+        wall, cpu = wall - idle[0], cpu - idle[1]
+        timing.idle.append(idle[0])
     timing.wall.append(wall)
     timing.cpu.append(cpu)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -76,14 +77,13 @@ def as_json(results: list[Result], about: dict[str, Any], options: dict[str, Any
                 "runs": timing.runs,
                 "steps": timing.steps,
                 "seconds": timing.wall,
+                "seconds_beside_training": timing.idle,
                 "why_not": timing.why_not or None,
             }
             for side, timing in result.timings.items()
         }
         line = {"case": result.name, "about": result.case.about, "runs": result.runs, "sides": sides}
-        cases.append(
-            {**line, "engine_fixed_seconds": result.fixed_seconds, "targets": targets(result, about["gpu"])}
-        )
+        cases.append({**line, "targets": targets(result, about["gpu"])})
     return {"machine": about, "options": options, "cases": cases}
 
 
@@ -136,10 +136,11 @@ def footnotes(results: list[Result], about: dict[str, Any]) -> list[Text]:
     """Return the lines under the table."""
     load = "unknown" if about["load_average"] is None else f"{about['load_average']:.2f}"
     versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
-    fixed = ", ".join(f"{r.name} {r.fixed_seconds:.3f} s" for r in results if r.fixed_seconds is not None)
+    idle = {r.name: r.timings["engine"].idle for r in results}
+    fixed = ", ".join(f"{name} {statistics.median(seconds):.3f} s" for name, seconds in idle.items() if seconds)
     lines = [f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
     if fixed:
-        lines.append(f"fixed cost of a gd.run (planning, start, first record, Dataset), part of the engine's: {fixed}")
+        lines.append(f"not in the engine's times: planning, start, first record and Dataset of each gd.run, {fixed}")
     if not about["gpu"]:
         lines.append("targets against PyTorch are stated for two CPU cores")
     return [Text(line) for line in lines]

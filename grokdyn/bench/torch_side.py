@@ -29,7 +29,7 @@ class MLP(torch.nn.Module):
         self.phi = PHI[experiment.model.activation]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        *hidden, last = self.layers
+        *hidden, last = list(self.layers)
         for layer in hidden:
             x = self.phi(layer(x))
         return last(x)

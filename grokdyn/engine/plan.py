@@ -25,8 +25,9 @@ CPU_TILE = 1024
 MOST_LANES = 4096
 # At most this many chunks a batch; between chunks the host sees progress and results.
 CHUNKS = 64
-# No stretch without a pause is longer than this part of a run. A pause costs as much as a record, so there are few.
-STRETCHES = 16
+# No stretch without a pause is longer than this part of a run, or than so many steps: a pause costs as much as a
+# record, up to two updates.
+STRETCHES, SHORTEST = 16, 100
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndar
 
 def with_pauses(wanted: np.ndarray, first: int) -> np.ndarray:
     """Return the wanted steps and pauses between them, so that no stretch is longer than a part of the run."""
-    longest = max(1, -(-int(wanted[-1] - first) // STRETCHES))
+    longest = max(SHORTEST, -(-int(wanted[-1] - first) // STRETCHES))
     between = [
         np.linspace(a, b, -(-int(b - a) // longest) + 1)[1:].astype(np.int64)
         for a, b in zip(np.append(first, wanted), wanted, strict=False)

@@ -12,6 +12,10 @@ from grokdyn.models.base import Output, Params
 from grokdyn.tasks.split import Split, train_mask
 
 
+# A table of up to so many tiles is measured in one piece.
+WHOLE = 4
+
+
 class View:
     """One network at one step, traced. Nothing is computed until a probe reads it.
 
@@ -22,6 +26,7 @@ class View:
         split: order, number of train rows, labels as trained, corrupted rows.
         params: parameters after ``step`` updates; ``initial_params``: those of step 0, for a
             probe that says ``needs_initial_params``.
+        tile: rows whose activations are alive together.
         rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
         key: a key of the run's probe stream for this step.
@@ -40,6 +45,7 @@ class View:
         update: Any,
         noisy: bool,
         rows: Any,
+        tile: int,
     ):
         self.experiment = experiment
         self.inputs, self.clean_labels = table
@@ -50,18 +56,35 @@ class View:
         self.key = key
         self.noisy = noisy
         self.rows = rows
+        self.tile = tile
         self._gradient = gradient
         self._update = update
 
     @cached_property
     def output(self) -> Output:
-        """Logits and activations on the whole table; the one forward pass of a record."""
+        """Logits and activations on the whole table at once, for a probe that reads activations."""
         return self.experiment.model.forward(self.params, self.inputs)
 
     @property
     def logits(self) -> jax.Array:
         """Logits [rows, outputs]."""
-        return self.output.logits
+        return self.by_row[0]
+
+    @cached_property
+    def by_row(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Logits, losses and predictions of every row, tile after tile, so that activations stay in cache."""
+
+        def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+            logits = self.experiment.model.forward(self.params, part[0]).logits
+            return logits, self.loss.rows(logits, part[1]), largest(logits)
+
+        rows = self.labels.shape[0]
+        if rows <= WHOLE * self.tile:
+            return of((self.inputs, self.labels))
+        tiles = -(-rows // self.tile)
+        parts = jax.tree.map(lambda x: in_tiles(x, tiles, self.tile), (jnp.asarray(self.inputs), self.labels))
+        found = jax.lax.map(of, parts)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], found)
 
     @cached_property
     def train_logits(self) -> jax.Array:
@@ -91,12 +114,12 @@ class View:
     @cached_property
     def row_losses(self) -> jax.Array:
         """Loss of every row [rows]."""
-        return self.loss.rows(self.logits, self.labels)
+        return self.by_row[1]
 
     @cached_property
     def predictions(self) -> jax.Array:
         """Class of the largest logit [rows]."""
-        return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
+        return self.by_row[2]
 
     @cached_property
     def gradient(self) -> Params:
@@ -107,6 +130,22 @@ class View:
     def update(self) -> Params:
         """What the optimizer would add to ``params`` now."""
         return self._update(self.gradient)
+
+
+def in_tiles(x: jax.Array, tiles: int, tile: int) -> jax.Array:
+    """Return rows in tiles [tiles, tile, ...]; the last is filled up with copies of the first row."""
+    filling = jnp.broadcast_to(x[:1], (tiles * tile - x.shape[0], *x.shape[1:]))
+    return jnp.concatenate([x, filling]).reshape(tiles, tile, *x.shape[1:])
+
+
+def largest(logits: jax.Array) -> jax.Array:
+    """Return the first class of the largest logit [rows], int32; beyond all classes where a logit is nan.
+
+    As ``argmax``, whose reduction over pairs XLA does not vectorise on a CPU.
+    """
+    classes = jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    top = jnp.max(logits, axis=-1, keepdims=True)
+    return jnp.min(jnp.where(logits == top, classes, jnp.int32(logits.shape[-1])), axis=-1)
 
 
 def mean(values: jax.Array, rows: jax.Array) -> jax.Array:

@@ -52,7 +52,7 @@ class State:
     Attributes:
         params, optimizer: pytrees.
         order: int32 [rows], order in which mini-batches without replacement visit the train rows; None otherwise.
-        step: int32, number of updates made (a frozen lane's clock goes on).
+        step: int32, number of updates made.
         status: int32, OK or NON_FINITE; diverged_at: the step whose loss was first not finite, or -1.
     """
 

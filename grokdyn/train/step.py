@@ -30,13 +30,19 @@ def advance(
 
     def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         state = jax.lax.fori_loop(jnp.int32(0), updates, lambda _, s: update(program, lane, rows, s), state)
+        # The last update may have broken parameters whose loss nothing has looked at yet.
+        state = marked(state, ~finite(state.params), state.step)
         return state, record(program, lane, rows, state, table)
 
     return jax.lax.scan(stretch, state, stretches)
 
 
 def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
-    """Make one optimizer update; a lane whose loss is not finite keeps its parameters and is marked."""
+    """Make one optimizer update; a lane whose loss is not finite is marked, once.
+
+    It is not kept from going on: the host drops its later records and leaves it out of the next chunk. Choosing
+    between old and new values of every parameter in every step would cost a tenth of a small network's time.
+    """
     transform = lane.experiment.optimizer.transform()
     key = training_key(program, lane, state.step)
     if lane.experiment.batch_size is None:
@@ -47,20 +53,22 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
     loss, grads = gradient(state.params)
     updates, optimizer = transform.update(grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
-    fine = (state.status == OK) & jnp.isfinite(loss)
-    broke = (state.status == OK) & ~fine
+    new = State(params, optimizer, order, state.step + jnp.int32(1), state.status, state.diverged_at)
+    return marked(new, ~jnp.isfinite(loss), state.step)
 
-    def kept(new: Any, old: Any) -> Any:
-        return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
 
-    return State(
-        params=kept(params, state.params),
-        optimizer=kept(optimizer, state.optimizer),
-        order=order,
-        step=state.step + jnp.int32(1),
-        status=jnp.where(broke, jnp.int32(NON_FINITE), state.status),
-        diverged_at=jnp.where(broke, state.step, state.diverged_at),
+def marked(state: State, broke: jax.Array, step: jax.Array) -> State:
+    """Return the state with its first divergence noted."""
+    first = (state.status == OK) & broke
+    return state.replace(
+        status=jnp.where(first, jnp.int32(NON_FINITE), state.status),
+        diverged_at=jnp.where(first, step, state.diverged_at),
     )
+
+
+def finite(tree: Any) -> jax.Array:
+    """Return whether all entries of all arrays are finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def training_key(program: Program, lane: Lane, step: jax.Array) -> jax.Array | None:
@@ -97,6 +105,7 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
         experiment=experiment,
         table=table,
         rows=rows,
+        tile=program.tile,
         split=lane.split,
         params=state.params,
         initial_params=lane.initial_params,

@@ -39,7 +39,7 @@ def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapsho
     assert np.all(np.diff(chunks.ravel()) >= 0)
     assert all(chunk[-1] == step for step in snapshots for chunk in chunks if step in chunk)
     assert pauses[-1] == max(wanted)
-    longest = max(1, -(-(max(wanted) - first) // plan.STRETCHES))
+    longest = max(plan.SHORTEST, -(-(max(wanted) - first) // plan.STRETCHES))
     assert np.diff(pauses, prepend=first).max() <= longest
     assert len(pauses) <= len(wanted) + plan.STRETCHES
 

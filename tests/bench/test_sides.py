@@ -1,0 +1,135 @@
+"""The sides of the bench compute the same thing."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn import bench
+from grokdyn.bench.begin import begin
+from grokdyn.bench.cases import CASES
+from grokdyn.engine.devices import devices
+
+RUNS, STEPS = 3, 5
+# Half of 2 x 2000 rows would not need tiles; these tasks do on a CPU once tiles are this small.
+TILE = 20
+
+
+def tiny(name):
+    """Return a case's experiment, made small, with numbers that none of the sides can ignore."""
+    experiment = CASES[name].experiment()
+    hidden = tuple(8 + i for i, _ in enumerate(experiment.model.hidden))
+    changes = {"task.p": 11, "model.hidden": hidden, "optimizer.learning_rate": 0.02, "optimizer.weight_decay": 0.7}
+    return experiment.replace(steps=STEPS, record=gd.At((0, STEPS)), **changes)
+
+
+def training_losses(experiment, beginning, params):
+    """Return the mean loss over the train rows of every run, in float64."""
+    p, signature = experiment.task.p, experiment.task.signature()
+    losses = []
+    for run, rows in enumerate(beginning.rows):
+        W = [np.asarray(params[f"W_{i}"][run], np.float64) for i in range(len(experiment.model.hidden) + 1)]
+        z = np.eye(p)[beginning.table.inputs[rows]].reshape(len(rows), -1) @ W[0]
+        for w in W[1:]:
+            z = (np.maximum(z, 0) if experiment.model.activation == "relu" else z**2) @ w
+        labels = beginning.table.labels[rows]
+        if isinstance(experiment.loss, gd.MSE):
+            losses.append(np.mean((z - np.eye(signature.outputs)[labels]) ** 2))
+        else:
+            losses.append(np.mean(np.log(np.exp(z).sum(1)) - z[np.arange(len(rows)), labels]))
+    return np.asarray(losses)
+
+
+def engine_losses(experiment, beginning):
+    """Return the engine's training loss of every run at the first and the last step."""
+    found = []
+    for run, rows in enumerate(beginning.rows):
+        start = gd.Start(params={name: w[run] for name, w in beginning.params.items()}, train_rows=rows)
+        found.append(gd.run(experiment, start=start, progress=False).train_loss.values)
+    return np.transpose(found)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_hand_written_side_follows_the_engine(name, monkeypatch):
+    from grokdyn.bench import hand
+
+    monkeypatch.setattr(hand, "CPU_TILE", TILE)
+    experiment = tiny(name)
+    beginning = begin(experiment, RUNS)
+    assert not np.array_equal(beginning.rows[0], beginning.rows[1])
+    made = hand.Hand(CASES[name].network, experiment, beginning, devices())
+    first, last = engine_losses(experiment, beginning)
+    np.testing.assert_allclose(training_losses(experiment, beginning, made(0)), first, rtol=1e-6)
+    np.testing.assert_allclose(training_losses(experiment, beginning, made(STEPS)), last, rtol=1e-5)
+    assert np.all(last < first)
+
+
+def test_the_hand_written_layouts_agree():
+    from grokdyn.bench import hand
+
+    experiment = tiny("p23")
+    beginning = begin(experiment, RUNS)
+    train = hand.trainer("mlp", experiment, beginning, tiles=1)
+    mesh = jax.sharding.Mesh(np.asarray(devices()[:1]), ("lanes",))
+    lanes = (beginning.params, beginning.rows)
+    found = [hand.over_lanes(train, mesh, one_by_one)(lanes, STEPS) for one_by_one in (True, False)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pytorch_follows_the_engine(name):
+    pytest.importorskip("torch")
+    from grokdyn.bench.torch_side import Torch, TorchBatched
+
+    experiment = tiny(name)
+    beginning = begin(experiment, RUNS)
+    _, last = engine_losses(experiment, beginning)
+    one, batched = (side(CASES[name].network, experiment, beginning)(STEPS) for side in (Torch, TorchBatched))
+    alone = beginning._replace(rows=beginning.rows[:1])
+    np.testing.assert_allclose(training_losses(experiment, alone, numpy(one)), last[:1], rtol=1e-5)
+    np.testing.assert_allclose(training_losses(experiment, beginning, numpy(batched)), last, rtol=1e-5)
+
+
+def numpy(params):
+    return {name: w.detach().cpu().numpy() for name, w in params.items()}
+
+
+QUICK = ["--lanes", "2", "--rounds", "1", "--seconds", "0.001"]
+
+
+def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys):
+    path = tmp_path / "bench.json"
+    assert bench.main(["--case", "p23", "--no-torch", "--json", str(path), *QUICK]) == 0
+    shown = capsys.readouterr().out
+    assert "p23" in shown
+    assert "load average" in shown
+    found = json.loads(path.read_text())
+    assert found["machine"]["versions"]["jax"] == jax.__version__
+    (case,) = found["cases"]
+    assert case["runs"] == 2
+    assert case["sides"]["engine"]["steps"] % 50 == 0
+    assert case["sides"]["hand"]["ms_per_run_step"] > 0
+    assert case["sides"]["torch"]["why_not"] == "-"
+    assert case["targets"]["torch/engine"]["met"] is None
+
+
+def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = tmp_path / "bench.json"
+    assert bench.main(["--case", "p23", "--json", str(path), *QUICK]) == 0
+    (case,) = json.loads(path.read_text())["cases"]
+    assert case["sides"]["torch_batched"]["why_not"] == "not installed (pip install 'grokdyn[bench]')"
+    assert "grokdyn[bench]" in capsys.readouterr().out
+
+
+def test_a_side_that_fails_is_a_word_in_the_table(capsys, monkeypatch):
+    from grokdyn.bench.hand import Hand
+
+    def full(self, steps):
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory\nand more")
+
+    monkeypatch.setattr(Hand, "__call__", full)
+    assert bench.main(["--case", "p23", "--no-torch", *QUICK]) == 1
+    assert "RESOURCE_EXHAUSTED" in capsys.readouterr().out
