@@ -35,7 +35,8 @@ class MLP(torch.nn.Module):
         return last(x)
 
     def params(self) -> dict[str, torch.Tensor]:
-        return {f"W_{number}": layer.weight.data.T[None] for number, layer in enumerate(self.layers)}
+        weights = [layer.get_parameter("weight").data for layer in self.layers]
+        return {f"W_{number}": weight.T[None] for number, weight in enumerate(weights)}
 
 
 class BatchedMLP(torch.nn.Module):

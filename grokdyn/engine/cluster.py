@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import xarray as xr
 
@@ -177,7 +177,7 @@ def stop(client: Client, tasks: list[Future], shown: Reporter) -> None:
     shown.say("stopping; workers save the batches they train")
     client.cancel(tasks)
     until, keys = time.monotonic() + SAVE_SECONDS, [task.key for task in tasks]
-    while any(client.run(worker.busy, keys, on_error="ignore").values()) and time.monotonic() < until:
+    while any(cast(dict, client.run(worker.busy, keys, on_error="ignore")).values()) and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
 
 

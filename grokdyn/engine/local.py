@@ -23,7 +23,7 @@ def cluster_here(workers: int) -> SpecCluster:
         name="grokdyn",
         scheduler={"cls": Scheduler, "options": {**host, "port": 0}},
         workers={i: {"cls": Nanny, "options": {**host, **options(i, workers)}} for i in range(workers)},
-        silence_logs=logging.CRITICAL,
+        silence_logs=logging.CRITICAL,  # pyright: ignore[reportArgumentType]
     )
 
 

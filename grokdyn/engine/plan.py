@@ -129,7 +129,9 @@ def cohort(
     stacked = stack(experiments)
     task, signature = template.task, template.task.signature()
     table = None if task.drawn else task.table()
-    n_train = train_counts(stacked, template, signature.rows, start)
+    expected = initial_shapes(template, signature)
+    checked = None if start is None else given(start, table, expected)
+    n_train = train_counts(stacked, template, signature.rows, checked)
     # Lanes of like size sit together, so that few are padded much.
     by_size = np.argsort(n_train, kind="stable")
     cpu = devices[0].platform == "cpu"
@@ -139,10 +141,8 @@ def cohort(
     )
     stochastic = bool(np.any(stacked.model.stochastic()))
     program = Program(signature, rows, tile, noisy, stochastic)
-    expected = initial_shapes(template, signature)
     shapes = Shapes(expected, signature, noisy)
     check_rules(template, shapes)
-    checked = None if start is None else given(start, table, expected)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)
     if width is None:
@@ -191,12 +191,12 @@ def stack(experiments: list[Any]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(experiments[0]), columns)
 
 
-def train_counts(stacked: Any, template: Any, rows: int, start: Start | None) -> np.ndarray:
+def train_counts(stacked: Any, template: Any, rows: int, checked: Given | None) -> np.ndarray:
     """Return the number of train rows of every run."""
     fractions = np.asarray(stacked.task.train_fraction)
     counts = np.asarray(stacked.task.train_count(rows))
-    if start is not None and start.train_rows is not None:
-        counts = np.full_like(counts, len(start.train_rows))
+    if checked is not None and checked.order is not None:
+        counts = np.full_like(counts, checked.n_train)
     if counts.min() < 1:
         raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {rows} rows")
     batch = template.batch_size

@@ -25,7 +25,7 @@ from grokdyn.engine.keeper import Forgetful, Keeper
 from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset, joined
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import TRACES, lane_mesh, placed
@@ -131,6 +131,7 @@ def create(
         SpecError, StoreError: as ``run``.
     """
     store.check_free(Path(out))
+    check_readable(sweep)
     with scope(sweep):
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
@@ -138,6 +139,15 @@ def create(
         made = {**described(sweep, planned, found), "bytes_per_batch": needed, "finished": False}
         store.create(Path(out), sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
+
+
+def check_readable(sweep: Sweep) -> None:
+    """Raise SpecError unless the sweep's TOML can be read again: a store's later steps begin from it."""
+    try:
+        Sweep.from_toml(sweep.to_toml())
+    except SpecError as error:
+        allowed = "what a file can name, such as a function at the top of an importable module, where there is an out"
+        raise SpecError(error.path, Words("something that cannot be written down"), allowed) from None
 
 
 def work(

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from grokdyn.models.base import Output, Params
 from grokdyn.tasks.split import Split, train_mask
 
-
 # A table of up to so many tiles is measured in one piece.
 WHOLE = 4
 

@@ -192,7 +192,11 @@ def coordinate(values: Sequence[Any]) -> np.ndarray:
     if all(isinstance(value, int | float) for value in values):
         return np.asarray(values, np.float64)
     labels = [label(value) for value in values]
-    return np.asarray(labels if len(set(labels)) == len(labels) else [label(value, long=True) for value in values])
+    if len(set(labels)) < len(labels):
+        labels = [label(value, long=True) for value in values]
+    if len(set(labels)) < len(labels):  # two nameless functions, say
+        labels = [f"{text} {i}" for i, text in enumerate(labels)]
+    return np.asarray(labels)
 
 
 def label(value: Any, long: bool = False) -> str:

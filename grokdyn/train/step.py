@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import jax
@@ -60,7 +61,8 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
 def marked(state: State, broke: jax.Array, step: jax.Array) -> State:
     """Return the state with its first divergence noted."""
     first = (state.status == OK) & broke
-    return state.replace(
+    return replace(
+        state,
         status=jnp.where(first, jnp.int32(NON_FINITE), state.status),
         diverged_at=jnp.where(first, step, state.diverged_at),
     )

@@ -101,7 +101,9 @@ def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_pat
 
     with monkeypatch.context() as patch:
         patch.setattr(engine_run, "train_batch", broken)
-        with pytest.raises(gd.ClusterError, match=r"1 of \d+ batches failed 4 times, batch 4 with: RuntimeError: cosmic"):
+        with pytest.raises(
+            gd.ClusterError, match=r"1 of \d+ batches failed 4 times, batch 4 with: RuntimeError: cosmic"
+        ):
             gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False)
     assert shard.unfinished(tmp_path / "s") == [3]
     assert gd.resume(tmp_path / "s", progress=False).identical(whole)

@@ -44,9 +44,7 @@ def test_edge_adamw_follows_pytorch():
     ds = gd.run(experiment, start=start_from(experiment, reference))
     assert_follows(ds.train_loss.values, reference["train_loss"])
     at = reference["eval_steps"][reference["eval_steps"] <= 25]
-    np.testing.assert_allclose(
-        ds.weight_norm_per_tensor.sel(step=at), reference["weight_norm"][: len(at)], rtol=1e-3
-    )
+    np.testing.assert_allclose(ds.weight_norm_per_tensor.sel(step=at), reference["weight_norm"][: len(at)], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "weight_decay"), [("doshi_clean_wd5", 5.0), ("doshi_noise35_wd15", 15.0)])
