@@ -42,7 +42,7 @@ def bench(options: argparse.Namespace) -> int:
     # JAX would take most of a GPU's memory at its start and leave PyTorch none.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
     from grokdyn.bench import report
-    from grokdyn.bench.measure import measured
+    from grokdyn.bench.measure import FAILED, measured
     from grokdyn.engine.devices import devices
 
     devices()
@@ -54,7 +54,7 @@ def bench(options: argparse.Namespace) -> int:
     report.show(results, about)
     if options.json:
         report.write_json(options.json, report.as_json(results, about, recorded(options)))
-    failed = any(timing.why_not.startswith("failed") for result in results for timing in result.timings.values())
+    failed = any(timing.why_not.startswith(FAILED) for result in results for timing in result.timings.values())
     return int(failed)
 
 

@@ -15,6 +15,7 @@ TORCH = ("torch", "torch_batched")
 SIDES = ("engine", "hand", *TORCH)
 NOT_INSTALLED = "not installed (pip install 'grokdyn[bench]')"
 NOT_ASKED = "-"
+FAILED = "failed"
 # A first measurement shorter than this share of the budget is repeated over more steps.
 SHORT = 0.2
 
@@ -123,7 +124,7 @@ def attempt(timing: Timing, what: Callable[[], None]) -> None:
     try:
         what()
     except (RuntimeError, MemoryError) as error:  # XLA's and PyTorch's are RuntimeErrors
-        timing.why_not = f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        timing.why_not = f"{FAILED}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         for seconds in (timing.wall, timing.cpu, timing.idle):
             seconds.clear()
 

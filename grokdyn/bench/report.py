@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grokdyn.bench.cases import MOST_OVER_HAND
-from grokdyn.bench.measure import SIDES, Result
+from grokdyn.bench.measure import FAILED, SIDES, Result
 
 TITLES = {"engine": "engine", "hand": "by hand", "torch": "PyTorch, run after run", "torch_batched": "PyTorch, batched"}
 PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy", "torch")
@@ -118,6 +118,8 @@ def table(results: list[Result], gpu: bool) -> Table:
 
 def cell(result: Result, side: str) -> str:
     timing = result.timings[side]
+    if timing.why_not.startswith(FAILED):
+        return FAILED  # the reason is long: it goes below
     return timing.why_not or f"{timing.milliseconds:.3g}"
 
 
@@ -138,7 +140,13 @@ def footnotes(results: list[Result], about: dict[str, Any]) -> list[Text]:
     versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
     idle = {r.name: r.timings["engine"].idle for r in results}
     fixed = ", ".join(f"{name} {statistics.median(seconds):.3f} s" for name, seconds in idle.items() if seconds)
-    lines = [f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
+    failures = [
+        f"{result.name}, {TITLES[side]} {timing.why_not}"
+        for result in results
+        for side, timing in result.timings.items()
+        if timing.why_not.startswith(FAILED)
+    ]
+    lines = [*failures, f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
     if fixed:
         lines.append(f"not in the engine's times: planning, start, first record and Dataset of each gd.run, {fixed}")
     if not about["gpu"]:

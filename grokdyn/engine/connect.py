@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,8 @@ def client_of(address: str) -> Client:
     """Return a client of the scheduler at an address."""
     from distributed import Client
 
+    for name in ("distributed.client", "distributed.utils"):  # tracebacks of what we tell in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

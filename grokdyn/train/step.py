@@ -31,9 +31,10 @@ def advance(
 
     def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         state = jax.lax.fori_loop(jnp.int32(0), updates, lambda _, s: update(program, lane, rows, s), state)
-        # The last update may have broken parameters whose loss nothing has looked at yet.
-        state = marked(state, ~finite(state.params), state.step)
-        return state, record(program, lane, rows, state, table)
+        found = record(program, lane, rows, state, table)
+        # The last update may have broken parameters whose loss no update has looked at yet.
+        fine = finite(state.params) & jnp.isfinite(found.get("train_loss", jnp.zeros(())))
+        return marked(state, ~fine, state.step), found
 
     return jax.lax.scan(stretch, state, stretches)
 

@@ -30,7 +30,8 @@ def test_a_mistake_is_one_line_and_status_2(argv, words, capsys):
 
 def test_help_names_the_cases(capsys):
     assert bench.main(["--help"]) == 0
-    assert all(name in capsys.readouterr().out for name in ("p23", "doshi", "p113"))
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("p23", "doshi", "p113", "--no-torch"))
 
 
 def test_importing_and_refusing_need_no_jax():

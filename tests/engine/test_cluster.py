@@ -6,11 +6,14 @@ Most tests have the workers as threads of this process, which has compiled the p
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import dask
 import jax
 import numpy as np
 import pytest
@@ -129,7 +132,8 @@ def test_ctrl_c_saves_what_is_trained_and_takes_back_the_rest(whole, client, tmp
 
 
 def test_a_scheduler_that_dies_leaves_a_store_that_resumes(whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, threads() as client:
+    impatient = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with impatient, monkeypatch.context() as patch, threads() as client:
         made = client.cluster
         slowly(patch, lambda count: made.loop.add_callback(made.scheduler.close) if count == 30 else None)
         with pytest.raises(gd.ClusterError, match="the scheduler is gone; grokdyn resume"):
@@ -137,13 +141,14 @@ def test_a_scheduler_that_dies_leaves_a_store_that_resumes(whole, tmp_path, monk
     assert gd.resume(tmp_path / "s", progress=False).identical(whole)
 
 
-def test_batches_are_placed_where_memory_is(tmp_path, client):
+def test_batches_are_placed_where_memory_is(whole, tmp_path, client):
     known = {"cohorts": [{"batches": 2}, {"batches": 1}], "bytes_per_batch": [10, 10**12]}
     assert cluster.placement(client, known) == [None, None, None]
     made = LocalCluster(n_workers=1, resources={"MEMORY": 100}, **HERE)
     with made, Client(made, set_as_default=False) as other:
         assert cluster.placement(other, known) == [{"MEMORY": 10}, {"MEMORY": 10}, {"MEMORY": 100}]
-        assert gd.run(SWEEP.base, out=tmp_path / "s", cluster=other, progress=False).status == 0
+        engine_run.create(SWEEP, tmp_path / "s", batches=BATCHES)
+        assert gd.resume(tmp_path / "s", cluster=other, progress=False).identical(whole)
 
 
 def test_shards_one_after_the_other_and_all_at_once(whole, tmp_path):
@@ -282,8 +287,84 @@ def test_workers_that_are_killed_and_stopped_cost_nothing_but_time(workers, tmp_
     with local.cluster_here(workers) as made, Client(made, set_as_default=False) as client:
         thread = threading.Thread(target=trouble, args=(client, tmp_path / "s", seen))
         thread.start()
-        found = gd.run(LONG, out=tmp_path / "s", cluster=client, progress=False, checkpoint_seconds=0.2)
+        found = gd.run(LONG, out=tmp_path / "s", cluster=client, progress=False, checkpoint_seconds=0.3)
         thread.join()
     assert len(seen) == 2
     assert found.identical(gd.run(LONG, progress=False))
     assert not list(pieces.part_file(tmp_path / "s", 0).parent.glob("*"))
+
+
+CODE = """
+import sys
+import grokdyn as gd
+if __name__ == "__main__":
+    sweep = gd.Sweep.from_toml(open(sys.argv[1]).read())
+    gd.run(sweep, out=sys.argv[2], cluster=sys.argv[3], progress=False, checkpoint_seconds=0.3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_local_cluster_ends_with_its_process_and_its_store_resumes(how, tmp_path):
+    (tmp_path / "spec.toml").write_text(LONG.to_toml())
+    (tmp_path / "code.py").write_text(CODE)
+    command = [sys.executable, "code.py", "spec.toml", "s", "local:2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    when(lambda: list((tmp_path / "s/checkpoints").glob("*/[0-9]*")))
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(how)
+    assert process.wait(60) != 0
+    when(lambda: not any(alive(pid) for pid in workers), 30)
+    left = shard.unfinished(tmp_path / "s")
+    assert left
+    if how == signal.SIGINT:  # in order: every batch in training is saved
+        assert list((tmp_path / "s/checkpoints").glob("*/[0-9]*"))
+    assert gd.resume(tmp_path / "s", progress=False).identical(gd.run(LONG, progress=False))
+
+
+def children(pid):
+    """Return the processes that a process has started."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+@contextmanager
+def machines(folder, workers=2):
+    """Start a scheduler and workers as a user does, each a process of its own; yield them and the file to find them."""
+    file, told = folder / "scheduler.json", {"cwd": folder, "stderr": subprocess.DEVNULL}
+    file.unlink(missing_ok=True)
+    common = ["--scheduler-file", file, "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+
+    def started(what, *more):
+        return subprocess.Popen([sys.executable, "-m", "dask", what, *common, *more], **told)
+
+    scheduler = started("scheduler", "--port", "0")
+    made = [started("worker", "--nthreads", "1") for _ in range(workers)]
+    try:
+        when(file.exists)
+        yield file, scheduler, made
+    finally:
+        for process in (scheduler, *made):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
+    with machines(tmp_path) as (file, scheduler, _):
+        killer = threading.Thread(
+            target=lambda: (when(lambda: pieces.part_file(tmp_path / "s", 0).is_file()), scheduler.kill())
+        )
+        killer.start()
+        with pytest.raises(gd.ClusterError, match="the scheduler is gone"):
+            gd.run(LONG, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
+        killer.join()
+    assert shard.unfinished(tmp_path / "s")
+    with machines(tmp_path) as (file, _, workers):
+        # The time limit of the first worker's machine comes as soon as it trains.
+        limit = threading.Timer(15, workers[0].terminate)
+        limit.start()
+        found = gd.resume(tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
+        limit.cancel()
+    assert found.identical(gd.run(LONG, progress=False))

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import grokdyn as gd
@@ -54,7 +53,7 @@ def test_float64_arrays_would_be_seen():
     assert len(wide_arrays(cases.tiny(loss=gd.StableMaxCrossEntropy(precision="float64")))) > 3
 
 
-def test_a_run_whose_loss_is_not_finite_keeps_everything_but_its_clock():
+def test_a_run_whose_loss_is_not_finite_is_marked_once():
     run = taken_apart(cases.tiny(**{"optimizer.learning_rate": 1e30}))
     step = jax.jit(lambda state: update(run.program, run.lane, run.rows, state))
     states = [run.state]
@@ -63,6 +62,9 @@ def test_a_run_whose_loss_is_not_finite_keeps_everything_but_its_clock():
     assert [int(state.status) for state in states] == [OK, OK] + [NON_FINITE] * 4
     assert [int(state.diverged_at) for state in states] == [-1, -1] + [1] * 4
     assert [int(state.step) for state in states] == list(range(6))
-    frozen = (states[1].params, states[1].optimizer)
-    for state in states[2:]:
-        jax.tree.map(np.testing.assert_array_equal, (state.params, state.optimizer), frozen)
+
+
+def test_a_last_update_that_breaks_the_parameters_is_marked():
+    ds = gd.run(cases.tiny(**{"optimizer.learning_rate": 1e38, "steps": 1}), progress=False)
+    assert int(ds.status) == NON_FINITE
+    assert int(ds.diverged_at) == 1
