@@ -78,6 +78,7 @@ def test_a_damaged_file_is_told(package):
         gd.Mnist().table()
 
 
+@installed
 def test_too_many_images_are_refused():
     with pytest.raises(gd.SpecError, match="whole number from 1 to 5000"):
         gd.Sweep(EXPERIMENT, {"task.train_points": [5001]})
