@@ -57,8 +57,12 @@ class Lines:
         self.done += run_steps
         now = time.monotonic()
         if now - self.said >= PATIENCE:
-            self.said, rate = now, self.done / (now - self.began)
-            left = (self.total - self.done) / max(rate, 1e-9)
+            self.said = now
+            if not self.done:
+                self.say("compiling")
+                return
+            rate = self.done / (now - self.began)
+            left = (self.total - self.done) / rate
             self.say(f"{self.done / self.total:.0%} of {self.total:,} run-steps, {rate:,.0f}/s, {left:,.0f} s left")
 
     def say(self, text: str) -> None:

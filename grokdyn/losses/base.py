@@ -27,9 +27,22 @@ class Loss(Spec):
         return shifted_exponentials(logits, str(logits.dtype))[2][:, 0]
 
 
+@jax.custom_jvp
 def pick(values: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return ``values[i, labels[i]]`` [rows]; by comparison, whose gradient is no scatter."""
-    return jnp.sum(jnp.where(one_hot(labels, values.shape[-1]), values, jnp.zeros((), values.dtype)), axis=-1)
+    """Return ``values[i, labels[i]]`` [rows]; its gradient compares labels with classes and is no scatter.
+
+    Comparing in the forward direction too would sum over the classes, which a CPU does one by one: a tenth of a small
+    network's step.
+    """
+    return jnp.take_along_axis(values, labels[:, None], axis=-1, mode="promise_in_bounds")[:, 0]
+
+
+@pick.defjvp
+def pick_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    values, labels = primals
+    tangent = tangents[0]
+    of_label = jnp.where(one_hot(labels, values.shape[-1]), tangent, jnp.zeros((), tangent.dtype))
+    return pick(values, labels), jnp.sum(of_label, axis=-1)
 
 
 def one_hot(labels: jax.Array, classes: int) -> jax.Array:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
+# Numbers in the widest vector register of a CPU.
+VECTOR = 16
 ROUNDINGS = ("every", "result")
 
 
@@ -82,9 +84,21 @@ def shifted_exponentials(z: jax.Array, precision: str) -> tuple[jax.Array, jax.A
     The terms of a sum are rounded; the sum itself accumulates in float32 (float64 for float64) and is rounded once,
     as PyTorch does for float16 on CPU and CUDA. A row has collapsed (Prieto et al. 2025) where the sum is exactly 1.
     """
-    shifted = round_to(z - jnp.max(z, axis=-1, keepdims=True), precision)
-    exponentials = round_to(jnp.exp(shifted), precision)
-    return shifted, exponentials, round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
+    top = jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+    shifted = round_to(z - top, precision)
+    exponentials = round_to(jnp.exp(filled(shifted)), precision)
+    total = round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
+    return shifted, exponentials[:, : z.shape[-1]], total
+
+
+def filled(z: jax.Array) -> jax.Array:
+    """Return rows filled up with -inf, whose exponential is 0, to whole vectors.
+
+    A CPU takes what is left of a row after its last whole vector one by one: of 23 classes 7, which made the
+    exponentials of a small network three times as slow. One class over, as of 97 or 113, costs less than filling up.
+    """
+    left = z.shape[-1] % VECTOR
+    return jnp.pad(z, ((0, 0), (0, VECTOR - left)), constant_values=-jnp.inf) if left > 1 else z
 
 
 def log_softmax(z: jax.Array, precision: str, rounding: str = "every") -> jax.Array:
@@ -95,7 +109,8 @@ def log_softmax(z: jax.Array, precision: str, rounding: str = "every") -> jax.Ar
     float32 and float64 round every operation by themselves.
     """
     if precision not in NARROW:
-        return jax.nn.log_softmax(z)
+        shifted, _, total = shifted_exponentials(z, precision)
+        return shifted - jnp.log(total)
     return narrow_log_softmax(z, precision, rounding)
 
 

@@ -34,51 +34,65 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     return Rows(rows, table.inputs[rows], lane.split.labels[rows], counts)
 
 
+# params -> (the mean loss in parts [rows of a tile] whose sum it is, its gradient). Adding the parts up would cost a
+# small network several per cent of its step, and training reads only whether they are finite.
+Gradient = Callable[[Params], tuple[jax.Array, Params]]
+
+
 def mean_loss(
     experiment: Any, rows: Rows, total: jax.Array, step: jax.Array, key: jax.Array | None
-) -> Callable[[Params], jax.Array]:
-    """Return params -> sum of the real rows' losses at a step / total; with a key, as the model trains (dropout)."""
+) -> Callable[[Params], tuple[jax.Array, jax.Array]]:
+    """Return params -> sum of the real rows' losses at a step / total, and its terms; with a key, as the model trains
+    (dropout)."""
     row_losses = experiment.loss.in_force(step).rows
 
-    def loss(params: Params) -> jax.Array:
+    def loss(params: Params) -> tuple[jax.Array, jax.Array]:
         losses = row_losses(experiment.model.forward(params, rows.inputs, key).logits, rows.labels)
-        return jnp.sum(jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))) / total.astype(losses.dtype)
+        terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype)) / total.astype(losses.dtype)
+        return jnp.sum(terms), terms
 
     return loss
 
 
-def full_gradient(
-    program: Program, lane: Lane, rows: Rows, step: jax.Array, key: jax.Array | None = None
-) -> Callable[[Params], tuple[jax.Array, Params]]:
-    """Return params -> (mean loss, gradient) over all train rows; every tile has a key of its own.
+def in_parts(loss: Callable[[Params], tuple[jax.Array, jax.Array]]) -> Gradient:
+    """Return params -> (the terms of the loss, its gradient)."""
+    differentiated = jax.value_and_grad(loss, has_aux=True)
+
+    def gradient(params: Params) -> tuple[jax.Array, Params]:
+        (_, terms), grads = differentiated(params)
+        return terms, grads
+
+    return gradient
+
+
+def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key: jax.Array | None = None) -> Gradient:
+    """Return the gradient over all train rows; every tile has a key of its own.
 
     More rows than a tile are taken tile by tile, as many tiles as this run fills: activations stay in cache, and
     padding costs nothing but the last tile's.
     """
     n_train, tile = lane.split.n_train, program.tile
     if program.rows <= tile:
-        return jax.value_and_grad(mean_loss(lane.experiment, rows, n_train, step, key))
+        return in_parts(mean_loss(lane.experiment, rows, n_train, step, key))
 
-    def of_tile(part: Rows, i: jax.Array) -> Callable[[Params], jax.Array]:
+    def of_tile(part: Rows, i: jax.Array) -> Gradient:
         own = None if key is None else jax.random.fold_in(key, i)
-        return mean_loss(lane.experiment, part, n_train, step, own)
+        return in_parts(mean_loss(lane.experiment, part, n_train, step, own))
 
     def gradient(params: Params) -> tuple[jax.Array, Params]:
         def add(i: jax.Array, total: Any) -> Any:
             part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * tile, tile), rows)
-            return jax.tree.map(jnp.add, total, jax.value_and_grad(of_tile(part, i))(params))
+            return jax.tree.map(jnp.add, total, of_tile(part, i)(params))
 
         first = jax.tree.map(lambda x: x[:tile], rows)
-        loss = jax.eval_shape(of_tile(first, jnp.int32(0)), params)
-        zero = (jnp.zeros(loss.shape, loss.dtype), jax.tree.map(jnp.zeros_like, params))
+        shapes = jax.eval_shape(of_tile(first, jnp.int32(0)), params)
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return jax.lax.fori_loop(jnp.int32(0), (n_train + tile - 1) // tile, add, zero)
 
     return gradient
 
 
-def batch_gradient(
-    lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None
-) -> Callable[[Params], tuple[jax.Array, Params]]:
-    """Return params -> (mean loss, gradient) over the rows of the given ranks [batch]."""
+def batch_gradient(lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None) -> Gradient:
+    """Return the gradient over the rows of the given ranks [batch]."""
     batch = jax.tree.map(lambda x: x[ranks], rows)
-    return jax.value_and_grad(mean_loss(lane.experiment, batch, jnp.int32(ranks.shape[0]), step, key))
+    return in_parts(mean_loss(lane.experiment, batch, jnp.int32(ranks.shape[0]), step, key))

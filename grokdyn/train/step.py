@@ -7,11 +7,15 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, stream
+
+# A step that no run reaches.
+NEVER = np.int32(np.iinfo(np.int32).max)
 
 
 def advance(
@@ -29,21 +33,29 @@ def advance(
     table = cast(Table, lane.table if shared is None else shared)
     rows = train_rows(program, lane, table)
 
+    never = jnp.full((lane.experiment.batch_size or program.tile,), NEVER, jnp.int32)
+
     def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        state = jax.lax.fori_loop(jnp.int32(0), updates, lambda _, s: update(program, lane, rows, s), state)
+        def one(_: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            state, broke_at = carry
+            new, loss = update(program, lane, rows, state)
+            return new, jnp.where(jnp.isfinite(loss), broke_at, jnp.minimum(broke_at, state.step))
+
+        state, broke_at = jax.lax.fori_loop(jnp.int32(0), updates, one, (state, never))
+        state = marked(state, jnp.min(broke_at))
         found = record(program, lane, rows, state, table)
         # The last update may have broken parameters whose loss no update has looked at yet.
         fine = finite(state.params) & jnp.isfinite(found.get("train_loss", jnp.zeros(())))
-        return marked(state, ~fine, state.step), found
+        return marked(state, jnp.where(fine, NEVER, state.step)), found
 
     return jax.lax.scan(stretch, state, stretches)
 
 
-def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
-    """Make one optimizer update; a lane whose loss is not finite is marked, once.
+def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[State, jax.Array]:
+    """Make one optimizer update; return the new state, and the loss before it in parts [rows of a tile].
 
-    It is not kept from going on: the host drops its later records and leaves it out of the next chunk. Choosing
-    between old and new values of every parameter in every step would cost a tenth of a small network's time.
+    A run whose loss is not finite goes on: the host drops its later records and leaves it out of the next chunk.
+    Choosing between old and new values of every parameter in every step would cost a tenth of a small network's time.
     """
     transform = lane.experiment.optimizer.transform()
     key = training_key(program, lane, state.step)
@@ -55,17 +67,16 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> State:
     loss, grads = gradient(state.params)
     updates, optimizer = transform.update(grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
-    new = State(params, optimizer, order, state.step + jnp.int32(1), state.status, state.diverged_at)
-    return marked(new, ~jnp.isfinite(loss), state.step)
+    return replace(state, params=params, optimizer=optimizer, order=order, step=state.step + jnp.int32(1)), loss
 
 
-def marked(state: State, broke: jax.Array, step: jax.Array) -> State:
-    """Return the state with its first divergence noted."""
-    first = (state.status == OK) & broke
+def marked(state: State, broke_at: jax.Array) -> State:
+    """Return the state with its first divergence noted, which happened at a step, or ``NEVER``."""
+    first = (state.status == OK) & (broke_at < NEVER)
     return replace(
         state,
         status=jnp.where(first, jnp.int32(NON_FINITE), state.status),
-        diverged_at=jnp.where(first, step, state.diverged_at),
+        diverged_at=jnp.where(first, broke_at, state.diverged_at),
     )
 
 

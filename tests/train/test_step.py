@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 import grokdyn as gd
-from grokdyn.train.lane import NON_FINITE, OK
-from grokdyn.train.step import update
+from grokdyn.train.lane import NON_FINITE
+from grokdyn.train.step import advance, update
 from tests import cases
 from tests.train.lanes import taken_apart
 
@@ -53,15 +53,13 @@ def test_float64_arrays_would_be_seen():
     assert len(wide_arrays(cases.tiny(loss=gd.StableMaxCrossEntropy(precision="float64")))) > 3
 
 
-def test_a_run_whose_loss_is_not_finite_is_marked_once():
-    run = taken_apart(cases.tiny(**{"optimizer.learning_rate": 1e30}))
-    step = jax.jit(lambda state: update(run.program, run.lane, run.rows, state))
-    states = [run.state]
-    for _ in range(5):
-        states.append(step(states[-1]))
-    assert [int(state.status) for state in states] == [OK, OK] + [NON_FINITE] * 4
-    assert [int(state.diverged_at) for state in states] == [-1, -1] + [1] * 4
-    assert [int(state.step) for state in states] == list(range(6))
+@pytest.mark.parametrize("stretches", [[5], [1, 4], [2, 3], [3, 0, 2]])
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 8}])
+def test_a_run_whose_loss_is_not_finite_is_marked_with_its_first_such_step(stretches, changes):
+    run = taken_apart(cases.tiny(**{"optimizer.learning_rate": 1e30}, **changes))
+    stretches = jnp.asarray(stretches, jnp.int32)
+    state, _ = jax.jit(lambda state: advance(run.program, run.lane, state, run.table, stretches))(run.state)
+    assert (int(state.status), int(state.diverged_at), int(state.step)) == (NON_FINITE, 1, 5)
 
 
 def test_a_last_update_that_breaks_the_parameters_is_marked():
