@@ -1,6 +1,6 @@
 """What is timed. Adding a case: a function that returns its experiment, and a line in ``CASES``.
 
-A new kind of network also needs a line in ``hand.NETWORKS`` and in ``torch_side.NETWORKS``.
+A new kind of network also needs a line in ``torch_side.NETWORKS``, and one in ``hand.NETWORKS`` to be compared with.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Case:
         about: what it is, in a few words.
         experiment: returns the Experiment; its ``steps`` and seed are the bench's business. Imports JAX.
         runs: how many runs train together, one per seed.
-        network: its name in ``hand.NETWORKS`` and ``torch_side.NETWORKS``.
+        network: its name in ``torch_side.NETWORKS`` and, where it is written by hand, in ``hand.NETWORKS``.
         least_over_torch: how many times faster than PyTorch run after run the engine shall be on two CPU cores.
     """
 
@@ -71,8 +71,22 @@ def p113() -> Any:
     )
 
 
+def encoder() -> Any:
+    """Return the transformer of Prieto et al. (2025): one PyTorch encoder layer, d 128, 4 heads, ff 2048."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=113, first_residue=1, train_fraction=0.4),
+        model=gd.Encoder(),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.001, b2=0.99, eps=1e-25, weight_decay=1.5),
+        steps=1,
+    )
+
+
 CASES = {
     "p23": Case("p=23, 2x64 ReLU, cross-entropy", p23, 256, "mlp", 8.0),
     "doshi": Case("p=97, 500 square, MSE", doshi, 16, "mlp", 3.5),
     "p113": Case("p=113, 2x200 ReLU, cross-entropy", p113, 8, "mlp", 4.0),
+    "encoder": Case("p=113, encoder layer d 128, ff 2048", encoder, 2, "encoder", 5.0),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from grokdyn.bench.cases import CASES
+from grokdyn.bench.costs import COSTS
 from grokdyn.spec.errors import nearest
 
 # As many lanes as the engine puts into one batch.
@@ -42,25 +43,31 @@ def bench(options: argparse.Namespace) -> int:
     # JAX would take most of a GPU's memory at its start and leave PyTorch none.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
     from grokdyn.bench import report
+    from grokdyn.bench.costs import compared
     from grokdyn.bench.measure import FAILED, measured
     from grokdyn.engine.devices import devices
 
     devices()
     about = report.machine()
-    results = []
+    budget = {"rounds": options.rounds, "seconds": options.seconds, "say": say}
+    results, costs = [], []
     for name in options.case:
-        runs = options.lanes or CASES[name].runs
-        results.append(measured(name, CASES[name], runs, options.rounds, options.seconds, options.torch, say))
-    report.show(results, about)
+        if name in CASES:
+            case = CASES[name]
+            results.append(measured(name, case, options.lanes or case.runs, torch=options.torch, **budget))
+        else:
+            cost = COSTS[name]
+            costs.append(compared(name, cost, options.lanes or cost.runs, **budget))
+    report.show(results, costs, about)
     if options.json:
-        report.write_json(options.json, report.as_json(results, about, recorded(options)))
-    failed = any(timing.why_not.startswith(FAILED) for result in results for timing in result.timings.values())
+        report.write_json(options.json, report.as_json(results, costs, about, recorded(options)))
+    failed = any(timing.why_not.startswith(FAILED) for line in [*results, *costs] for timing in line.timings.values())
     return int(failed)
 
 
 def parser() -> Parser:
     made = Parser(prog="grokdyn bench", description="Time the engine beside the same maths by hand and in PyTorch.")
-    kinds = ", ".join(f"{name} ({case.about})" for name, case in CASES.items())
+    kinds = ", ".join(f"{name} ({line.about})" for name, line in {**CASES, **COSTS}.items())
     made.add_argument("--case", action="append", metavar="NAME", help=f"may be repeated; default: all of {kinds}")
     made.add_argument("--lanes", type=int, metavar="N", help="runs that train together; default: the case's")
     made.add_argument("--rounds", type=int, default=5, metavar="N", help="measurements of each side (default: 5)")
@@ -78,11 +85,12 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     Raises:
         OptionError: naming the option, what came and what is allowed.
     """
-    options.case = list(dict.fromkeys(options.case or CASES))
+    known = {**CASES, **COSTS}
+    options.case = list(dict.fromkeys(options.case or known))
     for name in options.case:
-        if name not in CASES:
-            hint = nearest(name, CASES)
-            raise OptionError(f"--case: got {name!r}; allowed: {', '.join(CASES)}{f' ({hint})' if hint else ''}")
+        if name not in known:
+            hint = nearest(name, known)
+            raise OptionError(f"--case: got {name!r}; allowed: {', '.join(known)}{f' ({hint})' if hint else ''}")
     if options.lanes is not None and not 1 <= options.lanes <= MOST_RUNS:
         raise OptionError(f"--lanes: got {options.lanes}; allowed: a whole number from 1 to {MOST_RUNS}")
     if not 1 <= options.rounds <= 1000:

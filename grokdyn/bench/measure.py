@@ -60,11 +60,15 @@ class Result:
 
     def ratio(self, above: str, below: str) -> float | None:
         """Return the median over rounds of one side's time per run-step over the other's, of the same round."""
-        a, b = self.timings[above], self.timings[below]
-        if not a.wall or not b.wall:
-            return None
-        per_round = [x / y for x, y in zip(a.wall, b.wall, strict=True)]
-        return statistics.median(per_round) * (b.runs * b.steps) / (a.runs * a.steps)
+        return per_round(self.timings[above], self.timings[below])
+
+
+def per_round(above: Timing, below: Timing) -> float | None:
+    """Return the median over rounds of one side's time per run-step over another's, of the same round."""
+    if not above.wall or not below.wall:
+        return None
+    ratios = [x / y for x, y in zip(above.wall, below.wall, strict=True)]
+    return statistics.median(ratios) * (below.runs * below.steps) / (above.runs * above.steps)
 
 
 def measured(
@@ -100,22 +104,27 @@ def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Calla
 
     from grokdyn.bench.begin import begin
     from grokdyn.bench.engine_side import Engine
-    from grokdyn.bench.hand import Hand
+    from grokdyn.bench.hand import NETWORKS, Hand
 
     experiment = case.experiment()
     beginning = begin(experiment, runs)
-    sides: dict[str, Callable[[], Any]] = {
-        "hand": lambda: Hand(case.network, experiment, beginning, available),
-        "engine": lambda: Engine(experiment, runs),
-    }
+    sides: dict[str, Callable[[], Any]] = {}
+    if case.network in NETWORKS:
+        sides["hand"] = lambda: Hand(case.network, experiment, beginning, available)
+    else:
+        found.timings["hand"].why_not = NOT_ASKED
+    sides["engine"] = lambda: Engine(experiment, runs)
     missing = NOT_ASKED if not torch else NOT_INSTALLED if importlib.util.find_spec("torch") is None else ""
     for side in TORCH:
         found.timings[side].why_not = missing
     if not missing:
-        from grokdyn.bench.torch_side import Torch, TorchBatched
+        from grokdyn.bench import torch_side
 
-        sides["torch"] = lambda: Torch(case.network, experiment, beginning)
-        sides["torch_batched"] = lambda: TorchBatched(case.network, experiment, beginning)
+        sides["torch"] = lambda: torch_side.Torch(case.network, experiment, beginning)
+        if torch_side.NETWORKS[case.network].batched is None:
+            found.timings["torch_batched"].why_not = NOT_ASKED
+        else:
+            sides["torch_batched"] = lambda: torch_side.TorchBatched(case.network, experiment, beginning)
     return sides
 
 
@@ -137,11 +146,15 @@ def prepare(found: Result, sides: dict[str, Any], side: str, make: Callable[[], 
     if side != "engine":
         timing.steps = steps_within(made, seconds)
         return
-    from grokdyn.bench.engine_side import whole_records
+    from grokdyn.bench.engine_side import EVERY, whole_records
 
     made.idle()
-    # The engine compiles anew for another number of steps, so it takes the hand-written side's.
-    timing.steps = whole_records(found.timings["hand"].steps)
+    # The engine compiles anew for another number of steps, so it takes the hand-written side's where there is one.
+    steps = found.timings["hand"].steps
+    if not steps:
+        made(EVERY)
+        steps = seconds * EVERY / elapsed(made, EVERY)[0]
+    timing.steps = whole_records(steps)
     made(timing.steps)
 
 

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from grokdyn.bench.cases import MOST_OVER_HAND
-from grokdyn.bench.measure import FAILED, SIDES, Result
+from grokdyn.bench.costs import CostResult
+from grokdyn.bench.measure import FAILED, SIDES, Result, Timing
 
 TITLES = {"engine": "engine", "hand": "by hand", "torch": "PyTorch, run after run", "torch_batched": "PyTorch, batched"}
 PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy", "torch")
@@ -66,37 +67,65 @@ def targets(result: Result, gpu: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def as_json(results: list[Result], about: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+def as_json(
+    results: list[Result], costs: list[CostResult], about: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any]:
     """Return everything measured as plain values."""
-    cases = []
-    for result in results:
-        sides = {
-            side: {
-                "ms_per_run_step": timing.milliseconds,
-                "cpu_ms_per_run_step": timing.cpu_milliseconds,
-                "runs": timing.runs,
-                "steps": timing.steps,
-                "seconds": timing.wall,
-                "seconds_beside_training": timing.idle,
-                "why_not": timing.why_not or None,
-            }
-            for side, timing in result.timings.items()
+    cases = [
+        {
+            "case": result.name,
+            "about": result.case.about,
+            "runs": result.runs,
+            "sides": sides_as_json(result.timings),
+            "targets": targets(result, about["gpu"]),
         }
-        line = {"case": result.name, "about": result.case.about, "runs": result.runs, "sides": sides}
-        cases.append({**line, "targets": targets(result, about["gpu"])})
-    return {"machine": about, "options": options, "cases": cases}
+        for result in results
+    ]
+    beside = [
+        {
+            "case": cost.name,
+            "about": cost.cost.about,
+            "sides": sides_as_json(cost.timings),
+            "targets": {"with/without": cost_target(cost)},
+        }
+        for cost in costs
+    ]
+    return {"machine": about, "options": options, "cases": cases, "costs": beside}
+
+
+def sides_as_json(timings: dict[str, Timing]) -> dict[str, dict[str, Any]]:
+    return {
+        side: {
+            "ms_per_run_step": timing.milliseconds,
+            "cpu_ms_per_run_step": timing.cpu_milliseconds,
+            "runs": timing.runs,
+            "steps": timing.steps,
+            "seconds": timing.wall,
+            "seconds_beside_training": timing.idle,
+            "why_not": timing.why_not or None,
+        }
+        for side, timing in timings.items()
+    }
+
+
+def cost_target(cost: CostResult) -> dict[str, Any]:
+    """Return the ratio, its bound, and whether it is met."""
+    met = None if cost.ratio is None else cost.ratio <= cost.cost.at_most
+    return {"ratio": cost.ratio, "at_most": cost.cost.at_most, "met": met}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def show(results: list[Result], about: dict[str, Any]) -> None:
-    """Print the table and what it was measured on."""
+def show(results: list[Result], costs: list[CostResult], about: dict[str, Any]) -> None:
+    """Print the tables and what they were measured on."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(Group(table(results, about["gpu"]), *footnotes(results, about)), soft_wrap=False)
+    tables = [table(results, about["gpu"])] if results else []
+    tables += [cost_table(costs)] if costs else []
+    console.print(Group(*tables, *footnotes(results, costs, about)), soft_wrap=False)
 
 
 def table(results: list[Result], gpu: bool) -> Table:
@@ -109,15 +138,29 @@ def table(results: list[Result], gpu: bool) -> Table:
         made.add_row(
             Text(f"{result.name}: {result.case.about}"),
             str(result.runs),
-            *(Text(cell(result, side)) for side in SIDES),
+            *(Text(cell(result.timings[side])) for side in SIDES),
             *(Text(judgement(target)) for target in judged.values()),
             Text("-" if not met else "met" if all(met) else "not met"),
         )
     return made
 
 
-def cell(result: Result, side: str) -> str:
-    timing = result.timings[side]
+def cost_table(costs: list[CostResult]) -> Table:
+    made = Table(title="what a part costs: milliseconds per run and step, median", title_justify="left")
+    for title in ("case", "runs", "without", "with", "with / without"):
+        made.add_column(title, justify="left" if title == "case" else "right", overflow="fold")
+    for line in costs:
+        made.add_row(
+            Text(f"{line.name}: {line.cost.about}"),
+            str(line.without.runs),
+            Text(cell(line.without)),
+            Text(cell(line.with_it)),
+            Text(judgement(cost_target(line))),
+        )
+    return made
+
+
+def cell(timing: Timing) -> str:
     if timing.why_not.startswith(FAILED):
         return FAILED  # the reason is long: it goes below
     return timing.why_not or f"{timing.milliseconds:.3g}"
@@ -134,16 +177,16 @@ def judgement(target: dict[str, Any]) -> str:
     return f"{ratio} ({'yes' if target['met'] else 'no'}: {bound})"
 
 
-def footnotes(results: list[Result], about: dict[str, Any]) -> list[Text]:
+def footnotes(results: list[Result], costs: list[CostResult], about: dict[str, Any]) -> list[Text]:
     """Return the lines under the table."""
     load = "unknown" if about["load_average"] is None else f"{about['load_average']:.2f}"
     versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
     idle = {r.name: r.timings["engine"].idle for r in results}
     fixed = ", ".join(f"{name} {statistics.median(seconds):.3f} s" for name, seconds in idle.items() if seconds)
     failures = [
-        f"{result.name}, {TITLES[side]} {timing.why_not}"
-        for result in results
-        for side, timing in result.timings.items()
+        f"{line.name}, {TITLES.get(side, side)} {timing.why_not}"
+        for line in [*results, *costs]
+        for side, timing in line.timings.items()
         if timing.why_not.startswith(FAILED)
     ]
     lines = [*failures, f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]

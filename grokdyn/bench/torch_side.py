@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingIm
 
 from grokdyn.bench.begin import Beginning
 from grokdyn.engine.devices import cores
+from grokdyn.models.encoder import TORCH_NAMES
 
 PHI: dict[str, Callable] = {"relu": torch.relu, "square": torch.square}
 
@@ -57,11 +58,40 @@ class BatchedMLP(torch.nn.Module):
         return {f"W_{number}": w.data for number, w in enumerate(self.weights)}
 
 
+class Encoder(torch.nn.Module):
+    """PyTorch's own encoder layer on the embedded tokens, every token computed, logits at the last, of one run."""
+
+    def __init__(self, experiment: Any, params: dict[str, torch.Tensor]):
+        super().__init__()
+        model, (vocabulary, d) = experiment.model, params["W_E"].shape
+        self.embedding = torch.nn.Embedding(vocabulary, d)
+        layer = torch.nn.TransformerEncoderLayer(d, model.heads, model.ff, dropout=model.dropout, batch_first=True)
+        self.transformer = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.linear = torch.nn.Linear(d, params["W_U"].shape[1])
+        self.to(params["W_E"].device)
+        named = dict(self.named_parameters())
+        for ours, theirs in TORCH_NAMES.items():
+            named[theirs].data.copy_(turned(ours, params[ours]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.transformer(self.embedding(x))[:, -1])
+
+    def params(self) -> dict[str, torch.Tensor]:
+        theirs = {name: w.data for name, w in self.named_parameters()}
+        found = {ours: theirs[name] for ours, name in TORCH_NAMES.items()}
+        return {name: turned(name, w)[None] for name, w in found.items()}
+
+
+def turned(name: str, w: torch.Tensor) -> torch.Tensor:
+    """Return a tensor of an encoder in PyTorch's layout, or back: matrices are (out, in), but for the embedding."""
+    return w.T if w.ndim == 2 and name != "W_E" else w
+
+
 class Network(NamedTuple):
-    """What a case needs: a module for one run, one for all, and (experiment, tokens [..., 2]) -> their inputs."""
+    """What a case needs: a module for one run, one for all or None, and (experiment, tokens [..., 2]) -> inputs."""
 
     single: Callable
-    batched: Callable
+    batched: Callable | None
     inputs: Callable
 
 
@@ -70,7 +100,11 @@ def one_hot_pair(experiment: Any, tokens: torch.Tensor) -> torch.Tensor:
     return F.one_hot(tokens, experiment.task.p).flatten(-2).float()
 
 
-NETWORKS = {"mlp": Network(MLP, BatchedMLP, one_hot_pair)}
+def tokens_alone(experiment: Any, tokens: torch.Tensor) -> torch.Tensor:
+    return tokens
+
+
+NETWORKS = {"mlp": Network(MLP, BatchedMLP, one_hot_pair), "encoder": Network(Encoder, None, tokens_alone)}
 
 
 def mse(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -129,6 +163,7 @@ class TorchBatched(Torch):
         return runs
 
     def module(self) -> Any:
+        assert self.network.batched is not None
         return self.network.batched(self.experiment, self.start)
 
     def data(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,5 +1,6 @@
 """The sides of the bench compute the same thing."""
 
+import dataclasses
 import functools
 import json
 
@@ -9,8 +10,10 @@ import pytest
 
 import grokdyn as gd
 from grokdyn import bench
+from grokdyn.bench import hand
 from grokdyn.bench.begin import begin
 from grokdyn.bench.cases import CASES
+from grokdyn.bench.costs import COSTS
 from grokdyn.engine.devices import devices
 
 RUNS, STEPS = 3, 5
@@ -21,8 +24,11 @@ TILE = 25
 def tiny(name):
     """Return a case's experiment, made small, with numbers that none of the sides can ignore."""
     experiment = CASES[name].experiment()
-    hidden = tuple(8 + i for i, _ in enumerate(experiment.model.hidden))
-    changes = {"task.p": 11, "model.hidden": hidden, "optimizer.learning_rate": 0.02, "optimizer.weight_decay": 0.7}
+    changes = {"task.p": 11, "optimizer.learning_rate": 0.02, "optimizer.weight_decay": 0.7}
+    if CASES[name].network == "mlp":
+        changes["model.hidden"] = tuple(8 + i for i, _ in enumerate(experiment.model.hidden))
+    else:
+        changes |= {"model.d_model": 8, "model.heads": 2, "model.ff": 12, "optimizer.learning_rate": 0.002}
     return experiment.replace(steps=STEPS, record=gd.At((0, STEPS)), **changes)
 
 
@@ -31,6 +37,12 @@ def training_losses(experiment, beginning, params):
     p, signature = experiment.task.p, experiment.task.signature()
     losses = []
     for run, rows in enumerate(beginning.rows):
+        if not isinstance(experiment.model, gd.MLP):
+            logits = experiment.model.forward(
+                {k: w[run] for k, w in params.items()}, beginning.table.inputs[rows]
+            ).logits
+            losses.append(np.mean(experiment.loss.rows(logits, beginning.table.labels[rows])))
+            continue
         W = [np.asarray(params[f"W_{i}"][run], np.float64) for i in range(len(experiment.model.hidden) + 1)]
         z = np.eye(p)[beginning.table.inputs[rows]].reshape(len(rows), -1) @ W[0]
         for w in W[1:]:
@@ -54,10 +66,8 @@ def engine(name):
     return experiment, beginning, np.transpose(found)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.network in hand.NETWORKS])
 def test_the_hand_written_side_follows_the_engine(name, monkeypatch):
-    from grokdyn.bench import hand
-
     monkeypatch.setattr(hand, "CPU_TILE", TILE)
     experiment, beginning, (first, last) = engine(name)
     assert not np.array_equal(beginning.rows[0], beginning.rows[1])
@@ -68,8 +78,6 @@ def test_the_hand_written_side_follows_the_engine(name, monkeypatch):
 
 
 def test_the_hand_written_layouts_agree():
-    from grokdyn.bench import hand
-
     experiment = tiny("p23")
     beginning = begin(experiment, RUNS)
     train = hand.trainer("mlp", experiment, beginning, tiles=1)
@@ -82,13 +90,16 @@ def test_the_hand_written_layouts_agree():
 @pytest.mark.parametrize("name", CASES)
 def test_pytorch_follows_the_engine(name):
     pytest.importorskip("torch")
-    from grokdyn.bench.torch_side import Torch, TorchBatched
+    from grokdyn.bench.torch_side import NETWORKS, Torch, TorchBatched
 
     experiment, beginning, (_, last) = engine(name)
-    one, batched = (side(CASES[name].network, experiment, beginning)(STEPS) for side in (Torch, TorchBatched))
+    network = CASES[name].network
     alone = beginning._replace(rows=beginning.rows[:1])
-    np.testing.assert_allclose(training_losses(experiment, alone, numpy(one)), last[:1], rtol=1e-5)
-    np.testing.assert_allclose(training_losses(experiment, beginning, numpy(batched)), last, rtol=1e-5)
+    one = numpy(Torch(network, experiment, beginning)(STEPS))
+    np.testing.assert_allclose(training_losses(experiment, alone, one), last[:1], rtol=1e-5)
+    if NETWORKS[network].batched is not None:
+        batched = numpy(TorchBatched(network, experiment, beginning)(STEPS))
+        np.testing.assert_allclose(training_losses(experiment, beginning, batched), last, rtol=1e-5)
 
 
 def numpy(params):
@@ -132,3 +143,21 @@ def test_a_side_that_fails_is_a_word_in_the_table(capsys, monkeypatch):
     monkeypatch.setattr(Hand, "__call__", full)
     assert bench.main(["--case", "p23", "--no-torch", *QUICK]) == 1
     assert "failed:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_what_a_cost_adds_is_an_experiment(name):
+    plain = COSTS[name].experiment()
+    assert plain.replace(**COSTS[name].changes).to_toml() != plain.to_toml()
+
+
+def test_the_cost_of_a_part_is_told_beside_its_bound(tmp_path, capsys, monkeypatch):
+    small = dataclasses.replace(COSTS["edge_probes"], experiment=lambda: tiny("p113"))
+    monkeypatch.setitem(COSTS, "edge_probes", small)
+    path = tmp_path / "bench.json"
+    assert bench.main(["--case", "edge_probes", "--json", str(path), *QUICK]) == 0
+    assert "at most 1.05" in capsys.readouterr().out
+    (line,) = json.loads(path.read_text())["costs"]
+    assert line["sides"]["with"]["steps"] == line["sides"]["without"]["steps"] == 50
+    target = line["targets"]["with/without"]
+    assert target["met"] == (target["ratio"] <= 1.05)

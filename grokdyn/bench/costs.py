@@ -1,0 +1,90 @@
+"""What a part of an experiment costs: the engine with it beside the engine without. Adding one: a line in ``COSTS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from grokdyn.bench.cases import p113
+from grokdyn.bench.measure import Timing, attempt, elapsed, per_round, record
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One line of the table.
+
+    Attributes:
+        about: what is added, in a few words.
+        experiment: returns the Experiment without it. Imports JAX.
+        changes: dotted paths of what makes it the one with.
+        runs: how many runs train together, one per seed.
+        at_most: how many times as long training with it may take.
+    """
+
+    about: str
+    experiment: Callable[[], Any]
+    changes: dict[str, Any]
+    runs: int
+    at_most: float
+
+
+USUAL = ("loss", "accuracy", "weight_norm")
+COSTS = {
+    "float64_loss": Cost("p113, cross-entropy in float64", p113, {"loss.precision": "float64"}, 8, 1.6),
+    "stablemax": Cost(
+        "p113, StableMax in float64", p113, {"loss": {"kind": "stablemax", "precision": "float64"}}, 8, 1.6
+    ),
+    "edge_probes": Cost(
+        "p113, collapse, zero terms and NLM alignment every 50 steps",
+        p113,
+        {"probes": (*USUAL, "softmax_collapse", "zero_terms", "nlm_alignment")},
+        8,
+        1.05,
+    ),
+}
+
+
+@dataclass
+class CostResult:
+    """A cost's line: timings without and with it."""
+
+    name: str
+    cost: Cost
+    without: Timing = field(default_factory=Timing)
+    with_it: Timing = field(default_factory=Timing)
+
+    @property
+    def timings(self) -> dict[str, Timing]:
+        return {"without": self.without, "with": self.with_it}
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the median over rounds of the time with it over the time without, of the same round."""
+        return per_round(self.with_it, self.without)
+
+
+def compared(name: str, cost: Cost, runs: int, rounds: int, seconds: float, say: Callable[[str], None]) -> CostResult:
+    """Time an experiment without and with something, in turn, over as many steps each."""
+    from grokdyn.bench.engine_side import EVERY, Engine, whole_records
+
+    plain = cost.experiment()
+    sides = {"without": Engine(plain, runs), "with": Engine(plain.replace(**cost.changes), runs)}
+    found = CostResult(name, cost)
+
+    def prepare() -> None:
+        sides["without"](EVERY)
+        steps = whole_records(seconds * EVERY / elapsed(sides["without"], EVERY)[0])
+        for side, made in sides.items():
+            found.timings[side].runs, found.timings[side].steps = runs, steps
+            made.idle()
+            made(steps)
+
+    say(f"{name}: preparing")
+    attempt(found.without, prepare)
+    for number in range(rounds):
+        say(f"{name}: round {number + 1} of {rounds}")
+        for side, made in sides.items():
+            if not found.without.why_not:
+                attempt(found.timings[side], lambda side=side, made=made: record(found.timings[side], made))
+    return found
