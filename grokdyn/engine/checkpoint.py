@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import jax
+import numpy as np
+
 from grokdyn.engine.files import StoreError, writing
 
 KEPT = 2
+# What orbax writes of a checkpoint besides its arrays, with room to spare.
+SPARE_BYTES = 2**18
 
 
 class Checkpoints:
@@ -24,7 +29,8 @@ class Checkpoints:
     def __init__(self, store: Path, batch: int):
         import orbax.checkpoint as ocp  # takes a second, and only stores need it
 
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # What goes wrong is raised, and told in one line; orbax also logs a traceback of each of its threads.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.orbax, self.folder = ocp, store.absolute() / "checkpoints" / f"{batch:06d}"
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
         with writing(self.folder):
@@ -39,11 +45,20 @@ class Checkpoints:
         """
         if self.claim is None:
             return
+        self.check_room(tree)
         try:
             # A number that exists is of a chunk that is computed again after damage: the same bits.
             self.manager.save(chunk, args=self.orbax.args.StandardSave(tree), force=True)
         except Exception as error:  # a full disk comes back from orbax as one of several kinds
             raise StoreError(f"out: cannot write a checkpoint to {str(self.folder)!r}: {first_line(error)}") from None
+
+    def check_room(self, tree: Mapping[str, Any]) -> None:
+        """Raise StoreError where a checkpoint would not fit: orbax's threads do not end quietly on a full disk."""
+        needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)) + SPARE_BYTES
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            room = f"{free / 2**20:.1f} MiB are free, {needed / 2**20:.1f} needed"
+            raise StoreError(f"out: no space left for a checkpoint in {str(self.folder)!r}: {room}")
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest state that can be read, or None: the batch then starts again."""

@@ -186,10 +186,12 @@ def work(
             wish_to_stop(wish) as asked,
             closing(Keeper(path, checkpoint_seconds, asked)) as keeper,
         ):
-            for _ in trained(planned, found, shown, keeper, batches):
-                pass
-    session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
-    store.note_session(path, session)
+            try:
+                for _ in trained(planned, found, shown, keeper, batches):
+                    pass
+            finally:
+                session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
+                store.note_session(path, session)
 
 
 def collect(path: str | Path) -> xr.Dataset:

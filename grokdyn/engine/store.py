@@ -94,7 +94,7 @@ def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True)
     """Write a Dataset into a store whole or not at all; one that is there already goes, or stays."""
     temporary = place.with_name(f"{place.name}.{uuid.uuid4().hex}.tmp")
     # The compressor's checksum finds damage on reading.
-    packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.data_vars}
+    packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.variables}
     with writing(path):
         try:
             with warnings.catch_warnings():

@@ -352,13 +352,15 @@ def machines(folder, workers=2):
 
 @pytest.mark.slow
 def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
+    # Long enough that the client misses the scheduler before the workers are through with what they were given.
+    longer = gd.Sweep(LONG.base.replace(steps=200_000, record=gd.Every(5000)), LONG.axes)
     with machines(tmp_path) as (file, scheduler, _):
         killer = threading.Thread(
             target=lambda: (when(lambda: pieces.part_file(tmp_path / "s", 0).is_file()), scheduler.kill())
         )
         killer.start()
         with pytest.raises(gd.ClusterError, match="the scheduler is gone"):
-            gd.run(LONG, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
+            gd.run(longer, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
         killer.join()
     assert shard.unfinished(tmp_path / "s")
     with machines(tmp_path) as (file, _, workers):
@@ -367,4 +369,4 @@ def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
         limit.start()
         found = gd.resume(tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
         limit.cancel()
-    assert found.identical(gd.run(LONG, progress=False))
+    assert found.identical(gd.run(longer, progress=False))
