@@ -145,13 +145,26 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
         "variables": ", ".join(str(name) for name in ds.data_vars),
         "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
         "cohorts": str(len(manifest.get("cohorts", []))),
-        "time": f"{sum(s['seconds'] for s in manifest.get('sessions', [])):.1f} s of training",
+        **costs(manifest),
         "finished": "yes" if manifest.get("finished") else "no",
         "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
     }
     for name, text in lines.items():
         table.add_row(name, text)
     Console().print(table)
+
+
+def costs(manifest: dict[str, Any]) -> dict[str, str]:
+    """Return what training took, beside what was planned as far as that was known."""
+    sessions, planned = manifest.get("sessions", []), manifest.get("planned_seconds")
+    took = duration(sum(session["seconds"] for session in sessions))
+    many = f"{len(sessions)} session{'s' * (len(sessions) != 1)}"
+    told = {"time": f"{took} in {many}" + (f", planned {duration(planned)}" if planned else "")}
+    peak = max((session.get("peak_bytes") or 0 for session in sessions), default=0)
+    if peak and manifest.get("bytes_per_batch"):
+        state = max(manifest["bytes_per_batch"])
+        told["memory"] = f"{peak / 2**20:,.0f} MiB at most, of which the state of a batch {state / 2**20:,.1f} MiB"
+    return told
 
 
 def show_estimates(estimates: Sequence[Estimate]) -> None:

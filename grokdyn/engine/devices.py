@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -51,3 +52,16 @@ def devices() -> list[Any]:
 def block_size(cpu: bool, lanes_per_device: int) -> int:
     """Return how many lanes are vmapped together."""
     return CPU_BLOCK if cpu else min(lanes_per_device, LARGE_BLOCK)
+
+
+def peak_bytes(found: list[Any]) -> int | None:
+    """Return the most memory that was in use so far: of the devices together, or of this process if they are CPUs."""
+    told = [device.memory_stats() or {} for device in found]
+    if all("peak_bytes_in_use" in stats for stats in told):
+        return sum(int(stats["peak_bytes_in_use"]) for stats in told)
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

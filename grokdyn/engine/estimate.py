@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -18,7 +19,7 @@ from grokdyn.engine import plan
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices
 from grokdyn.engine.manifest import versions
-from grokdyn.engine.run import scope
+from grokdyn.engine.scope import scope
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.tasks.base import Table
@@ -89,6 +90,16 @@ def estimated(cohort: plan.Cohort, found: list[Any]) -> Estimate:
         compile_seconds,
         key not in known,
     )
+
+
+def remembered(planned: Sequence[plan.Cohort], found: list[Any]) -> float | None:
+    """Return the seconds that cohorts will take, compiling included, if trials of all of them are in the cache."""
+    known = read_cache()
+    speeds = [known.get(program_key(cohort, found)) for cohort in planned]
+    if None in speeds:
+        return None
+    each = zip(planned, cast(list[tuple[float, float]], speeds), strict=True)
+    return sum(run_step * len(cohort.runs) * cohort.length + compiling for cohort, (run_step, compiling) in each)
 
 
 def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ import xarray as xr
 
 from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
-from grokdyn.engine.devices import devices
+from grokdyn.engine.devices import devices, peak_bytes
+from grokdyn.engine.estimate import remembered
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper
 from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset, joined
+from grokdyn.engine.scope import scope
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
@@ -136,7 +138,8 @@ def create(
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
         needed = [plan.lane_bytes(c.program, c.template, c.table, c.given) * len(c.batches[0]) for c in planned]
-        made = {**described(sweep, planned, found), "bytes_per_batch": needed, "finished": False}
+        costs = {"bytes_per_batch": needed, "planned_seconds": remembered(planned, found)}
+        made = {**described(sweep, planned, found), **costs, "finished": False}
         store.create(Path(out), sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
 
@@ -191,7 +194,7 @@ def work(
                     pass
             finally:
                 session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
-                store.note_session(path, session)
+                store.note_session(path, {**session, "peak_bytes": peak_bytes(found)})
 
 
 def collect(path: str | Path) -> xr.Dataset:
@@ -224,25 +227,11 @@ def together(path: Path) -> xr.Dataset:
     return labelled(sweep, [part for part in parts if part is not None])
 
 
-@contextmanager
-def scope(sweep: Sweep) -> Iterator[None]:
-    """Set what the compiled programs need, for this thread only: 64-bit types and the precision of products."""
-    with jax.enable_x64(True), jax.default_matmul_precision(matmul_precision(sweep)):
-        yield
-
-
 def labelled(sweep: Sweep, parts: list[Part]) -> xr.Dataset:
     """Return the Dataset of all parts with where it comes from."""
     found = dataset(sweep, parts)
     found.attrs |= {"grokdyn": versions()["grokdyn"], "spec": sweep.to_toml()}
     return found
-
-
-def matmul_precision(sweep: Sweep) -> str:
-    """Return the precision of matrix products, one for the whole process."""
-    if "matmul_precision" in sweep.axes:
-        raise SpecError("sweep.matmul_precision", list(sweep.axes["matmul_precision"]), "a setting, not an axis")
-    return sweep.base.matmul_precision
 
 
 def trained(

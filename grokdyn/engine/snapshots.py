@@ -14,7 +14,8 @@ from grokdyn.engine.batch import Batch, variables
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.results import Part, dataset
-from grokdyn.engine.run import execute, scope
+from grokdyn.engine.run import execute
+from grokdyn.engine.scope import scope
 from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.kinds import Parts

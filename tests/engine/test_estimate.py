@@ -7,6 +7,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.cli import main
 from grokdyn.engine.estimate import cache_file, estimate
+from grokdyn.engine.store import read_manifest
 from tests.engine.test_interrupted import SPEC
 
 
@@ -38,6 +39,21 @@ def test_a_damaged_cache_is_measured_anew():
     cache_file().write_text("{broken")
     (found,) = estimate(gd.Sweep.from_toml(SPEC))
     assert found.measured
+
+
+def test_what_was_planned_stands_beside_what_it_took(tmp_path, capsys):
+    sweep = gd.Sweep.from_toml(SPEC)
+    gd.run(sweep, out=tmp_path / "unplanned", progress=False)
+    assert read_manifest(tmp_path / "unplanned")["planned_seconds"] is None
+    (planned,) = estimate(sweep)
+    gd.run(sweep, out=tmp_path / "s", progress=False)
+    found = read_manifest(tmp_path / "s")
+    assert found["planned_seconds"] == pytest.approx(planned.seconds + planned.compile_seconds)
+    assert found["sessions"][0]["peak_bytes"] > found["bytes_per_batch"][0] > 0
+    assert main(["info", str(tmp_path / "s")]) == 0
+    shown = capsys.readouterr().out
+    assert "in 1 session, planned" in shown
+    assert "of which the state of a batch" in shown
 
 
 def test_plan_and_later_commands_from_the_command_line(tmp_path, monkeypatch, capsys):
