@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from grokdyn.engine.plan import Cohort
+from grokdyn.engine.progress import Tally
 from grokdyn.engine.results import Part
 from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
@@ -129,6 +130,12 @@ class Batch:
             "stopped_at": self.stopped_at,
         }
         return {name: values[self.real] for name, values in found.items()}
+
+    def tally(self) -> Tally:
+        """Return how runs have ended so far."""
+        over, stopped = self.ends_after[self.real] < NEVER, self.stopped_at[self.real] >= 0
+        done = ~over if self.done else np.zeros_like(over)
+        return Tally(int(done.sum()), int(stopped.sum()), int((over & ~stopped).sum()))
 
     def part(self) -> Part:
         """Return what the batch has found."""

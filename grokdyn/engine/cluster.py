@@ -95,7 +95,7 @@ def train(client: Client, path: Path, progress: bool | None, anyway: bool, check
 
     known, todo, name = store.read_manifest(path), unfinished(path), f"grokdyn-{uuid.uuid4().hex[:8]}"
     costs, needs = run_steps(known), placement(client, known)
-    with reporter(sum(costs), progress) as shown:
+    with reporter([sum(costs)], progress) as shown:
         shown.advance(sum(costs) - sum(costs[batch] for batch in todo))
         tasks = {
             batch: client.submit(

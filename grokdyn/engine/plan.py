@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from grokdyn.engine.devices import block_size
+from grokdyn.engine.schedule import schedule
 from grokdyn.probes.base import Shapes
 from grokdyn.spec.errors import SpecError
 from grokdyn.tasks.base import Table
@@ -23,11 +24,6 @@ BATCH_BYTES = {"cpu": 2**30, "other": 8 * 2**30}
 # Rows per tile on a CPU: the activations of a p=113 MLP then stay in the second-level cache.
 CPU_TILE = 1024
 MOST_LANES = 4096
-# At most this many chunks a batch; between chunks the host sees progress and results.
-CHUNKS = 64
-# No stretch without a pause is longer than this part of a run, or than so many steps: a pause costs as much as a
-# record, up to two updates.
-STRETCHES, SHORTEST = 16, 100
 
 
 @dataclass(frozen=True)
@@ -248,37 +244,14 @@ def cut(order: np.ndarray, width: int, devices: int, block: int) -> list[np.ndar
     return [np.append(b, np.full(lanes - len(b), b[-1])).reshape(-1, devices).T.ravel() for b in batches]
 
 
-def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndarray:
-    """Return the steps at which the compiled program pauses, cut into equal chunks, see ``Cohort.schedule``."""
-    pauses = with_pauses(np.union1d(recorded, snapshots), first)
-    length = -(-len(pauses) // CHUNKS)
-    chunks: list[list[int]] = [[]]
-    for step in pauses.tolist():
-        if len(chunks[-1]) == length:
-            chunks.append([])
-        chunks[-1].append(step)
-        if step in snapshots:
-            chunks[-1] += [step] * (length - len(chunks[-1]))
-    chunks[-1] += [chunks[-1][-1]] * (length - len(chunks[-1]))
-    return np.asarray(chunks, np.int64)
-
-
-def with_pauses(wanted: np.ndarray, first: int) -> np.ndarray:
-    """Return the wanted steps and pauses between them, so that no stretch is longer than a part of the run."""
-    longest = max(SHORTEST, -(-int(wanted[-1] - first) // STRETCHES))
-    between = [
-        np.linspace(a, b, -(-int(b - a) // longest) + 1)[1:].astype(np.int64)
-        for a, b in zip(np.append(first, wanted), wanted, strict=False)
-        if b > a
-    ]
-    return np.unique(np.concatenate([wanted, *between])).astype(np.int64)
-
-
-def total_run_steps(planned: list[Cohort], wanted: Collection[int] | None = None) -> int:
-    """Return the updates of all runs of the wanted batches together."""
-    batches = [(cohort, lanes) for cohort in planned for lanes in cohort.batches]
-    chosen = range(len(batches)) if wanted is None else wanted
-    return sum(batches[i][0].length * len(np.unique(batches[i][1])) for i in chosen)
+def run_steps(planned: list[Cohort], wanted: Collection[int] | None = None) -> list[int]:
+    """Return for every cohort the updates of all runs of the wanted batches together."""
+    found, number = [], 0
+    for cohort in planned:
+        mine = [lanes for i, lanes in enumerate(cohort.batches, number) if wanted is None or i in wanted]
+        number += len(cohort.batches)
+        found.append(sum(cohort.length * len(np.unique(lanes)) for lanes in mine))
+    return found
 
 
 def described(planned: list[Cohort]) -> list[dict[str, Any]]:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from grokdyn.engine.progress import Tally
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
+from grokdyn.train.lane import OK
 
 STATUS = {
     "status": "status of the run",
@@ -35,6 +37,11 @@ class Part:
     variables: dict[str, Variable]
     arrays: dict[str, np.ndarray]
     status: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def tally(self) -> Tally:
+        """Return how the runs ended."""
+        diverged, stopped = self.status["status"] != OK, self.status["stopped_at"] >= 0
+        return Tally(int((~diverged & ~stopped).sum()), int(stopped.sum()), int(diverged.sum()))
 
 
 def joined(parts: Sequence[Part]) -> Part:

@@ -90,7 +90,7 @@ def execute(
     with scope(sweep):
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
-        with reporter(plan.total_run_steps(planned), progress) as shown:
+        with reporter(plan.run_steps(planned), progress) as shown:
             return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
 
 
@@ -183,9 +183,8 @@ def work(
         widths, experiments = [c["runs_per_batch"] for c in known["cohorts"]], list(sweep.experiments())
         planned = plan.cohorts(experiments, pieces.read_start(path), found, widths, pieces.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
-        total = plan.total_run_steps(planned, batches)
         with (
-            reporter(total, progress) as shown,
+            reporter(plan.run_steps(planned, batches), progress) as shown,
             wish_to_stop(wish) as asked,
             closing(Keeper(path, checkpoint_seconds, asked)) as keeper,
         ):
@@ -243,7 +242,8 @@ def trained(
 ) -> Iterator[Part]:
     """Train the wanted batches one after the other and yield what each found."""
     number = -1
-    for cohort in planned:
+    for place, cohort in enumerate(planned):
+        shown.turn(place)
         mesh = lane_mesh(found[: cohort.devices])
         shared = placed((cohort.table, cohort.given), mesh, sharded=False)
         for lanes in cohort.batches:
@@ -256,6 +256,7 @@ def trained(
             else:
                 part = within_memory(cohort, lanes, mesh, shared, number, shown, keeper)
                 keeper.finish(number, part)
+            shown.finished(part.tally())
             yield part
 
 
@@ -283,6 +284,7 @@ def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | For
     told = batch.cohort.first_step
     while not batch.done:
         batch.advance()
+        shown.running(batch.tally())
         # Runs that are over count as trained to the end, so that the bar ends full.
         shown.advance((batch.step - told) * batch.size)
         told = batch.step

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.engine import plan
+from grokdyn.engine import plan, schedule
 from grokdyn.engine.results import STATUS, Part, dataset
 from grokdyn.probes.base import Variable
 from tests import cases
@@ -33,15 +33,15 @@ STEPS = st.lists(st.integers(0, 10**6), max_size=30, unique=True).map(sorted)
 def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapshot(recorded, snapshots, first):
     recorded, snapshots = (np.asarray([s for s in steps if s >= first], np.int64) for steps in (recorded, snapshots))
     assume(len(recorded))
-    chunks = plan.schedule(recorded, snapshots, first)
+    chunks = schedule.schedule(recorded, snapshots, first)
     pauses, wanted = np.unique(chunks), {*recorded.tolist(), *snapshots.tolist()}
     assert wanted <= set(pauses.tolist())
     assert np.all(np.diff(chunks.ravel()) >= 0)
     assert all(chunk[-1] == step for step in snapshots for chunk in chunks if step in chunk)
     assert pauses[-1] == max(wanted)
-    longest = max(plan.SHORTEST, -(-(max(wanted) - first) // plan.STRETCHES))
+    longest = max(schedule.SHORTEST, -(-(max(wanted) - first) // schedule.STRETCHES))
     assert np.diff(pauses, prepend=first).max() <= longest
-    assert len(pauses) <= len(wanted) + plan.STRETCHES
+    assert len(pauses) <= len(wanted) + schedule.STRETCHES
 
 
 @pytest.mark.parametrize("most", [1, 33, 1024, 1536, 1537, 5000])
