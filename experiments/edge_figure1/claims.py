@@ -83,8 +83,8 @@ def figure(results):
 
     return gd.plot.beside(
         [
-            Panel("perpGrad, AdamW", results["perpgrad"], paper=paper(PERPGRAD)),
-            Panel("StableMax, AdamW", results["stablemax"], paper=paper(STABLEMAX)),
-            Panel("cross-entropy float64, AdamW", results["cross_entropy"], paper=paper(CROSS_ENTROPY)),
+            Panel("perpGrad", results["perpgrad"], paper=paper(PERPGRAD)),
+            Panel("StableMax", results["stablemax"], paper=paper(STABLEMAX)),
+            Panel("cross-entropy, float64", results["cross_entropy"], paper=paper(CROSS_ENTROPY)),
         ]
     )

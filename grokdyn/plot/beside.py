@@ -52,17 +52,29 @@ def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
     with style.context():
         figure = style.new_figure(2.45 * columns + 0.3, 2.3 * rows)
         axes = np.ravel(np.asarray(figure.subplots(rows, columns, squeeze=False)))
+        handles, alike = [], len({one.data.sizes.get("seed", 1) for one in panels}) == 1
         for i, (ax, one) in enumerate(zip(axes, panels, strict=False)):
-            draw_panel(ax, one)
+            handles.append(draw_panel(ax, one, alike))
             if len(panels) > 1:
                 style.letter(ax, "abcdefghijklmnopqrstuvwxyz"[i])
+        explain(figure, axes, handles)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
     return figure
 
 
-def draw_panel(ax: Axes, one: Panel) -> None:
-    """Draw one panel with its own legend."""
+def explain(figure: matplotlib.figure.Figure, axes: Sequence[Axes], handles: Sequence[list[Any]]) -> None:
+    """Put one legend below panels that mean the same by their colours, else one into each."""
+    texts = [[handle.get_label() for handle in of_panel] for of_panel in handles]
+    if len(handles) > 1 and all(text == texts[0] for text in texts):
+        figure.legend(handles=handles[0], loc="outside lower center", ncols=len(texts[0]), fontsize=6.5)
+        return
+    for ax, of_panel in zip(axes, handles, strict=False):
+        ax.legend(handles=of_panel, fontsize=6)
+
+
+def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
+    """Draw one panel; return what its legend shows. Where panels differ in it, the title has the number of seeds."""
     arrays = [checks.recorded(one.data, name, "variables") for name in one.variables]
     extra = layout.facet_axes(one.data, arrays, ("step", "seed", one.hue))
     if extra:
@@ -76,13 +88,14 @@ def draw_panel(ax: Axes, one: Panel) -> None:
         if key not in colors:
             raise checks.ArgumentError(f"paper: {key!r} is not drawn; allowed: {checks.listed(colors)}.")
         ax.plot(steps, values, "o", markersize=3.2, fillstyle="none", markeredgewidth=0.8, color=colors[key], zorder=5)
-    handles = legend_handles(one.data, arrays, one.hue, "seed", (0.1, 0.9))
+    handles = legend_handles(one.data, arrays, one.hue, "seed", (0.1, 0.9), counted=alike)
     if one.paper:
         handles += ax.plot([], [], "o", markersize=3.2, fillstyle="none", color=style.INK, label="paper, one seed")
-    ax.legend(handles=handles, fontsize=6)
-    ax.set_title(one.title)
+    seeds = one.data.sizes.get("seed", 1)
+    ax.set_title(one.title if alike else f"{one.title} ({seeds} seed{'s' * (seeds != 1)})")
     ax.set_xlabel(panel.step_label(one.data["step"].values, one.xscale))
     ax.set_ylabel("accuracy" if all("accuracy" in name for name in one.variables) else style.label_of(arrays[0]))
+    return handles
 
 
 def paper_key(one: Panel, brush: Brush) -> Any:

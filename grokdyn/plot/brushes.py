@@ -71,8 +71,14 @@ def value_words(arrays: Sequence[xr.DataArray]) -> tuple[str, list[str]]:
 
 
 def legend_handles(
-    ds: xr.Dataset, arrays: Sequence[xr.DataArray], hue: str | None, over: str, quantiles: Sequence[float]
+    ds: xr.Dataset,
+    arrays: Sequence[xr.DataArray],
+    hue: str | None,
+    over: str,
+    quantiles: Sequence[float],
+    counted: bool = True,
 ) -> list[Artist]:
+    """Return what a legend shows; ``counted``: with the number of runs that a band is of."""
     names = value_words(arrays)[1]
     if hue is None:
         handles: list[Artist] = [
@@ -85,13 +91,16 @@ def legend_handles(
         handles.append(Line2D([], [], linestyle="", label=f"{style.label_of(ds[hue])}:"))
         values = map(style.number, ds[hue].values.tolist())
         handles += [Line2D([], [], color=c, label=v) for c, v in zip(colors, values, strict=True)]
-    return handles + band_handle(ds, arrays, over, quantiles)
+    return handles + band_handle(ds, arrays, over, quantiles, counted)
 
 
-def band_handle(ds: xr.Dataset, arrays: Sequence[xr.DataArray], over: str, quantiles: Sequence[float]) -> list[Artist]:
+def band_handle(
+    ds: xr.Dataset, arrays: Sequence[xr.DataArray], over: str, quantiles: Sequence[float], counted: bool = True
+) -> list[Artist]:
     """Explain median, band and faint lines where there are several runs."""
     if not any(over in array.dims for array in arrays) or ds.sizes[over] < 2:
         return []
     low, high = (f"{100 * q:g}" for q in (min(quantiles), max(quantiles)))
-    text = f"median, {low}–{high} % of {ds.sizes[over]} {over.replace('_', ' ')}s"
+    runs = f"{ds.sizes[over]} {over.replace('_', ' ')}s" if counted else f"{over.replace('_', ' ')}s"
+    text = f"median, {low}–{high} % of {runs}"
     return [Patch(facecolor=style.INK, alpha=0.25, linewidth=0, label=text)]

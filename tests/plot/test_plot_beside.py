@@ -26,6 +26,17 @@ def test_a_papers_values_have_the_colour_of_what_they_belong_to():
     assert figure.axes[0].get_title() == "one"
 
 
+def test_panels_that_mean_the_same_share_a_legend():
+    ds, variables = curves().isel(precision=0), ("train_accuracy", "test_accuracy")
+    alike = beside([Panel("one", ds, variables), Panel("two", ds.isel(seed=[0, 1]), variables)])
+    assert len(alike.legends) == 1
+    assert [ax.get_title() for ax in alike.axes] == ["one (3 seeds)", "two (2 seeds)"]
+    assert all(ax.get_legend() is None for ax in alike.axes)
+    apart = beside([Panel("one", ds, variables), Panel("two", ds, ("train_accuracy",))])
+    assert not apart.legends
+    assert all(ax.get_legend() is not None for ax in apart.axes)
+
+
 def test_mistakes_are_told():
     ds = curves()
     with pytest.raises(ValueError, match="at least one"):
