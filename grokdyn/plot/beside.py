@@ -1,5 +1,6 @@
 """Curves of a reproduction beside the values that a paper shows."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from . import layout, panel, style
 from .brushes import Brush, brushes_for, legend_handles
 
 MOST_COLUMNS = 3
+# Characters of a value axis's label beside a panel of this height.
+LABEL_WIDTH = 28
 
 
 class Panel(NamedTuple):
@@ -94,7 +97,9 @@ def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
     seeds = one.data.sizes.get("seed", 1)
     ax.set_title(one.title if alike else f"{one.title} ({seeds} seed{'s' * (seeds != 1)})")
     ax.set_xlabel(panel.step_label(one.data["step"].values, one.xscale))
-    ax.set_ylabel("accuracy" if all("accuracy" in name for name in one.variables) else style.label_of(arrays[0]))
+    several = len(arrays) > 1 and all("accuracy" in name for name in one.variables)
+    label = "accuracy" if several else style.label_of(arrays[0])
+    ax.set_ylabel(textwrap.fill(label, LABEL_WIDTH))
     return handles
 
 
