@@ -19,6 +19,8 @@ TASKS = (
     gd.ModularArithmetic(op="add", p=7, train_fraction=0.4, label_noise=0.25),
     gd.ModularArithmetic(op="div", p=5, train_fraction=0.7, label_noise=0.5, noise="wrong"),
     gd.ModularArithmetic(op="x2+xy+y2", p=6, pairs="symmetric", first_residue=1),
+    gd.ModularArithmetic(op="div|sub", p=7, sequence="a op b =", label_noise=0.5),
+    gd.SymmetricGroup(n=3, op="x*y*x^-1", sequence="<eos> a op b ="),
     gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
     gd.SparseParity(bits=2, noise_bits=20, strings=20),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
@@ -27,6 +29,9 @@ MODELS = (
     gd.MLP(hidden=(8,)),
     gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
+    gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
+    gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
+    gd.Transformer(d_model=4, heads=1, d_mlp=0, norm="post", positions="none", causal=False, tied=True, init="mup"),
 )
 LOSSES = (
     gd.CrossEntropy(),

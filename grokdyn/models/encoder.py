@@ -12,13 +12,12 @@ import numpy as np
 
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.dropout import Dropout
+from grokdyn.models.layer_norm import layer_norm
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Count, Number
 from grokdyn.tasks.base import Signature
 
-# Added to the variance, as in ``nn.LayerNorm``.
-NORM_EPS = 1e-5
 # Ours -> PyTorch's, of the model of Prieto et al. (2025); matrices are transposed but for the embedding.
 TORCH_NAMES = {
     "W_E": "embedding.weight",
@@ -116,10 +115,3 @@ class Encoder(Model):
             raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(names))
         found = {ours: np.asarray(arrays[theirs]) for ours, theirs in TORCH_NAMES.items()}
         return {name: value if name == "W_E" else value.T for name, value in found.items()}
-
-
-def layer_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """Return (x - mean) / sqrt(variance + 1e-5) * scale + shift over the last axis, the variance biased."""
-    centred = x - jnp.mean(x, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    return centred * jax.lax.rsqrt(variance + jnp.asarray(NORM_EPS, x.dtype)) * scale + shift

@@ -10,12 +10,14 @@ from __future__ import annotations
 KINDS: dict[str, dict[str, str]] = {
     "task": {
         "modular": "grokdyn.tasks.modular:ModularArithmetic",
+        "symmetric_group": "grokdyn.tasks.permutations:SymmetricGroup",
         "sparse_parity": "grokdyn.tasks.parity:SparseParity",
         "mnist": "grokdyn.tasks.mnist:Mnist",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
         "encoder": "grokdyn.models.encoder:Encoder",
+        "transformer": "grokdyn.models.transformer:Transformer",
     },
     "loss": {
         "cross_entropy": "grokdyn.losses.cross_entropy:CrossEntropy",

@@ -15,16 +15,23 @@ class Signature(NamedTuple):
     """The shapes that a model must fit.
 
     Attributes:
-        vocabulary: number of tokens per position; 0 where inputs are real vectors.
+        vocabulary: number of tokens, class c being token c; 0 where inputs are real vectors.
         width: tokens per row (vocabulary > 0), or length of the input vector.
-        outputs: number of classes.
+        outputs: number of logits.
         rows: number of rows of the table.
+        symbols: how many outputs, the last ones, are never a label: tokens such as "=".
     """
 
     vocabulary: int
     width: int
     outputs: int
     rows: int
+    symbols: int = 0
+
+    @property
+    def classes(self) -> int:
+        """Number of labels that there are."""
+        return self.outputs - self.symbols
 
 
 class Table(NamedTuple):

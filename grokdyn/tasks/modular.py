@@ -12,6 +12,7 @@ import numpy as np
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Function
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.sequence import SEQUENCES, signature_of, written
 
 
 def inverse(b: np.ndarray, p: int) -> np.ndarray:
@@ -26,9 +27,16 @@ OPERATIONS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "x2+y2": lambda a, b, p: a**2 + b**2,
     "x2+xy+y2": lambda a, b, p: a**2 + a * b + b**2,
     "x2+xy+y2+x": lambda a, b, p: a**2 + a * b + b**2 + a,
+    "x2+y": lambda a, b, p: a**2 + b,
+    "x3+y": lambda a, b, p: a**3 + b,
     "x3+xy": lambda a, b, p: a**3 + a * b,
     "x3+xy2+y": lambda a, b, p: a**3 + a * b**2 + b,
+    "div|sub": lambda a, b, p: np.where(b % 2 == 1, a * inverse(b, p), a - b),
+    "add|mul": lambda a, b, p: np.where(a % 2 == 0, a + b, a * b),
+    "add|sub": lambda a, b, p: np.where(a % 2 == 0, a + b, a - b),
 }
+# Operations with inverses, which only a prime modulus has for every residue.
+DIVISIONS = ("div", "div|sub")
 
 
 class ModularArithmetic(Task):
@@ -36,7 +44,12 @@ class ModularArithmetic(Task):
 
     Rows are the pairs (a, b) in lexicographic order: with residues from 0 row a*p + b, with residues from 1
     row (a-1)*(p-1) + (b-1); ``div`` leaves out b = 0, ``symmetric`` keeps a <= b only, and rows are then numbered
-    as they come. The inputs are two tokens below p, the label is a residue below p.
+    as they come. The inputs are two tokens below p, the label is a residue below p. The mixed operations are those of
+    Power et al. and their code: ``div|sub`` divides by an odd b and subtracts an even one; ``add|mul`` and ``add|sub``
+    add to an even a and do the other with an odd one.
+
+    ``sequence`` writes a row with symbols, numbered from p on in the order =, op, <eos>: ``"a b ="`` are the tokens
+    (a, b, p) of Nanda et al. (2023). Logits are then over the whole vocabulary, symbols last, as in their code.
 
     With ``encoding = "binary"`` the inputs are instead the binary codes of both residues, most significant bit first,
     14 zeros and ones at p = 113 (Prieto et al. 2025). ``permuted``: every run draws, from its split stream, which
@@ -46,10 +59,10 @@ class ModularArithmetic(Task):
     op: str | Callable = field(
         Function(tuple(OPERATIONS), "f(a, b) of two integer arrays"), default="add", doc="the operation; taken mod p"
     )
-    p: int = field(Count(2, 2000), default=113, doc="the modulus; prime for div")
+    p: int = field(Count(2, 2000), default=113, doc="the modulus; prime for div, div|sub")
     pairs: str = field(Choice(("ordered", "symmetric")), default="ordered", doc="all pairs, or those with a <= b")
     first_residue: int = field(Count(0, 1), default=0, doc="residues from 0, or from 1 (leaves out 0)")
-
+    sequence: str = field(Choice(SEQUENCES), default="a b", doc="how a row is written in tokens")
     encoding: str = field(Choice(("tokens", "binary")), default="tokens", doc="of a residue in the inputs")
     permuted: bool = field(Flag(), default=False, doc="residues are given each other's binary codes at random")
 
@@ -60,8 +73,10 @@ class ModularArithmetic(Task):
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.permuted and self.encoding != "binary":
             yield "permuted", self.permuted, "false, unless encoding = 'binary': a token stands for itself"
-        if self.op == "div" and any(self.p % k == 0 for k in range(2, int(self.p**0.5) + 1)):
-            yield "p", self.p, "a prime modulus for op = 'div'"
+        if self.encoding != "tokens" and self.sequence != "a b":
+            yield "sequence", self.sequence, "'a b', unless encoding = 'tokens'"
+        if self.op in DIVISIONS and any(self.p % k == 0 for k in range(2, int(self.p**0.5) + 1)):
+            yield "p", self.p, f"a prime modulus for op = {self.op!r}"
         if callable(self.op):
             yield from self.problems_of_function()
 
@@ -91,7 +106,7 @@ class ModularArithmetic(Task):
         rows = len(self.operands()[0])
         if self.encoding == "binary":
             return Signature(0, 2 * self.bits, self.p, rows)
-        return Signature(self.p, 2, self.p, rows)
+        return signature_of(self.sequence, self.p, rows)
 
     @property
     def bits(self) -> int:
@@ -99,8 +114,9 @@ class ModularArithmetic(Task):
         return (self.p - 1).bit_length()
 
     def table(self) -> Table:
-        tokens = np.stack(self.operands(), axis=1).astype(np.int32)
-        return Table(tokens if self.encoding == "tokens" else binary(tokens, self.bits), self.labels())
+        if self.encoding == "tokens":
+            return Table(written(self.sequence, self.p, *self.operands()), self.labels())
+        return Table(binary(np.stack(self.operands(), axis=1), self.bits), self.labels())
 
     def draw(self, key: jax.Array) -> Table:
         codes = jax.random.permutation(key, jnp.arange(self.p, dtype=jnp.int32))

@@ -26,7 +26,7 @@ class Split(NamedTuple):
     corrupted: jax.Array
 
 
-def draw_split(task: Task, labels: jax.Array, outputs: int, split_key: jax.Array, noise_key: jax.Array) -> Split:
+def draw_split(task: Task, labels: jax.Array, classes: int, split_key: jax.Array, noise_key: jax.Array) -> Split:
     """Draw one run's split and label noise.
 
     Train rows are those of lowest rank in a permutation, so they are exact in number and nested in the fraction.
@@ -40,7 +40,7 @@ def draw_split(task: Task, labels: jax.Array, outputs: int, split_key: jax.Array
     scores = jnp.where(train, jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
     rank = jnp.zeros(rows, jnp.int32).at[jnp.argsort(scores)].set(jnp.arange(rows, dtype=jnp.int32))
     corrupted = rank < part_of(task.label_noise, n_train)
-    noisy = corrupted_labels(label_key, labels, outputs, task.noise)
+    noisy = corrupted_labels(label_key, labels, classes, task.noise)
     return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
 
 
@@ -50,9 +50,9 @@ def train_mask(order: jax.Array, n_train: Any) -> jax.Array:
     return jnp.zeros(order.shape, bool).at[order].set(ranks < n_train)
 
 
-def corrupted_labels(key: jax.Array, labels: jax.Array, outputs: int, noise: str) -> jax.Array:
+def corrupted_labels(key: jax.Array, labels: jax.Array, classes: int, noise: str) -> jax.Array:
     """Return a drawn label for every row: any class (uniform), or any class but the row's own (wrong)."""
     if noise == "uniform":
-        return jax.random.randint(key, labels.shape, 0, outputs, jnp.int32)
-    shift = jax.random.randint(key, labels.shape, 1, max(outputs, 2), jnp.int32)
-    return (labels + shift) % outputs
+        return jax.random.randint(key, labels.shape, 0, classes, jnp.int32)
+    shift = jax.random.randint(key, labels.shape, 1, max(classes, 2), jnp.int32)
+    return (labels + shift) % classes

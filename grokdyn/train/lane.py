@@ -82,7 +82,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     split_key, table_key = jax.random.split(stream(experiment, "split"))
     table = task.draw(table_key) if shared is None else shared
     labels = jnp.asarray(table.labels)
-    split = draw_split(task, labels, signature.outputs, split_key, stream(experiment, "noise"))
+    split = draw_split(task, labels, signature.classes, split_key, stream(experiment, "noise"))
     params = experiment.model.start(stream(experiment, "init"), signature, experiment.dtype)
     if start is not None:
         split, params = start.applied(split, params)

@@ -15,4 +15,4 @@ def drawn(task, split=0, noise=1):
     """Return the split and label noise of a task for the seeds of the two streams."""
     labels = jnp.asarray(tabled(task, split).labels)
     keys = jax.random.key(split), jax.random.key(noise)
-    return draw_split(jax.tree.map(jnp.asarray, task), labels, task.signature().outputs, *keys)
+    return draw_split(jax.tree.map(jnp.asarray, task), labels, task.signature().classes, *keys)

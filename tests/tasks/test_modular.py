@@ -1,10 +1,14 @@
 """Tables of modular arithmetic against a double loop in Python's whole numbers."""
 
+import jax
 import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.spec import base
 from grokdyn.tasks.modular import OPERATIONS
+from tests.contract import arrays
+from tests.tasks.draws import drawn
 
 TRUTH = {
     "add": lambda a, b, p: (a + b) % p,
@@ -14,8 +18,13 @@ TRUTH = {
     "x2+y2": lambda a, b, p: (a * a + b * b) % p,
     "x2+xy+y2": lambda a, b, p: (a * a + a * b + b * b) % p,
     "x2+xy+y2+x": lambda a, b, p: (a * a + a * b + b * b + a) % p,
+    "x2+y": lambda a, b, p: (a * a + b) % p,
+    "x3+y": lambda a, b, p: (a * a * a + b) % p,
     "x3+xy": lambda a, b, p: (a * a * a + a * b) % p,
     "x3+xy2+y": lambda a, b, p: (a * a * a + a * b * b + b) % p,
+    "div|sub": lambda a, b, p: next(c for c in range(p) if c * b % p == a % p) if b % 2 else (a - b) % p,
+    "add|mul": lambda a, b, p: (a * b) % p if a % 2 else (a + b) % p,
+    "add|sub": lambda a, b, p: (a - b) % p if a % 2 else (a + b) % p,
 }
 
 
@@ -39,7 +48,7 @@ def test_a_table_is_the_double_loop(op, p, first, symmetric):
     assert inputs.tolist() == [list(pair) for pair in pairs]
     assert labels.tolist() == [TRUTH[op](a, b, p) for a, b in pairs]
     assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
-    assert task.signature() == (p, 2, p, len(pairs))
+    assert task.signature() == (p, 2, p, len(pairs), 0)
 
 
 @pytest.mark.parametrize("op", ["add", "x3+xy2+y"])
@@ -69,3 +78,42 @@ def test_division_is_by_the_modular_inverse():
 def test_a_users_operation_is_taken_modulo_p():
     labels = gd.ModularArithmetic(op=lambda a, b: a - 3 * b, p=5).table().labels
     assert labels.tolist() == [(a - 3 * b) % 5 for a in range(5) for b in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "write", "symbols"),
+    [
+        ("a b =", lambda a, b: [a, b, 5], 1),
+        ("a op b =", lambda a, b: [a, 6, b, 5], 2),
+        ("<eos> a op b =", lambda a, b: [7, a, 6, b, 5], 3),
+    ],
+)
+def test_a_sequence_is_written_with_symbols_after_the_residues(sequence, write, symbols):
+    task = gd.ModularArithmetic(op="div", p=5, sequence=sequence)
+    inputs, labels = task.table()
+    pairs = rows_of("div", 5)
+    assert inputs.tolist() == [write(a, b) for a, b in pairs]
+    assert inputs.dtype == np.int32
+    assert np.array_equal(labels, task.replace(sequence="a b").table().labels)
+    signature = task.signature()
+    assert signature == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols)
+    assert signature.classes == 5
+
+
+def test_no_corrupted_label_is_a_symbol():
+    task = gd.ModularArithmetic(p=5, sequence="<eos> a op b =", train_fraction=1.0, label_noise=1.0)
+    with jax.enable_x64(True):
+        labels = jax.jit(drawn)(arrays(task)).labels
+    assert set(labels.tolist()) == set(range(5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sequence": "a b =", "encoding": "binary"}, r"sequence: got 'a b ='; allowed: 'a b'"),
+        ({"op": "div|sub", "p": 9}, r"p: got 9; allowed: a prime modulus for op = 'div\|sub'"),
+    ],
+)
+def test_mistakes_are_told(changes, message):
+    with pytest.raises(gd.SpecError, match=message):
+        base.check(gd.ModularArithmetic(p=5).replace(**changes))

@@ -1,0 +1,154 @@
+"""Transformer on token sequences, read out at the last token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.models.activations import ACTIVATIONS
+from grokdyn.models.attention import attend
+from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.dropout import Dropout
+from grokdyn.models.part import Part
+from grokdyn.models.positions import sinusoidal
+from grokdyn.models.residual import Stream, TokenTables, token_tables
+from grokdyn.models.transformer_params import INITS, drawn, from_nanda, tensors, with_factors
+from grokdyn.spec.base import field
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.rules import Choice, Count, Flag, Number
+from grokdyn.tasks.base import Signature
+
+# How often one layer draws: attention weights, what the attention adds, neurons, what the MLP adds.
+DRAWS = 4
+
+
+class Transformer(Model):
+    """Layers of attention and MLP on tokens; logits at the last one. The default is the model of Nanda et al. (2023).
+
+    x = E[token] + P[position]; in every layer x <- x + W_O attention(x), x <- x + W_out phi(W_in x + b_in) + b_out;
+    logits = x W_U. Attention reads values with weights softmax(q k / sqrt(d_head)). ``norm = "pre"`` puts a layer norm
+    before both halves and before W_U, ``"post"`` one after both sums (Vaswani et al. 2017; Power et al. 2022).
+    Sinusoidal positions are those of Vaswani et al. ``tied``: the transposed embedding serves as W_U.
+
+    ``init``: ``nanda``, N(0, 1/d_model), W_U N(0, 1/outputs), biases 0; ``torch``, as ``nn.Embedding`` and
+    ``nn.Linear`` do, N(0, 1) and U(-b, b) with b = 1/sqrt(fan_in); ``mup``, N(0, 1) with factors in the forward pass,
+    1/sqrt(fan_in), 1/d_model at the readout, and q k / d_head (Yang & Hu 2021; Yang et al. 2022), biases 0.
+
+    ``dropout`` acts in training on attention weights, what the attention adds, neurons, and what the MLP adds.
+
+    Parameters: ``W_E`` [vocabulary, d_model], ``W_pos`` [tokens, d_model], in layer l ``W_Q_l``, ``W_K_l``, ``W_V_l``,
+    ``W_O_l`` [d_model, d_model] with heads side by side on the inner axis, ``W_in_l`` [d_model, d_mlp], ``W_out_l``,
+    their biases ``b_Q_l``, ..., ``ln1_scale_l``, ``ln1_shift_l``, ``ln2_scale_l``, ...; ``ln_final_scale``,
+    ``ln_final_shift``, ``W_U`` [d_model, outputs], ``b_U``.
+
+    Activations at the last token: ``resid_pre_l``, ``resid_mid_l``, ``resid_post_l`` [rows, d_model], ``attention_l``
+    [rows, tokens, heads], ``pre_l`` and ``hidden_l`` [rows, d_mlp] before and after phi. Those of every position come
+    from the method ``activations``.
+
+    ``path``: ``answer`` computes in the last layer only what the last token needs, and projects each token of the
+    vocabulary once in the first, to gather from; ``full`` computes everything at every position. They are the same
+    function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products.
+    """
+
+    layers: int = field(Count(1, 1000), default=1, doc="number of layers")
+    d_model: int = field(Count(1, 100_000), default=128, doc="width of the residual stream")
+    heads: int = field(Count(1, 10_000), default=4, doc="attention heads of a layer")
+    d_mlp: int = field(Count(0, 1_000_000), default=512, doc="neurons of a layer; 0: attention only")
+    activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi of the neurons")
+    norm: str = field(Choice(("none", "pre", "post")), default="none", doc="where layer norms stand")
+    positions: str = field(
+        Choice(("learned", "sinusoidal", "none")), default="learned", doc="what is added to the embedding"
+    )
+    causal: bool = field(Flag(), default=True, doc="a token is blind to those after it")
+    attention_bias: bool = field(Flag(), default=False, doc="with b_Q, b_K, b_V, b_O")
+    mlp_bias: bool = field(Flag(), default=True, doc="with b_in, b_out")
+    unembedding_bias: bool = field(Flag(), default=False, doc="with b_U")
+    tied: bool = field(Flag(), default=False, doc="the embedding is the unembedding too")
+    init: str = field(Choice(INITS), default="nanda", doc="distribution of the weights at step 0")
+    dropout: float = field(Number(0, 1, open_high=True), default=0.0, doc="share of activations dropped in training")
+    path: str = field(Choice(("auto", "answer", "full")), default="auto", doc="what a forward pass computes")
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.d_model % self.heads:
+            yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
+
+    def stochastic(self) -> Any:
+        return np.asarray(self.dropout) > 0
+
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+        if signature.vocabulary == 0:
+            allowed = "a model of real vectors, such as mlp: this task has no tokens"
+            raise SpecError("model.kind", "transformer", allowed)
+        if self.tied and signature.outputs != signature.vocabulary:
+            allowed = f"false: {signature.outputs} classes, {signature.vocabulary} tokens"
+            raise SpecError("model.tied", True, allowed)
+        wanted = list(tensors(self, signature))
+        keys = jax.random.split(key, len(wanted))
+        return {t.name: drawn(self.init, self.d_model, t, k, dtype) for t, k in zip(wanted, keys, strict=True)}
+
+    def apply(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+        logits, activations = self.passed(params, inputs, Dropout(self.dropout, key), self.path)
+        return Output(logits, {name: jnp.moveaxis(x[-1], -2, 0) for name, x in activations.items()})
+
+    def activations(self, params: Params, inputs: jax.Array) -> dict[str, jax.Array]:
+        """Return the activations at every position, [rows, tokens, ...]; attention [rows, queries, keys, heads]."""
+        found = self.passed(params, inputs, Dropout(0.0, None), "full")[1]
+        return {name: jnp.moveaxis(x, -2, 0) for name, x in found.items()}
+
+    def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
+        """Return logits [rows, outputs] and activations [positions, ..., rows, width], of the positions computed."""
+        if self.tied:
+            params = params | {"W_U": params["W_E"].T}
+        if self.init == "mup":
+            params = with_factors(params)
+        stream, x, found = self.embedded(params, inputs.T, path), params["W_E"], {}
+        for layer in range(self.layers):
+            part = Part(params, f"_{layer}", self.norm)
+            if layer:
+                stream = Stream(x, part.normed(x, "ln1", "pre"))
+            first = 0 if path == "full" or layer < self.layers - 1 else inputs.shape[1] - 1
+            seen = self.layer(part, stream, first, DRAWS * layer, drop)
+            found |= {f"{name}_{layer}": value for name, value in seen.items()}
+            x = seen["resid_post"]
+        whole = Part(params, "", self.norm)
+        y = whole.normed(x[-1], "ln_final", "pre")
+        return whole.linear(y, "U"), found
+
+    def embedded(self, params: Params, tokens: jax.Array, path: str) -> Stream | TokenTables:
+        """Return what the first layer reads."""
+        E, P = params["W_E"], params.get("W_pos")
+        if self.positions == "sinusoidal":
+            P = jnp.asarray(sinusoidal(len(tokens), self.d_model), E.dtype)
+        norm = partial(Part(params, "_0", self.norm).normed, name="ln1", place="pre")
+        tables = token_tables(tokens, E, P, norm if self.norm == "pre" else None)
+        if path == "answer" or (path == "auto" and tables.worth):
+            return tables
+        x = tables.at(0)
+        return Stream(x, norm(x))
+
+    def layer(self, part: Part, x: Stream | TokenTables, first: int, place: int, drop: Dropout) -> dict[str, jax.Array]:
+        """Return what a layer computes at positions ``first`` and on; ``place`` numbers its draws."""
+        q, k, v = (
+            part.biased(x.project(part.params[f"W_{name}{part.suffix}"], start), name)
+            for name, start in (("Q", first), ("K", 0), ("V", 0))
+        )
+        d_head = self.d_model // self.heads
+        scale = 1 / d_head if self.init == "mup" else d_head**-0.5
+        weights, read = attend(q, k, v, self.heads, scale, self.causal, partial(drop, place=place))
+        pre = x.at(first)
+        mid = part.normed(pre + drop(part.linear(read, "O"), place + 1), "ln1", "post")
+        seen = {"resid_pre": pre, "attention": weights, "resid_mid": mid}
+        if not self.d_mlp:
+            return seen | {"resid_post": mid}
+        z = part.linear(part.normed(mid, "ln2", "pre"), "in")
+        hidden = ACTIVATIONS[self.activation](z)
+        added = drop(part.linear(drop(hidden, place + 2), "out"), place + 3)
+        return seen | {"pre": z, "hidden": hidden, "resid_post": part.normed(mid + added, "ln2", "post")}
+
+    def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return from_nanda(self.layers, arrays)
