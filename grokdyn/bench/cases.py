@@ -23,6 +23,7 @@ class Case:
         runs: how many runs train together, one per seed.
         network: its name in ``torch_side.NETWORKS`` and, where it is written by hand, in ``hand.NETWORKS``.
         least_over_torch: how many times faster than PyTorch run after run the engine shall be on two CPU cores.
+        most_over_hand: how many times as long as the same maths written by hand it may take.
     """
 
     about: str
@@ -30,6 +31,7 @@ class Case:
     runs: int
     network: str
     least_over_torch: float
+    most_over_hand: float = MOST_OVER_HAND
 
 
 def p23() -> Any:
@@ -84,9 +86,23 @@ def encoder() -> Any:
     )
 
 
+def transformer() -> Any:
+    """Return the transformer of Nanda et al. (2023) on 30 % of the table: d 128, 4 heads, 512 neurons, decay 1."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=113, train_fraction=0.3, sequence="a b ="),
+        model=gd.Transformer(),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.001, b2=0.98, weight_decay=1.0),
+        steps=1,
+    )
+
+
 CASES = {
     "p23": Case("p=23, 2x64 ReLU, cross-entropy", p23, 256, "mlp", 8.0),
     "doshi": Case("p=97, 500 square, MSE", doshi, 16, "mlp", 3.5),
     "p113": Case("p=113, 2x200 ReLU, cross-entropy", p113, 8, "mlp", 4.0),
     "encoder": Case("p=113, encoder layer d 128, ff 2048", encoder, 2, "encoder", 5.0),
+    "transformer": Case("p=113, one layer, d 128, 512 neurons", transformer, 2, "transformer", 7.0, 1.15),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from grokdyn.bench.cases import p113
+from grokdyn.bench.cases import p113, transformer
 from grokdyn.bench.measure import Timing, attempt, elapsed, per_round, record
 
 
@@ -29,6 +29,11 @@ class Cost:
     at_most: float
 
 
+def every_position() -> Any:
+    """Return the transformer's case with every position of every row computed."""
+    return transformer().replace(**{"model.path": "full"})
+
+
 USUAL = ("loss", "accuracy", "weight_norm")
 COSTS = {
     "float64_loss": Cost("p113, cross-entropy in float64", p113, {"loss.precision": "float64"}, 8, 1.6),
@@ -41,6 +46,9 @@ COSTS = {
         {"probes": (*USUAL, "softmax_collapse", "zero_terms", "nlm_alignment")},
         8,
         1.05,
+    ),
+    "answer_path": Cost(
+        "transformer, what the answer needs in place of every position", every_position, {"model.path": "auto"}, 2, 0.5
     ),
 }
 

@@ -36,6 +36,32 @@ def mlp(experiment: Any) -> Callable:
     return apply
 
 
+def transformer(experiment: Any) -> Callable:
+    """Return (params, tokens [rows, 3]) -> logits of one layer without norms, at the last token.
+
+    Only that token's output is computed, and queries, keys and values are looked up in tables of the vocabulary.
+    """
+    heads, d = experiment.model.heads, experiment.model.d_model
+    own = jnp.asarray(np.kron(np.eye(heads), np.ones((d // heads, 1))), jnp.float32)
+
+    def apply(params: Any, tokens: jax.Array) -> jax.Array:
+        E, P, columns = params["W_E"], params["W_pos"], list(tokens.T)
+
+        def looked_up(part: str) -> list[jax.Array]:
+            W = params[f"W_{part}_0"]
+            table, added = E @ W, P @ W
+            return [table[column] + added[i] for i, column in enumerate(columns)]
+
+        q, k, v = looked_up("Q")[-1], looked_up("K"), looked_up("V")
+        weights = jax.nn.softmax(jnp.stack([(q * key) @ own for key in k]) / np.float32((d // heads) ** 0.5), axis=0)
+        read = sum((w @ own.T) * value for w, value in zip(weights, v, strict=True))
+        x = E[columns[-1]] + P[-1] + read @ params["W_O_0"]
+        x = x + jax.nn.relu(x @ params["W_in_0"] + params["b_in_0"]) @ params["W_out_0"] + params["b_out_0"]
+        return x @ params["W_U"]
+
+    return apply
+
+
 def cross_entropy(logits: jax.Array, hot: jax.Array) -> jax.Array:
     return -jnp.sum(jnp.where(hot, jax.nn.log_softmax(logits), 0), axis=-1)
 
@@ -44,7 +70,7 @@ def mse(logits: jax.Array, hot: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(logits - hot), axis=-1)
 
 
-NETWORKS: dict[str, Callable] = {"mlp": mlp}
+NETWORKS: dict[str, Callable] = {"mlp": mlp, "transformer": transformer}
 LOSSES: dict[str, Callable] = {"CrossEntropy": cross_entropy, "MSE": mse}
 
 

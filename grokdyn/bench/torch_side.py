@@ -12,6 +12,7 @@ import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingImports]
 
 from grokdyn.bench.begin import Beginning
+from grokdyn.bench.torch_transformer import Transformer
 from grokdyn.engine.devices import cores
 from grokdyn.models.encoder import TORCH_NAMES
 
@@ -88,7 +89,7 @@ def turned(name: str, w: torch.Tensor) -> torch.Tensor:
 
 
 class Network(NamedTuple):
-    """What a case needs: a module for one run, one for all or None, and (experiment, tokens [..., 2]) -> inputs."""
+    """What a case needs: a module for one run, one for all or None, and (experiment, tokens [..., width]) -> inputs."""
 
     single: Callable
     batched: Callable | None
@@ -104,7 +105,11 @@ def tokens_alone(experiment: Any, tokens: torch.Tensor) -> torch.Tensor:
     return tokens
 
 
-NETWORKS = {"mlp": Network(MLP, BatchedMLP, one_hot_pair), "encoder": Network(Encoder, None, tokens_alone)}
+NETWORKS = {
+    "mlp": Network(MLP, BatchedMLP, one_hot_pair),
+    "encoder": Network(Encoder, None, tokens_alone),
+    "transformer": Network(Transformer, None, tokens_alone),
+}
 
 
 def mse(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

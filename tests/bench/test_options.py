@@ -11,7 +11,7 @@ from grokdyn import bench
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["--case", "p22"], ("'p22'", "p23, doshi, p113, encoder", "did you mean 'p23'?")),
+        (["--case", "p22"], ("'p22'", "p23, doshi, p113, encoder, transformer", "did you mean 'p23'?")),
         (["--lanes", "0"], ("--lanes", "1 to 4096")),
         (["--lanes", "many"], ("--lanes", "many")),
         (["--rounds", "0"], ("--rounds", "from 1")),

@@ -28,7 +28,8 @@ def tiny(name):
     if CASES[name].network == "mlp":
         changes["model.hidden"] = tuple(8 + i for i, _ in enumerate(experiment.model.hidden))
     else:
-        changes |= {"model.d_model": 8, "model.heads": 2, "model.ff": 12, "optimizer.learning_rate": 0.002}
+        changes |= {"model.d_model": 8, "model.heads": 2, "optimizer.learning_rate": 0.002}
+        changes["model.ff" if CASES[name].network == "encoder" else "model.d_mlp"] = 12
     return experiment.replace(steps=STEPS, record=gd.At((0, STEPS)), **changes)
 
 
