@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -38,6 +38,7 @@ class Cohort:
         program, shapes: what the compiled functions and the probes need to know.
         given: a checked Start, or None.
         width: runs per batch.
+        order: positions into ``runs``, those with few train rows first, as they are cut into batches.
         batches: positions into ``runs``, one array of equal length per batch; the last run is repeated to fill it.
         devices: how many devices share a batch; block: lanes vmapped together.
         recorded: the steps to record.
@@ -55,6 +56,7 @@ class Cohort:
     shapes: Shapes
     given: Given | None
     width: int
+    order: np.ndarray
     batches: list[np.ndarray]
     devices: int
     block: int
@@ -87,14 +89,14 @@ def cohorts(
     experiments: Sequence[Any],
     start: Start | None,
     devices: list[Any],
-    widths: list[int] | None = None,
+    sizes: list[tuple[int, int]] | None = None,
     origin: Origin = NOWHERE,
     batches: int = 1,
 ) -> list[Cohort]:
     """Group runs by structure and cut each group into batches.
 
     Args:
-        widths: runs per batch of every cohort, as an earlier session had them; default: planned.
+        sizes: runs per batch and lanes per block of every cohort, as an earlier session had them; default: planned.
         origin: the stored state that the runs go on from.
         batches: at least so many where there are lanes enough to keep all devices busy, for processes to share.
 
@@ -104,11 +106,11 @@ def cohorts(
     groups: dict[Any, list[int]] = {}
     for run, experiment in enumerate(experiments):
         groups.setdefault(jax.tree.structure(experiment), []).append(run)
-    wanted = [None] * len(groups) if widths is None else widths
+    wanted = [(None, None)] * len(groups) if sizes is None else sizes
     most = min(MOST_LANES, max(len(devices), len(experiments) // batches))
     return [
-        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, width, origin, most)
-        for runs, width in zip(groups.values(), wanted, strict=True)
+        cohort(np.asarray(runs), [experiments[i] for i in runs], start, devices, *size, origin, most)
+        for runs, size in zip(groups.values(), wanted, strict=True)
     ]
 
 
@@ -118,6 +120,7 @@ def cohort(
     start: Start | None,
     devices: list[Any],
     width: int | None,
+    block: int | None,
     origin: Origin,
     most: int,
 ) -> Cohort:
@@ -146,8 +149,8 @@ def cohort(
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
     snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
-    block = block_size(cpu, -(-width // used))
-    batches = cut(by_size, width, used, block)
+    if block is None:
+        block = block_size(cpu, -(-width // used))
     return Cohort(
         runs,
         stacked,
@@ -157,7 +160,8 @@ def cohort(
         shapes,
         checked,
         width,
-        batches,
+        by_size,
+        cut(by_size, width, used, block),
         used,
         block,
         recorded,
@@ -165,6 +169,16 @@ def cohort(
         schedule(recorded, snapshots, origin.step),
         origin,
     )
+
+
+def in_blocks(cohort: Cohort, block: int) -> Cohort:
+    """Return a cohort whose devices take their lanes in blocks of another size."""
+    return replace(cohort, block=block, batches=cut(cohort.order, cohort.width, cohort.devices, block))
+
+
+def sizes_of(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the ``sizes`` that a manifest remembers."""
+    return [(cohort["runs_per_batch"], cohort["lanes_per_block"]) for cohort in manifest["cohorts"]]
 
 
 def check_rules(template: Any, shapes: Shapes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import xarray as xr
 from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices, peak_bytes
-from grokdyn.engine.estimate import remembered
+from grokdyn.engine.estimate import planned_seconds
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper
@@ -27,6 +28,7 @@ from grokdyn.engine.manifest import check_same, described, versions
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset, joined
 from grokdyn.engine.scope import scope
+from grokdyn.engine.tune import tuned
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
@@ -89,7 +91,7 @@ def execute(
         return collect(out)
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
+        planned = tuned(plan.cohorts(list(sweep.experiments()), start, found, origin=origin), found)
         with reporter(plan.run_steps(planned), progress) as shown:
             return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
 
@@ -137,8 +139,9 @@ def create(
     with scope(sweep):
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
+        planned = tuned(planned, found)
         needed = [plan.lane_bytes(c.program, c.template, c.table, c.given) * len(c.batches[0]) for c in planned]
-        costs = {"bytes_per_batch": needed, "planned_seconds": remembered(planned, found)}
+        costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}
         made = {**described(sweep, planned, found), **costs, "finished": False}
         store.create(Path(out), sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
@@ -180,8 +183,8 @@ def work(
         return
     with scope(sweep):
         found = devices()
-        widths, experiments = [c["runs_per_batch"] for c in known["cohorts"]], list(sweep.experiments())
-        planned = plan.cohorts(experiments, pieces.read_start(path), found, widths, pieces.read_origin(path))
+        sizes, experiments = plan.sizes_of(known), list(sweep.experiments())
+        planned = plan.cohorts(experiments, pieces.read_start(path), found, sizes, pieces.read_origin(path))
         check_same(known, described(sweep, planned, found), anyway)
         with (
             reporter(plan.run_steps(planned, batches), progress) as shown,
@@ -274,6 +277,8 @@ def within_memory(
         if "RESOURCE_EXHAUSTED" not in str(error) or len(runs) == 1:
             raise
     shown.say(f"batch {number + 1}: {len(runs)} runs do not fit into memory; trying half of them at a time")
+    # A block is filled up with lanes that take memory too: it must not stay larger than what is in it.
+    cohort = replace(cohort, block=min(cohort.block, -(-len(runs) // (2 * cohort.devices))))
     halves = [plan.cut(half, len(half), cohort.devices, cohort.block)[0] for half in np.array_split(runs, 2)]
     return joined([within_memory(cohort, half, mesh, shared, number, shown, Forgetful()) for half in halves])
 

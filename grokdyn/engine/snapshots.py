@@ -52,8 +52,8 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
         raise StoreError(f"{str(path)!r} sweeps what it records; its snapshots cannot be probed together")
     probing = Sweep(changed, axes)
     with scope(probing):
-        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), widths)
+        sizes = plan.sizes_of(known)
+        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), sizes)
         found = dataset(probing, list(measured(path, planned)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
@@ -122,8 +122,8 @@ def fork(
     single = {name: value for name, value in change.items() if name not in axes}
     new = Sweep(parent.replace(**single), axes)
     with scope(sweep):
-        widths = [cohort["runs_per_batch"] for cohort in known["cohorts"]]
-        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), widths)
+        sizes = plan.sizes_of(known)
+        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), sizes)
     leaves, rows = stored_lane(path, planned, number, step)
     return execute(new, out, pieces.read_start(path), Origin(step, rows, leaves), progress)
 

@@ -6,7 +6,8 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine.estimate import cache_file, estimate
+from grokdyn.engine.estimate import estimate
+from grokdyn.engine.speed import cache_file
 from grokdyn.engine.store import read_manifest
 from tests.engine.test_interrupted import SPEC
 

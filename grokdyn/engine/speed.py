@@ -1,0 +1,122 @@
+"""How fast a cohort's program trains on this machine: measured once, then remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.engine import plan
+from grokdyn.engine.batch import Batch
+from grokdyn.engine.manifest import versions
+from grokdyn.tasks.base import Table
+from grokdyn.train.compiled import lane_mesh, placed
+from grokdyn.train.gradient import full_gradient, train_rows
+from grokdyn.train.lane import Lane, State, begin
+
+# A trial trains at least this many lanes per device, and goes on until this many seconds have passed.
+TRIAL_LANES = 2
+TRIAL_SECONDS = 0.5
+
+
+class Speed(NamedTuple):
+    """Seconds per update of one run with all devices busy, seconds of compiling, and whether measured just now."""
+
+    run_step: float
+    compile_seconds: float
+    measured: bool
+
+    def seconds(self, cohort: plan.Cohort) -> float:
+        """Return the training time of a cohort, without compiling."""
+        return self.run_step * len(cohort.runs) * cohort.length
+
+
+def speed(cohort: plan.Cohort, found: list[Any]) -> Speed:
+    """Return how fast a cohort trains, from the cache or from a short trial."""
+    known = remembered(cohort, found)
+    if known is not None:
+        return known
+    measured = trial(cohort, found)
+    write_cache({**read_cache(), program_key(cohort, found): measured})
+    return Speed(*measured, True)
+
+
+def remembered(cohort: plan.Cohort, found: list[Any]) -> Speed | None:
+    """Return how fast a cohort trains if it was tried before."""
+    known = read_cache().get(program_key(cohort, found))
+    return None if known is None else Speed(*known, False)
+
+
+def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float]:
+    """Return the seconds per run-step with all devices busy, and those of compiling.
+
+    The program tried is that of the sweep, on few lanes where a device takes them one by one, else on one block for
+    each device: the first call compiles, later ones are timed.
+    """
+    runs = np.arange(min(len(cohort.runs), max(cohort.block, TRIAL_LANES) * cohort.devices))
+    few = plan.cut(runs, len(runs), cohort.devices, cohort.block)[0]
+    mesh = lane_mesh(found[: cohort.devices])
+    shared = placed((cohort.table, cohort.given), mesh, sharded=False)
+    batch = Batch(cohort, few, mesh, shared)
+    order, counts = batch.placement()
+    width, updates = cohort.schedule.shape[1], 1
+    began = time.monotonic()
+    batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, np.zeros(width, np.int32)))
+    compile_seconds = time.monotonic() - began
+    while True:
+        stretches = np.zeros(width, np.int32)
+        stretches[0] = updates
+        began = time.monotonic()
+        batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, stretches))
+        seconds = time.monotonic() - began
+        if seconds > TRIAL_SECONDS or updates >= cohort.length:
+            return seconds / (updates * int(counts.sum())), compile_seconds
+        updates = min(max(updates + 1, int(updates * 1.5 * TRIAL_SECONDS / max(seconds, 1e-3))), 10**6)
+
+
+def operations_per_step(cohort: plan.Cohort) -> float:
+    """Return the floating-point operations of one gradient of one run, as XLA counts them before optimising."""
+    program = cohort.program._replace(tile=cohort.program.rows)
+    shared = None if cohort.table is None else Table(*(jnp.asarray(x) for x in cohort.table))
+
+    def gradient(lane: Lane, state: State) -> Any:
+        table = cast(Table, lane.table if shared is None else shared)
+        return full_gradient(program, lane, train_rows(program, lane, table), state.step)(state.params)
+
+    shapes = jax.eval_shape(lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template)
+    return float((jax.jit(gradient).lower(*shapes).cost_analysis() or {}).get("flops", 0.0))
+
+
+def program_key(cohort: plan.Cohort, found: list[Any]) -> str:
+    """Return what a speed belongs to: machine, versions, program."""
+    machine = [f"{len(found)} {found[0].platform} {found[0].device_kind}", sorted(versions().items())]
+    shape = [str(jax.tree.structure(cohort.template)), str(cohort.program), cohort.block, cohort.schedule.shape[1]]
+    return hashlib.sha256(json.dumps([machine, shape]).encode()).hexdigest()[:24]
+
+
+def cache_file() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grokdyn" / "speeds.json"
+
+
+def read_cache() -> dict[str, tuple[float, float]]:
+    try:
+        return {key: (float(a), float(b)) for key, (a, b) in json.loads(cache_file().read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # absent or damaged: speeds are measured again
+
+
+def write_cache(known: dict[str, tuple[float, float]]) -> None:
+    try:
+        cache_file().parent.mkdir(parents=True, exist_ok=True)
+        temporary = cache_file().with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known, indent=1))
+        os.replace(temporary, cache_file())
+    except OSError:
+        pass  # a cache that cannot be written costs a trial next time
