@@ -49,6 +49,13 @@ OPTIMIZERS = (
     gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=3.0), clip_norm=0.5),
     gd.Lion(learning_rate=0.01, weight_decay=0.3),
     gd.PerpGrad(inner=gd.AdamW(learning_rate=0.01)),
+    gd.AdamW(learning_rate=0.01, weight_decay=0.5, decay_to="init"),
+    gd.Muon(learning_rate=0.02, weight_decay=0.1, rest=gd.SGD(learning_rate=0.1), leave=("W_1",)),
+    gd.GrokfastEMA(inner=gd.AdamW(learning_rate=0.01), alpha=0.9, lamb=3.0),
+    gd.GrokfastMA(inner=gd.SGD(learning_rate=0.1), window=2, lamb=1.5),
+    gd.NormConstraint(inner=gd.AdamW(learning_rate=0.01)),
+    gd.NormConstraint(inner=gd.SGD(learning_rate=0.1), norm=3.0, scope="tensor"),
+    gd.SAM(inner=gd.SGD(learning_rate=0.1), rho=0.1),
     gd.SwitchOptimizer(first=gd.SGD(learning_rate=0.1), then=gd.AdamW(learning_rate=0.01), at=2),
 )
 SCHEDULES = (
@@ -71,6 +78,14 @@ PROBES = (
     gd.ZeroTerms(),
     gd.NLMAlignment(),
     gd.AbsorbedUpdates(),
+    gd.FourierPower(),
+    gd.InverseParticipationRatio(transform="fft"),
+    gd.Circles(planes=2, embedding="W_0", unembedding="W_1"),
+    gd.Neurons(),
+    gd.KeyFrequencies(definition="embedding", threshold=1.5),
+    gd.ProgressMeasures(threshold=0.25, per_frequency=True),
+    gd.Circuit(),
+    gd.Rank(),
 )
 STOPS = (
     gd.When(variable="test_accuracy", threshold=0.5, records=2),

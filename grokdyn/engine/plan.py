@@ -140,7 +140,7 @@ def cohort(
     )
     stochastic = bool(np.any(stacked.model.stochastic()))
     program = Program(signature, rows, tile, noisy, stochastic)
-    shapes = Shapes(expected, signature, noisy)
+    shapes = Shapes(expected, signature, noisy, template)
     check_rules(template, shapes)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)

@@ -11,19 +11,44 @@ import optax
 from grokdyn.optim.schedules import Constant
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.kinds import Part
-from grokdyn.spec.rules import Number, Optional
+from grokdyn.spec.rules import Choice, Number, Optional
 
 
 class AnyOptimizer(Spec):
     """Base of whatever moves parameters, optimizers and what wraps them."""
 
+    @property
+    def ascends(self) -> bool:
+        """Whether an update takes its gradient ``elsewhere`` than at the parameters."""
+        return False
+
     def transform(self) -> optax.GradientTransformation:
         """Return the whole update as an optax transform, built from numbers that may be traced."""
         raise NotImplementedError
 
+    def elsewhere(self, params: Any, gradient: Any) -> Any:
+        """Return the parameters at which an update takes its gradient, from those at hand and the gradient there."""
+        return params
+
+
+class Wrapper(AnyOptimizer):
+    """Base of what changes the gradient or the update of an inner optimizer."""
+
+    inner: Any = field(Part("optimizer"), doc="the optimizer inside")
+
+    @property
+    def ascends(self) -> bool:
+        return self.inner.ascends
+
+    def elsewhere(self, params: Any, gradient: Any) -> Any:
+        return self.inner.elsewhere(params, gradient)
+
 
 class Optimizer(AnyOptimizer):
     """Base of optimizers: update = -learning_rate * schedule(t) * (direction + weight_decay * w).
+
+    With ``decay_to = "init"`` the decay, decoupled or coupled, pulls to the first parameters w_0 that the optimizer
+    saw: w - w_0 takes the place of w (an option of the code of Power et al. 2022).
 
     A subclass gives the ``direction`` of the (clipped) gradient as an optax transform. Numbers may be traced: the
     transform is built inside the compiled function, so a swept number and a fixed one take the same path.
@@ -32,6 +57,7 @@ class Optimizer(AnyOptimizer):
     learning_rate: float = field(Number(0), default=1e-3, doc="step size")
     schedule: Any = field(Part("schedule"), default=Constant(), doc="factor on the learning rate over the steps")
     clip_norm: float | None = field(Optional(Number(0, open_low=True)), default=None, doc="largest global norm")
+    decay_to: str = field(Choice(("zero", "init")), default="zero", doc="where weight decay pulls to")
 
     def direction(self) -> optax.GradientTransformation:
         """Return the transform from gradient to unscaled step."""
@@ -51,11 +77,15 @@ class Optimizer(AnyOptimizer):
         if self.clip_norm is not None:
             parts.append(clip_by_norm(self.clip_norm))
         if self.coupled() is not None:
-            parts.append(add_scaled_params(self.coupled()))
+            parts.append(self.pull(self.coupled()))
         parts.append(self.direction())
         if self.decay() is not None:
-            parts.append(add_scaled_params(self.decay()))
+            parts.append(self.pull(self.decay()))
         return optax.chain(*parts, scale_by_schedule(self.learning_rate, self.schedule))
+
+    def pull(self, coefficient: Any) -> optax.GradientTransformation:
+        """Return the transform that adds a decay."""
+        return add_scaled_params(coefficient) if self.decay_to == "zero" else add_scaled_distance(coefficient)
 
 
 class StepCount(NamedTuple):
@@ -85,6 +115,24 @@ def add_scaled_params(coefficient: Any) -> optax.GradientTransformation:
         return jax.tree.map(lambda u, w: u + jnp.asarray(coefficient, u.dtype) * w, updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+class Anchor(NamedTuple):
+    """The first parameters seen."""
+
+    params: Any
+
+
+def add_scaled_distance(coefficient: Any) -> optax.GradientTransformation:
+    """Add coefficient * (w - w_0) to the updates, w_0 the parameters at the start; the coefficient may be traced."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        def pulled(u: jax.Array, w: jax.Array, first: jax.Array) -> jax.Array:
+            return u + jnp.asarray(coefficient, u.dtype) * (w - first)
+
+        return jax.tree.map(pulled, updates, params, state.params), state
+
+    return optax.GradientTransformation(Anchor, update)
 
 
 def clip_by_norm(largest: Any) -> optax.GradientTransformation:

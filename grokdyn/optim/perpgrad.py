@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from grokdyn.optim.base import AnyOptimizer
+from grokdyn.optim.base import Wrapper
 from grokdyn.spec.base import field
-from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Choice, Flag
 
 SCOPES = ("tensor", "global")
@@ -21,14 +20,13 @@ SCOPES = ("tensor", "global")
 NOISE = 4
 
 
-class PerpGrad(AnyOptimizer):
+class PerpGrad(Wrapper):
     """perpGrad (Prieto et al. 2025): the inner optimizer on gradients made orthogonal to the weights, see ``perpgrad``.
 
     The released code projects per tensor and restores the norm; the paper's equation has the projection alone. Its
     figures used AdamW with betas .9/.999 and eps 1e-8, whatever was asked for, as its wrapper loses them.
     """
 
-    inner: Any = field(Part("optimizer"), doc="the optimizer that receives the projected gradient")
     scope: str = field(Choice(SCOPES), default="tensor", doc="project each tensor, or all parameters as one vector")
     rescale: bool = field(Flag(), default=True, doc="restore the norm of the gradient")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from jax import lax
 
 from grokdyn.optim.base import AnyOptimizer
 from grokdyn.spec.base import field
+from grokdyn.spec.errors import Words
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Integer
 
@@ -24,6 +26,11 @@ class SwitchOptimizer(AnyOptimizer):
     first: Any = field(Part("optimizer"), doc="the optimizer before")
     then: Any = field(Part("optimizer"), doc="the optimizer from the step on")
     at: int = field(Integer(), doc="first step of the second optimizer")
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        for name in ("first", "then"):
+            if getattr(self, name).ascends:
+                yield name, Words("an optimizer with sam inside"), "one without; sam may hold a switch_optimizer"
 
     def transform(self) -> optax.GradientTransformation:
         return switched(self.first.transform(), self.then.transform(), self.at)

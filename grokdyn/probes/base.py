@@ -28,11 +28,15 @@ class Variable(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """What is known before compiling: shapes of the parameters, the task's signature, whether labels are corrupted."""
+    """What is known before compiling: shapes of the parameters, the task's signature, whether labels are corrupted.
+
+    ``experiment`` is one of the runs: its structure counts, its numbers are those of any.
+    """
 
     params: Any
     signature: Any
     noisy: bool
+    experiment: Any
 
 
 class Probe(Spec):

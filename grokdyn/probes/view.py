@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -57,7 +58,14 @@ class View:
         self.rows = rows
         self.tile = tile
         self._gradient = gradient
+        self._known: dict[Any, Any] = {}
         self._update = update
+
+    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` gives, made when it is first asked for under this name."""
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
 
     @cached_property
     def output(self) -> Output:

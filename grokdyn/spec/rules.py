@@ -174,6 +174,26 @@ class Name(Rule):
 
 
 @dataclass(frozen=True)
+class Names(Rule):
+    """A list of distinct names that only the rest of the experiment can judge, such as those of tensors."""
+
+    @property
+    def allowed(self) -> str:
+        return "a list of distinct names of letters, digits and _"
+
+    def decode(self, value: Any, path: str) -> tuple[str, ...]:
+        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+            raise SpecError(path, value, self.allowed)
+        names = tuple(Name().decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        if len(set(names)) < len(names):
+            raise SpecError(path, value, self.allowed)
+        return names
+
+    def encode(self, value: Any) -> list[str]:
+        return list(value)
+
+
+@dataclass(frozen=True)
 class Flag(Rule):
     """True or false."""
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.models.base import Params
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
@@ -57,7 +58,7 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
     A run whose loss is not finite goes on: the host drops its later records and leaves it out of the next chunk.
     Choosing between old and new values of every parameter in every step would cost a tenth of a small network's time.
     """
-    transform = lane.experiment.optimizer.transform()
+    optimizer = lane.experiment.optimizer
     key = training_key(program, lane, state.step)
     if lane.experiment.batch_size is None:
         order, gradient = state.order, full_gradient(program, lane, rows, state.step, key)
@@ -65,9 +66,11 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
         order, ranks = draw_batch(program, lane, state)
         gradient = batch_gradient(lane, rows, ranks, state.step, key)
     loss, grads = gradient(state.params)
-    updates, optimizer = transform.update(grads, state.optimizer, state.params)
+    if optimizer.ascends:
+        grads = gradient(optimizer.elsewhere(state.params, grads))[1]
+    updates, memory = optimizer.transform().update(grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
-    return replace(state, params=params, optimizer=optimizer, order=order, step=state.step + jnp.int32(1)), loss
+    return replace(state, params=params, optimizer=memory, order=order, step=state.step + jnp.int32(1)), loss
 
 
 def marked(state: State, broke_at: jax.Array) -> State:
@@ -114,7 +117,16 @@ def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | 
 
 def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table) -> dict[str, jax.Array]:
     """Measure every probe of the experiment on the present state."""
-    experiment = lane.experiment
+    experiment, optimizer = lane.experiment, lane.experiment.optimizer
+
+    def gradient(params: Params) -> Params:
+        return full_gradient(program, lane, rows, state.step)(params)[1]
+
+    def update(grads: Params) -> Params:
+        if optimizer.ascends:
+            grads = gradient(optimizer.elsewhere(state.params, grads))
+        return optimizer.transform().update(grads, state.optimizer, state.params)[0]
+
     view = View(
         experiment=experiment,
         table=table,
@@ -125,8 +137,8 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
         initial_params=lane.initial_params,
         step=state.step,
         key=jax.random.fold_in(stream(experiment, "probe"), state.step),
-        gradient=lambda params: full_gradient(program, lane, rows, state.step)(params)[1],
-        update=lambda grads: experiment.optimizer.transform().update(grads, state.optimizer, state.params)[0],
+        gradient=gradient,
+        update=update,
         noisy=program.noisy,
     )
     found = {}

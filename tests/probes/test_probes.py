@@ -80,7 +80,8 @@ def test_a_variable_is_that_of_numpy_at_every_step(both, name):
 @pytest.fixture(scope="module")
 def run():
     with jax.enable_x64(True):
-        return taken_apart(EXPERIMENT.replace(**{"task.train_fraction": 0.6, "task.label_noise": 0.3}))
+        changes = {"task.train_fraction": 0.6, "task.label_noise": 0.3, "task.op": "sub"}
+        return taken_apart(EXPERIMENT.replace(**changes))
 
 
 @pytest.mark.usefixtures("x64")
@@ -88,7 +89,7 @@ def run():
 def test_a_probe_measures_the_variables_it_names(probe, run):
     experiment = run.lane.experiment.replace(probes=(probe,))
     lane = run.lane.replace(experiment=experiment, initial_params=run.state.params)
-    shapes = Shapes(run.state.params, run.program.signature, run.program.noisy)
+    shapes = Shapes(run.state.params, run.program.signature, run.program.noisy, experiment)
     variables = probe.variables(shapes)
     measured = jax.eval_shape(lambda *a: record(run.program, *a), lane, run.rows, run.state, run.table)
     assert measured.keys() == variables.keys()
@@ -98,8 +99,9 @@ def test_a_probe_measures_the_variables_it_names(probe, run):
     assert not list(probe.conflicts(shapes))
 
 
-def test_names_of_variables_are_those_of_one_probe():
-    shapes = Shapes({"W_0": np.zeros((2, 2))}, EXPERIMENT.task.signature(), True)
+@pytest.mark.usefixtures("x64")
+def test_names_of_variables_are_those_of_one_probe(run):
+    shapes = Shapes(run.state.params, run.program.signature, True, run.lane.experiment)
     kinds = {type(probe): probe for probe in cases.PROBES}
     names = [name for probe in kinds.values() for name in probe.variables(shapes)]
     assert len(names) == len(set(names))
@@ -113,5 +115,5 @@ def test_a_mean_over_no_rows_is_nan_and_marks_nothing_else():
 
 
 def test_without_corrupted_labels_there_are_no_variables_about_them():
-    shapes = Shapes({}, EXPERIMENT.task.signature(), False)
+    shapes = Shapes({}, EXPERIMENT.task.signature(), False, EXPERIMENT)
     assert set(gd.Accuracy().variables(shapes)) == {"train_accuracy", "test_accuracy"}

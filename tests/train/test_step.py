@@ -11,8 +11,9 @@ from tests import cases
 from tests.train.lanes import taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
-# perpGrad sums its inner products in float64 and says so.
-PLAIN = [optimizer for optimizer in cases.OPTIMIZERS if not isinstance(optimizer, gd.PerpGrad)]
+# These sum inner products over tensors in float64 and say so.
+WIDE_SUMS = gd.PerpGrad | gd.NormConstraint | gd.SAM
+PLAIN = [optimizer for optimizer in cases.OPTIMIZERS if not isinstance(optimizer, WIDE_SUMS)]
 CHANGES = [
     *({"optimizer": optimizer} for optimizer in PLAIN),
     {"loss": gd.MSE()},

@@ -1,0 +1,48 @@
+"""SAM: the gradient of a worst point nearby."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from grokdyn.optim.base import Wrapper
+from grokdyn.optim.perpgrad import dot
+from grokdyn.spec.base import field
+from grokdyn.spec.errors import Words
+from grokdyn.spec.rules import Flag, Number
+
+
+class SAM(Wrapper):
+    """Sharpness-aware minimisation (Foret et al. 2021): the inner optimizer on the gradient at w + e.
+
+    e = rho g / |g|, g the gradient at w and |.| the norm over all parameters; ``adaptive``: e = rho w^2 g / | |w| g |,
+    entry by entry (Kwon et al. 2021). A zero gradient has e = 0. Both gradients are those of the same rows, with the
+    same dropout. Every update costs two gradients; the loss that is recorded is that at w. Norms are summed in float64.
+    """
+
+    rho: float = field(Number(0), default=0.05, doc="length of the step up")
+    adaptive: bool = field(Flag(), default=False, doc="measure the step relative to the weights")
+
+    @property
+    def ascends(self) -> bool:
+        return True
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.inner.ascends:
+            yield "inner", Words("another sam"), "an optimizer without sam inside"
+
+    def transform(self) -> optax.GradientTransformation:
+        return self.inner.transform()
+
+    def elsewhere(self, params: Any, gradient: Any) -> Any:
+        sizes = jax.tree.map(jnp.abs, params) if self.adaptive else jax.tree.map(jnp.ones_like, params)
+        slope = jax.tree.map(jnp.multiply, sizes, gradient)
+        leaves = jax.tree.leaves(slope)
+        norm = jnp.sqrt(dot(leaves, leaves))
+        factor = jnp.where(norm > 0, self.rho / jnp.where(norm > 0, norm, 1), 0)
+        # Tensor by tensor: a factor of 1/|g| may be out of float32's range, its product with g is not.
+        return jax.tree.map(lambda w, a, s: w + (factor * (a * s)).astype(w.dtype), params, sizes, slope)

@@ -1,0 +1,290 @@
+"""Fourier probes on networks whose spectrum is known, and against slow transcriptions of the published measures."""
+
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn.engine import plan
+from tests import cases
+from tests.probes import analytic
+
+P = 11
+RNG = np.random.default_rng(3)
+TRAIN = RNG.permutation(P * P)[:70]
+# Frequencies and neurons of an asymmetric solution: unequal numbers of neurons, unequal phases of a and b.
+KS = np.array([2] * 7 + [3] * 5 + [5] * 9)
+PHASES = analytic.random_phases(len(KS))
+OPS = {"add": (1, 1), "sub": (1, -1)}
+EXPERIMENT = gd.Experiment(
+    task=gd.ModularArithmetic(op="add", p=P),
+    model=gd.MLP(hidden=(len(KS),), activation="square"),
+    loss=gd.CrossEntropy(precision="float64"),
+    optimizer=gd.SGD(learning_rate=0.0),
+    steps=1,
+    record=gd.At((0,)),
+    dtype="float64",
+)
+
+
+def measured(params, *probes, **changes):
+    p = changes.get("task", EXPERIMENT.task).p
+    model = gd.MLP(hidden=(params["W_1"].shape[0],), activation="square")
+    experiment = EXPERIMENT.replace(model=model, probes=probes, **changes)
+    train = TRAIN[p * p > TRAIN]
+    return gd.run(experiment, start=gd.Start(params=params, train_rows=train)).isel(step=0)
+
+
+def task(op="add", p=P):
+    return gd.ModularArithmetic(op=op, p=p)
+
+
+def random_params(p=P, neurons=6, seed=0):
+    rng = np.random.default_rng(seed)
+    return {"W_0": rng.normal(size=(2 * p, neurons)), "W_1": rng.normal(size=(neurons, p))}
+
+
+def sides(params, p=P):
+    return {"a": params["W_0"][:p], "b": params["W_0"][p:], "c": params["W_1"].T}
+
+
+@pytest.mark.parametrize("p", [8, 11])
+def test_power_gini_and_ipr_are_those_of_numpy(p):
+    params = random_params(p)
+    both = [
+        measured(params, gd.FourierPower(), gd.InverseParticipationRatio(r=r, transform=t), task=task(p=p))
+        for r, t in ((2.0, "rfft"), (3.0, "fft"))
+    ]
+    for side, X in sides(params, p).items():
+        rows, names = analytic.fourier_rows(p)
+        squares = np.sum((rows @ X) ** 2, axis=1)
+        exact = [sum(s for s, (freq, _) in zip(squares, names, strict=True) if freq == k) for k in range(p // 2 + 1)]
+        found = both[0].sel(side=side)
+        np.testing.assert_allclose(found.fourier_power, exact, rtol=1e-12)
+        np.testing.assert_allclose(found.fourier_power.sum(), np.sum(X**2), rtol=1e-12)
+        spread = np.abs(squares[:, None] - squares).sum() / (2 * p**2 * squares.mean())
+        np.testing.assert_allclose(found.fourier_gini, spread, rtol=1e-12)
+        for ds, r, transform in zip(both, (2, 3), (np.fft.rfft, np.fft.fft), strict=True):
+            power = np.abs(transform(X, axis=0)) ** 2
+            ipr = np.mean(np.sum((power / power.sum(axis=0)) ** r, axis=0))
+            np.testing.assert_allclose(ds.ipr_per_side.sel(side=side), ipr, rtol=1e-12)
+    np.testing.assert_allclose(both[0].ipr, both[0].ipr_per_side.mean(), rtol=1e-14)
+    assert both[0].frequency.values.tolist() == list(range(p // 2 + 1))
+
+
+def test_the_analytic_solution_has_one_frequency_a_neuron():
+    params = analytic.gromov(P, KS, PHASES)
+    found = measured(params, gd.InverseParticipationRatio(), gd.FourierPower())
+    np.testing.assert_allclose(found.ipr_per_side, 1, rtol=1e-12)
+    assert measured(params, gd.InverseParticipationRatio(transform="fft")).ipr == pytest.approx(0.5, rel=1e-12)
+    for k in range(P // 2 + 1):  # N_k neurons of unit cosines: p/2 each
+        np.testing.assert_allclose(found.fourier_power.sel(frequency=k), np.count_nonzero(k == KS) * P / 2, atol=1e-10)
+
+
+def test_dead_units_do_not_count():
+    params = analytic.gromov(P, KS, PHASES)
+    params["W_0"][:P, :4] = 0
+    np.testing.assert_allclose(measured(params, gd.InverseParticipationRatio()).ipr, 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [8, 11])
+def test_neurons_are_tuned_as_the_blocks_of_their_spectrum_say(p):
+    params = random_params(p)
+    found = measured(params, gd.Neurons(), task=task(p=p))
+    shares = np.array([analytic.block_shares(analytic.hidden(params, p), k) for k in range(1, p // 2 + 1)])
+    np.testing.assert_allclose(found.neuron_share, shares.max(axis=0), rtol=1e-11)
+    assert found.neuron_frequency.values.tolist() == (shares.argmax(axis=0) + 1).tolist()
+    assert found.neurons_at_frequency.sum() == params["W_1"].shape[0]
+
+
+def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
+    """Four tiles of two and three values of a, the last one filled up."""
+    params = random_params()
+    whole = measured(params, gd.Neurons())
+    monkeypatch.setattr(plan, "CPU_TILE", 3 * P - 7)
+    tiled = measured(params, gd.Neurons())
+    np.testing.assert_allclose(tiled.neuron_share, whole.neuron_share, rtol=1e-12)
+    assert not np.array_equal(tiled.neuron_share, whole.neuron_share), "the tiles were not used"
+
+
+def test_a_neuron_of_the_analytic_solution_also_doubles_its_frequency():
+    """(cos A + cos B)^2 = 1 + cos(2A)/2 + cos(2B)/2 + 2 cos A cos B: variances 1/8, 1/8 at 2k and 1 at k, a share of .8."""
+    params = analytic.gromov(P, KS, PHASES)
+    found = measured(params, gd.Neurons())
+    assert found.neuron_frequency.values.tolist() == KS.tolist()
+    np.testing.assert_allclose(found.neuron_share, 0.8, rtol=1e-10)
+
+
+def test_key_frequencies_by_neurons_are_those_of_the_released_code():
+    params = random_params(13, neurons=4)
+    found = measured(params, gd.KeyFrequencies(), task=task(p=13))
+    best, shares = analytic.released_keys(analytic.hidden(params, 13))
+    assert np.flatnonzero(found.key_frequency).tolist() == sorted(set(best.tolist()))
+    threshold = float(np.sort(shares)[1:3].mean())
+    picked = measured(params, gd.KeyFrequencies(threshold=threshold), task=task(p=13))
+    assert np.flatnonzero(picked.key_frequency).tolist() == sorted(set(best[shares >= threshold].tolist()))
+    assert picked.key_frequencies == picked.key_frequency.sum()
+
+
+def test_the_last_frequency_is_key_only_where_it_is_asked_for():
+    params = analytic.gromov(P, [2, 5, 5], analytic.random_phases(3))
+    for definition, threshold in (("neurons", 0.5), ("embedding", 1.0)):
+        probe = gd.KeyFrequencies(definition=definition, threshold=threshold)
+        assert np.flatnonzero(measured(params, probe).key_frequency).tolist() == [2]
+        both = measured(params, probe.replace(last=True))
+        assert np.flatnonzero(both.key_frequency).tolist() == [2, 5]
+
+
+def test_key_frequencies_by_the_embedding_have_much_power_in_it():
+    params = analytic.gromov(P, [1, 2, 2, 4, 4, 4], analytic.random_phases(6))
+    # Powers 1 : 2 : 3 of five frequencies, hence a mean of 6/5.
+    for threshold, keys in ((0.5, [1, 2, 4]), (1.0, [2, 4]), (2.0, [4]), (3.0, [])):
+        found = measured(params, gd.KeyFrequencies(definition="embedding", threshold=threshold))
+        assert np.flatnonzero(found.key_frequency).tolist() == keys
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_progress_measures_are_those_of_the_published_definitions(op):
+    """Noise breaks every symmetry; the operation a - b tells a from b."""
+    signs = OPS[op]
+    params = analytic.gromov(P, KS, PHASES, signs, noise=0.3)
+    params["W_1"] *= 0.05
+    flat = analytic.logits(params, P).reshape(P * P, P)
+    labels = task(op).table().labels
+    keys = (2, 3, 5)
+    probes = (gd.ProgressMeasures(frequencies=keys, per_frequency=True), gd.Circuit(), gd.Loss())
+    found = measured(params, *probes, task=task(op))
+    np.testing.assert_allclose(
+        found.restricted_loss, analytic.restricted_loss(flat, labels, P, keys, signs), rtol=1e-10
+    )
+    exact = analytic.excluded_loss(flat, labels, TRAIN, P, keys, signs)
+    np.testing.assert_allclose(found.excluded_loss, exact, rtol=1e-10)
+    for k in range(1, P // 2 + 1):
+        exact = analytic.excluded_loss(flat, labels, TRAIN, P, [k], signs)
+        np.testing.assert_allclose(found.excluded_loss_per_frequency.sel(frequency=k), exact, rtol=1e-10)
+        exact = analytic.circuit_coefficient(flat, P, k, signs)
+        np.testing.assert_allclose(found.circuit_coefficient.sel(frequency=k), exact, rtol=1e-10)
+    assert found.train_loss < found.excluded_loss - 0.1, "without its circuit it is worse"
+    assert abs(found.restricted_loss - found.test_loss) > 1e-3
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_the_analytic_solution_is_its_circuit(op):
+    """Many neurons of random phases: only cos w(a+b-c) survives their sum, N_k p/(2 sqrt(2)) sqrt(p) at each k."""
+    neurons, ks = 4000, (2, 4)
+    frequencies = np.repeat(ks, neurons // 2)
+    # Phases on a grid, so that whatever depends on them sums to zero exactly.
+    n = np.arange(neurons // 2)
+    phases = np.tile(2 * np.pi * np.stack([n % 40, n // 40], axis=1) / np.array([40, 50]), (2, 1))
+    params = analytic.gromov(P, frequencies, phases, OPS[op])
+    found = measured(params, gd.Circuit(), gd.Accuracy(), gd.ProgressMeasures(frequencies=ks), task=task(op))
+    np.testing.assert_allclose(found.circuit_share, 1, rtol=1e-9)
+    assert found.test_accuracy == 1
+    # logits: sum over neurons of cos(wa+f) cos(wb+g) 2 cos(wc+f+g), which has 1/2 cos w(a+b-c) a neuron.
+    expected = np.where(np.isin(found.frequency, ks), neurons / 2 / 2 * np.sqrt(P**3 / 2), 0)
+    np.testing.assert_allclose(found.circuit_coefficient[1:], expected[1:], atol=1e-6)
+    np.testing.assert_allclose(found.restricted_loss, 0, atol=1e-9)
+    np.testing.assert_allclose(found.excluded_loss, np.log(P), rtol=1e-9)
+
+
+def test_a_wrong_phase_costs_its_cosine():
+    """cos w(a + b - c) + d in place of d = 0: the coefficient falls by cos d, and the asymmetry is seen."""
+    d, neurons = 0.9, 2000
+    n = np.arange(neurons)
+    phases = 2 * np.pi * np.stack([n % 40, n // 40], axis=1) / np.array([40, 50])
+    params = analytic.gromov(P, np.full(neurons, 3), phases)
+    shifted = analytic.gromov(P, np.full(neurons, 3), phases + np.array([d, 0]))
+    right = measured(params, gd.Circuit()).circuit_coefficient.sel(frequency=3)
+    wrong = measured({"W_0": params["W_0"], "W_1": shifted["W_1"]}, gd.Circuit())
+    np.testing.assert_allclose(wrong.circuit_coefficient.sel(frequency=3), right * np.cos(d), rtol=1e-10)
+    np.testing.assert_allclose(wrong.circuit_share, np.cos(d) ** 2, rtol=1e-9)
+
+
+def test_circles_are_those_of_the_weights():
+    """Embeddings (r cos(wx + f), r sin(wx + f)) in two units: a circle of radius r, its frequency, its share."""
+    params = random_params(neurons=4)
+    x = np.arange(P)
+    params["W_0"][:] = 0
+    for k, radius, units, block in ((3, 2.0, (0, 1), 0), (1, 1.0, (2, 3), 0), (4, 1.0, (0, 1), P)):
+        angle = 2 * np.pi * k * x / P + 0.4
+        params["W_0"][block : block + P, units[0]] = radius * np.cos(angle)
+        params["W_0"][block : block + P, units[1]] = radius * np.sin(angle)
+    found = measured(params, gd.Circles(planes=2))
+    assert found.circle_frequency.sel(side="a").values.tolist() == [3, 1]
+    np.testing.assert_allclose(found.circle_share.sel(side="a"), [0.8, 0.2], rtol=1e-12)
+    for plane, radius in ((0, 2.0), (1, 1.0)):
+        points = found.circle.sel(side="a", plane=plane)
+        np.testing.assert_allclose(
+            points.sel(component="cos"), radius * np.cos(2 * np.pi * (3, 1)[plane] * x / P), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            points.sel(component="sin"), radius * np.sin(2 * np.pi * (3, 1)[plane] * x / P), atol=1e-12
+        )
+    assert found.circle_frequency.sel(side="b", plane=0) == 4
+
+
+def test_ranks_are_those_of_numpy():
+    params = random_params()
+    u, v = np.ones(2 * P), np.arange(6.0)
+    params["W_0"] = np.outer(u, v)
+    found = measured(params, gd.Rank())
+    np.testing.assert_allclose(found.sel(matrix="W_0").stable_rank, 1, rtol=1e-12)
+    np.testing.assert_allclose(found.sel(matrix="W_0").effective_rank, 1, rtol=1e-10)
+    s = np.linalg.svd(params["W_1"], compute_uv=False)
+    q = s / s.sum()
+    np.testing.assert_allclose(found.sel(matrix="W_1").effective_rank, np.exp(-np.sum(q * np.log(q))), rtol=1e-12)
+    np.testing.assert_allclose(found.sel(matrix="W_1").stable_rank, np.sum(s**2) / s[0] ** 2, rtol=1e-12)
+
+
+def test_an_embedding_shared_by_both_operands_is_one_side():
+    experiment = cases.tiny(
+        model=gd.Encoder(d_model=8, heads=2, ff=16), steps=1, probes=(gd.FourierPower(), gd.Neurons(), gd.Rank())
+    )
+    found = gd.run(experiment)
+    assert found.side.values.tolist() == ["ab", "c"]
+    assert found.neuron.size == 16
+    assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
+
+
+ALL = tuple(
+    probe for probe in cases.PROBES if type(probe).__module__.rpartition(".")[2] in ("fourier", "neurons", "progress")
+)
+
+
+@pytest.mark.parametrize("probe", ALL, ids=lambda probe: type(probe).__name__)
+@pytest.mark.parametrize(
+    "other",
+    [
+        gd.SparseParity(bits=2, noise_bits=4, strings=20),
+        gd.ModularArithmetic(op="div", p=7),
+        gd.ModularArithmetic(op="add", p=7, pairs="symmetric"),
+        gd.ModularArithmetic(op="mul", p=7, first_residue=1),
+        gd.ModularArithmetic(op="add", p=7, encoding="binary"),
+    ],
+    ids=lambda task: type(task).__name__,
+)
+def test_a_task_without_the_table_of_residues_is_refused(probe, other):
+    model = gd.MLP(hidden=(8,))
+    with pytest.raises(gd.SpecError, match="full table of residues"):
+        gd.run(cases.tiny(task=other, model=model, probes=(probe,)))
+
+
+@pytest.mark.parametrize(
+    ("probe", "path", "words"),
+    [
+        (gd.FourierPower(embedding="W_E"), "fourier_power.embedding", "got 'W_E'.*row for every residue: W_0, W_1"),
+        (gd.Circles(unembedding="b_1"), "circles.unembedding", "got 'b_1'.*column for every residue: W_0, W_1"),
+        (gd.Neurons(activation="hidden_4"), "neurons.activation", "got 'hidden_4'.*one of hidden_0, pre_0"),
+        (gd.KeyFrequencies(definition="embedding", embedding="W_9"), "key_frequencies.embedding", "got 'W_9'"),
+        (gd.ProgressMeasures(frequencies=(2, 4)), "progress_measures.frequencies", r"up to p//2, 3"),
+    ],
+)
+def test_a_model_without_the_tensor_is_refused(probe, path, words):
+    with pytest.raises(gd.SpecError, match=words) as caught:
+        gd.run(cases.tiny(probes=(probe,)))
+    assert caught.value.path == f"probes.{path}"
+
+
+@pytest.mark.parametrize("probe", [gd.ProgressMeasures(frequencies=(1,)), gd.Circuit()])
+def test_results_that_do_not_come_equally_often_have_no_circuit(probe):
+    with pytest.raises(gd.SpecError, match="every result comes p times"):
+        gd.run(cases.tiny(task=gd.ModularArithmetic(op="mul", p=7), probes=(probe,)))
