@@ -2,6 +2,7 @@
 
 from .across_runs import spread
 from .classify import phases
+from .progress import progress_phases
 from .times import first_step, grokking_time
 
-__all__ = ["first_step", "grokking_time", "phases", "spread"]
+__all__ = ["first_step", "grokking_time", "phases", "progress_phases", "spread"]

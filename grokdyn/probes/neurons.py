@@ -169,14 +169,14 @@ class KeyedProbe(Probe):
     """Base of probes that need the key frequencies of the network, by one of two definitions.
 
     ``neurons``: k is key if it is the frequency of any neuron whose share of variance there is at least ``threshold``;
-    the released code of Nanda et al. (2023) asks for no share, and never considers the last frequency (p - 1)/2.
+    the released code of Nanda et al. (2023) asks for no share (0), and leaves out the ``last`` frequency, (p - 1)/2.
     ``embedding``: k is key if its power in the embedding (both operands together) is at least ``threshold`` times the
     mean power of frequencies above 0.
     """
 
     definition: str = field(Choice(("neurons", "embedding")), default="neurons", doc="what makes a frequency key")
     threshold: float = field(Number(0), default=0.0, doc="least share of a neuron, or least multiple of the mean power")
-    last: bool = field(Flag(), default=False, doc="consider the last frequency, p//2, too")
+    last: bool = field(Flag(), default=True, doc="consider the last frequency, p//2, too")
     activation: str | None = ACTIVATION
     embedding: str | None = EMBEDDING
 

@@ -107,7 +107,7 @@ def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
 
 
 def test_a_neuron_of_the_analytic_solution_also_doubles_its_frequency():
-    """(cos A + cos B)^2 = 1 + cos(2A)/2 + cos(2B)/2 + 2 cos A cos B: variances 1/8, 1/8 at 2k and 1 at k, a share of .8."""
+    """(cos A + cos B)^2 = 1 + cos(2A)/2 + cos(2B)/2 + 2 cos A cos B: variance 1/8 + 1/8 at 2k, 1 at k."""
     params = analytic.gromov(P, KS, PHASES)
     found = measured(params, gd.Neurons())
     assert found.neuron_frequency.values.tolist() == KS.tolist()
@@ -116,11 +116,11 @@ def test_a_neuron_of_the_analytic_solution_also_doubles_its_frequency():
 
 def test_key_frequencies_by_neurons_are_those_of_the_released_code():
     params = random_params(13, neurons=4)
-    found = measured(params, gd.KeyFrequencies(), task=task(p=13))
+    found = measured(params, gd.KeyFrequencies(last=False), task=task(p=13))
     best, shares = analytic.released_keys(analytic.hidden(params, 13))
     assert np.flatnonzero(found.key_frequency).tolist() == sorted(set(best.tolist()))
     threshold = float(np.sort(shares)[1:3].mean())
-    picked = measured(params, gd.KeyFrequencies(threshold=threshold), task=task(p=13))
+    picked = measured(params, gd.KeyFrequencies(threshold=threshold, last=False), task=task(p=13))
     assert np.flatnonzero(picked.key_frequency).tolist() == sorted(set(best[shares >= threshold].tolist()))
     assert picked.key_frequencies == picked.key_frequency.sum()
 
@@ -128,7 +128,7 @@ def test_key_frequencies_by_neurons_are_those_of_the_released_code():
 def test_the_last_frequency_is_key_only_where_it_is_asked_for():
     params = analytic.gromov(P, [2, 5, 5], analytic.random_phases(3))
     for definition, threshold in (("neurons", 0.5), ("embedding", 1.0)):
-        probe = gd.KeyFrequencies(definition=definition, threshold=threshold)
+        probe = gd.KeyFrequencies(definition=definition, threshold=threshold, last=False)
         assert np.flatnonzero(measured(params, probe).key_frequency).tolist() == [2]
         both = measured(params, probe.replace(last=True))
         assert np.flatnonzero(both.key_frequency).tolist() == [2, 5]

@@ -1,0 +1,48 @@
+"""The circles on which an embedding lays the residues."""
+
+import matplotlib.figure
+import numpy as np
+import xarray as xr
+
+from . import single, style
+from .fourier import SIDES
+
+
+def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure:
+    """Draw the residues in the planes of their strongest frequencies, as recorded by the probe `circles`, of one run.
+
+    One row a side, one panel a frequency k, its share of the side's power in the title. Residues that lie 1/k apart
+    (mod p), hence next to each other on the circle, are joined; colour is the residue.
+
+    Raises ValueError where the probe is missing or several runs are left.
+    """
+    names = ("circle", "circle_frequency", "circle_share")
+    last = single.at_step(single.one_run(ds, names, "circles"), step)
+    sides, planes = last["side"].values.tolist(), last.sizes["plane"]
+    with style.context():
+        figure = style.new_figure(0.5 + 1.5 * planes, 0.55 + 1.55 * len(sides))
+        axes = figure.subplots(len(sides), planes, squeeze=False)
+        drawn = None
+        for row, side in zip(axes, sides, strict=True):
+            for plane, ax in enumerate(row):
+                drawn = draw_circle(ax, last.sel(side=side).isel(plane=plane))
+            row[0].set_ylabel(SIDES.get(side, str(side)))
+        bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=40, shrink=0.8)
+        bar.set_label("residue")
+        bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    return figure
+
+
+def draw_circle(ax, one: xr.Dataset):
+    """Draw the residues in one plane."""
+    points = one["circle"].transpose("residue", "component").values
+    p, k = len(points), int(one["circle_frequency"])
+    # Along the circle: 0, 1/k, 2/k, ... mod p; where k has no inverse it is several rounds of fewer points.
+    order = np.argsort(np.arange(p) * k % p, kind="stable")
+    closed = points[np.append(order, order[0])]
+    ax.plot(*closed.T, color="#BBBBBB", linewidth=0.6, zorder=1)
+    drawn = ax.scatter(*points.T, c=np.arange(p), cmap="twilight", s=7, linewidths=0, zorder=2)
+    reach = 1.15 * max(np.abs(points).max(), 1e-30)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    ax.set_title(f"k = {k} ({100 * float(one['circle_share']):.0f} %)", fontsize=7)
+    return drawn
