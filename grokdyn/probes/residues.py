@@ -96,15 +96,16 @@ def embedding_name(params: Any, wanted: str | None) -> str:
     return wanted or next((name for name in EMBEDDINGS if name in params), EMBEDDINGS[0])
 
 
-def unembedding_name(params: Any, wanted: str | None) -> str:
+def unembedding_name(params: Any, wanted: str | None) -> str | None:
+    """Return the tensor of the readout; None where none is asked for and the model, its embedding tied, has none."""
     layers = sorted((name for name in params if name[:2] == "W_" and name[2:].isdecimal()), key=lambda n: int(n[2:]))
-    return wanted or next((name for name in (*UNEMBEDDINGS, *reversed(layers)) if name in params), UNEMBEDDINGS[0])
+    return wanted or next((name for name in (*UNEMBEDDINGS, *reversed(layers)) if name in params), None)
 
 
 def sides_of(params: Any, grid: Residues, embedding: str | None, unembedding: str | None) -> dict[str, Side]:
     """Return where the residues' vectors are: a, b and c, or ab and c where both operands share an embedding."""
     name, last = embedding_name(params, embedding), unembedding_name(params, unembedding)
-    found = {"c": Side(last, 0, rows=False)}
+    found = {} if last is None else {"c": Side(last, 0, rows=False)}
     # An MLP has a block of rows for every position, and then of those that hold an operand.
     if params[name].shape[0] == grid.vocabulary * grid.width and grid.width == 2:
         return {op: Side(name, i * grid.vocabulary + grid.first, rows=True) for i, op in enumerate("ab")} | found
@@ -122,6 +123,6 @@ def side_conflicts(
     for (what, name), axis in zip(names.items(), (0, 1), strict=True):
         tokens = grid.p + (grid.first if axis == 0 else 0)
         fitting = [n for n, w in params.items() if len(w.shape) == 2 and w.shape[axis] >= tokens]
-        if name not in fitting:
+        if name is not None and name not in fitting:
             allowed = "a matrix with a " + ("row" if axis == 0 else "column") + " for every residue"
             yield f"{kind}.{what}", name, f"{allowed}: {', '.join(fitting) or 'this model has none'}"
