@@ -86,6 +86,7 @@ PROBES = (
     gd.ProgressMeasures(threshold=0.25, per_frequency=True),
     gd.Circuit(),
     gd.Rank(),
+    gd.AttentionEntropy(),
 )
 STOPS = (
     gd.When(variable="test_accuracy", threshold=0.5, records=2),
@@ -125,10 +126,15 @@ def within(family, component):
     if family == "schedule":
         return tiny(**{"optimizer.schedule": component})
     if family == "probe":
-        return tiny(probes=(component,))
+        return tiny(probes=(component,), **with_attention(component))
     if family == "stop":
         return tiny(stop=(component,))
     return tiny(**{family: component})
+
+
+def with_attention(probe):
+    """Return the model that a probe of attention needs, as changes of an experiment; nothing for other probes."""
+    return {"model": MODELS[-1]} if isinstance(probe, gd.AttentionEntropy) else {}
 
 
 def cases(*families):

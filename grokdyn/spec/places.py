@@ -66,6 +66,7 @@ KINDS: dict[str, dict[str, str]] = {
         "progress_measures": "grokdyn.probes.progress:ProgressMeasures",
         "circuit": "grokdyn.probes.progress:Circuit",
         "rank": "grokdyn.probes.rank:Rank",
+        "attention_entropy": "grokdyn.probes.attention:AttentionEntropy",
     },
     "stop": {
         "when": "grokdyn.spec.stop:When",

@@ -1,12 +1,21 @@
 """Fourier probes on networks whose spectrum is known, and against slow transcriptions of the published measures."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import grokdyn as gd
 from grokdyn.engine import plan
+from grokdyn.spec import base
+from grokdyn.train.gradient import train_rows
+from grokdyn.train.lane import begin
+from grokdyn.train.step import record
 from tests import cases
+from tests.contract import arrays
 from tests.probes import analytic
+from tests.train.lanes import taken_apart
 
 P = 11
 RNG = np.random.default_rng(3)
@@ -26,12 +35,23 @@ EXPERIMENT = gd.Experiment(
 )
 
 
+SEEN = jax.jit(record, static_argnums=0)
+
+
 def measured(params, *probes, **changes):
-    p = changes.get("task", EXPERIMENT.task).p
+    """Return what probes see of a network: the run's own record, without the training around it."""
     model = gd.MLP(hidden=(params["W_1"].shape[0],), activation="square")
-    experiment = EXPERIMENT.replace(model=model, probes=probes, **changes)
-    train = TRAIN[p * p > TRAIN]
-    return gd.run(experiment, start=gd.Start(params=params, train_rows=train)).isel(step=0)
+    experiment = base.check(EXPERIMENT.replace(model=model, probes=probes, **changes))
+    start = gd.Start(params=params, train_rows=TRAIN[experiment.task.p**2 > TRAIN])
+    with jax.enable_x64(True):
+        (cohort,) = plan.cohorts([experiment], start, jax.local_devices()[:1])
+        table = jax.tree.map(jnp.asarray, cohort.table)
+        lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(experiment)), table, cohort.given)
+        values = SEEN(cohort.program, lane, train_rows(cohort.program, lane, table), state, table)
+    known = {name: variable for probe in probes for name, variable in probe.variables(cohort.shapes).items()}
+    data = {name: (variable.dims, np.asarray(values[name])) for name, variable in known.items()}
+    axes = {dim: variable.coordinates[dim] for variable in known.values() for dim in variable.dims}
+    return xr.Dataset(data, axes)
 
 
 def task(op="add", p=P):
@@ -243,6 +263,21 @@ def test_an_embedding_shared_by_both_operands_is_one_side():
     assert found.side.values.tolist() == ["ab", "c"]
     assert found.neuron.size == 16
     assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
+
+
+def test_attention_entropy_is_that_of_the_weights(monkeypatch):
+    """Against the weights by hand, with the rows in four tiles, the last one filled up."""
+    model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
+    experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
+    monkeypatch.setattr(plan, "CPU_TILE", 10)
+    found = gd.run(experiment).attention_entropy
+    with jax.enable_x64(True):
+        run = taken_apart(experiment)
+        weights = np.asarray(model.forward(run.state.params, run.table.inputs).activations["attention"])
+    assert found.shape == (1, 1, 2)
+    np.testing.assert_allclose(found[0, 0], -np.sum(weights * np.log(weights), axis=1).mean(axis=0), rtol=1e-12)
+    with pytest.raises(gd.SpecError, match="got MLP; allowed: a model with attention"):
+        gd.run(cases.tiny(probes=(gd.AttentionEntropy(),)))
 
 
 ALL = tuple(

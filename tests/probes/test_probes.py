@@ -35,6 +35,9 @@ EXPERIMENT = gd.Experiment(
 )
 
 
+ATTENTION = gd.Encoder(d_model=4, heads=2, ff=8)
+
+
 @pytest.fixture(scope="module")
 def both():
     """Return the Dataset of a run and the records of the same run in numpy."""
@@ -78,15 +81,21 @@ def test_a_variable_is_that_of_numpy_at_every_step(both, name):
 
 
 @pytest.fixture(scope="module")
-def run():
+def runs():
+    """Return runs taken apart: of the network with a twin, and of one with attention."""
+    changes = {"task.train_fraction": 0.6, "task.label_noise": 0.3, "task.op": "sub"}
     with jax.enable_x64(True):
-        changes = {"task.train_fraction": 0.6, "task.label_noise": 0.3, "task.op": "sub"}
-        return taken_apart(EXPERIMENT.replace(**changes))
+        return [taken_apart(EXPERIMENT.replace(**changes, model=model)) for model in (EXPERIMENT.model, ATTENTION)]
+
+
+def run_of(probe, runs):
+    return runs[bool(cases.with_attention(probe))]
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("probe", cases.cases("probe"))
-def test_a_probe_measures_the_variables_it_names(probe, run):
+def test_a_probe_measures_the_variables_it_names(probe, runs):
+    run = run_of(probe, runs)
     experiment = run.lane.experiment.replace(probes=(probe,))
     lane = run.lane.replace(experiment=experiment, initial_params=run.state.params)
     shapes = Shapes(run.state.params, run.program.signature, run.program.noisy, experiment)
@@ -100,10 +109,12 @@ def test_a_probe_measures_the_variables_it_names(probe, run):
 
 
 @pytest.mark.usefixtures("x64")
-def test_names_of_variables_are_those_of_one_probe(run):
-    shapes = Shapes(run.state.params, run.program.signature, True, run.lane.experiment)
+def test_names_of_variables_are_those_of_one_probe(runs):
     kinds = {type(probe): probe for probe in cases.PROBES}
-    names = [name for probe in kinds.values() for name in probe.variables(shapes)]
+    names = []
+    for probe in kinds.values():
+        run = run_of(probe, runs)
+        names += probe.variables(Shapes(run.state.params, run.program.signature, True, run.lane.experiment))
     assert len(names) == len(set(names))
 
 

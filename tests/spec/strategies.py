@@ -31,8 +31,9 @@ def values(rule, nested=True):
         return whole.map(sorted if rule.increasing else list).map(tuple)
     if isinstance(rule, rules.Choice | rules.Function):
         return st.sampled_from(rule.options)
-    if isinstance(rule, rules.Name):
-        return st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True)
+    if isinstance(rule, rules.Name | rules.Names):
+        name = st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True)
+        return name if isinstance(rule, rules.Name) else st.lists(name, max_size=3, unique=True).map(tuple)
     if isinstance(rule, rules.Flag):
         return st.booleans()
     if isinstance(rule, rules.Optional):

@@ -1,0 +1,68 @@
+"""How many tokens attention looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.neurons import activation_shapes
+from grokdyn.probes.view import WHOLE, View, in_tiles
+from grokdyn.spec.errors import Words
+
+PATTERN = "attention"
+
+
+class AttentionEntropy(Probe):
+    """Entropy -sum_t a_t log a_t, in nats, of the attention weights a of the last token, its mean over all rows.
+
+    By layer and head: 0 where one token has all the weight, log(tokens) where all have the same. Reads the model's
+    activations ``attention``, or ``attention_l`` of layer l, [rows, tokens, heads].
+    """
+
+    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        if not patterns(shapes.experiment.model, shapes):
+            came = Words(f"{type(shapes.experiment.model).__name__}")
+            yield "attention_entropy", came, "a model with attention, on tokens"
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        found = patterns(shapes.experiment.model, shapes)
+        heads = next(iter(found.values())).shape[-1]
+        axes = {"layer": np.arange(len(found)), "head": np.arange(heads)}
+        return {"attention_entropy": Variable("attention entropy", "nat", dims=("layer", "head"), coordinates=axes)}
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        model, inputs = view.experiment.model, jnp.asarray(view.inputs)
+        rows, tile = inputs.shape[0], view.tile
+        tile = rows if rows <= WHOLE * tile else tile
+        tiles = -(-rows // tile)
+        real = (jnp.arange(tiles * tile) < rows).reshape(tiles, tile)
+
+        def of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+            x, counts = part
+            found = model.forward(view.params, x).activations
+            weights = jnp.stack([found[name] for name in in_order(found)]).astype(jnp.float64)
+            terms = jnp.where(weights > 0, -weights * jnp.log(jnp.where(weights > 0, weights, 1)), 0)
+            return jnp.einsum("lrth,r->lh", terms, counts.astype(jnp.float64))
+
+        total = jnp.sum(jax.lax.map(of, (in_tiles(inputs, tiles, tile), real)), axis=0)
+        return {"attention_entropy": total / rows}
+
+
+def in_order(names: Any) -> list[str]:
+    """Return the names of attention patterns, layer after layer."""
+    found = [name for name in names if name == PATTERN or name.rpartition("_")[0] == PATTERN]
+    return sorted(found, key=lambda name: (len(name), name))
+
+
+def patterns(model: Any, shapes: Shapes) -> dict[str, Any]:
+    """Return the shapes of the attention patterns; none on inputs that are no tokens."""
+    if shapes.signature.vocabulary == 0:
+        return {}
+    with jax.enable_x64(True):
+        known = activation_shapes(model, shapes.params, shapes.signature.width)
+    return {name: known[name] for name in in_order(known)}
