@@ -20,6 +20,7 @@ TASKS = (
     gd.ModularArithmetic(op="div", p=5, train_fraction=0.7, label_noise=0.5, noise="wrong"),
     gd.ModularArithmetic(op="x2+xy+y2", p=6, pairs="symmetric", first_residue=1),
     gd.ModularArithmetic(op="div|sub", p=7, sequence="a op b =", label_noise=0.5),
+    gd.ModularMixture(ops=("mul", "div"), p=5, label_noise=0.25),
     gd.SymmetricGroup(n=3, op="x*y*x^-1", sequence="<eos> a op b ="),
     gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
     gd.SparseParity(bits=2, noise_bits=20, strings=20),

@@ -10,6 +10,7 @@ from __future__ import annotations
 KINDS: dict[str, dict[str, str]] = {
     "task": {
         "modular": "grokdyn.tasks.modular:ModularArithmetic",
+        "modular_mixture": "grokdyn.tasks.mixture:ModularMixture",
         "symmetric_group": "grokdyn.tasks.permutations:SymmetricGroup",
         "sparse_parity": "grokdyn.tasks.parity:SparseParity",
         "mnist": "grokdyn.tasks.mnist:Mnist",

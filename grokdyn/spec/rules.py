@@ -160,6 +160,28 @@ class Choice(Rule):
 
 
 @dataclass(frozen=True)
+class Choices(Rule):
+    """A list of different words among a few."""
+
+    options: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return "a list, not empty, of different names among " + ", ".join(self.options)
+
+    def decode(self, value: Any, path: str) -> tuple[str, ...]:
+        if isinstance(value, str | Mapping) or not isinstance(value, Sequence) or not value:
+            raise SpecError(path, value, self.allowed)
+        words = tuple(Choice(self.options).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        if len(set(words)) < len(words):
+            raise SpecError(path, value, self.allowed)
+        return words
+
+    def encode(self, value: Any) -> list[str]:
+        return list(value)
+
+
+@dataclass(frozen=True)
 class Name(Rule):
     """A word that only the rest of the experiment can judge, such as the name of a variable."""
 

@@ -15,6 +15,10 @@ from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.sequence import SEQUENCES, signature_of, written
 
 
+def composite(p: int) -> bool:
+    return any(p % k == 0 for k in range(2, int(p**0.5) + 1))
+
+
 def inverse(b: np.ndarray, p: int) -> np.ndarray:
     return np.asarray([pow(int(x), -1, p) for x in range(1, p)], np.int64)[b - 1]
 
@@ -75,7 +79,7 @@ class ModularArithmetic(Task):
             yield "permuted", self.permuted, "false, unless encoding = 'binary': a token stands for itself"
         if self.encoding != "tokens" and self.sequence != "a b":
             yield "sequence", self.sequence, "'a b', unless encoding = 'tokens'"
-        if self.op in DIVISIONS and any(self.p % k == 0 for k in range(2, int(self.p**0.5) + 1)):
+        if self.op in DIVISIONS and composite(self.p):
             yield "p", self.p, f"a prime modulus for op = {self.op!r}"
         if callable(self.op):
             yield from self.problems_of_function()

@@ -109,7 +109,7 @@ def test_every_path_is_the_naive_model(name):
         close(value, seen[key])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["two_layers", "pre", "post", "mup"])
 def test_gradients_of_every_path_are_those_of_the_naive_model(name):
     model, inputs = MODELS[name], tokens(15)
     params = jax.tree.map(jnp.asarray, parameters(model))

@@ -31,6 +31,8 @@ def values(rule, nested=True):
         return whole.map(sorted if rule.increasing else list).map(tuple)
     if isinstance(rule, rules.Choice | rules.Function):
         return st.sampled_from(rule.options)
+    if isinstance(rule, rules.Choices):
+        return st.lists(st.sampled_from(rule.options), min_size=1, max_size=4, unique=True).map(tuple)
     if isinstance(rule, rules.Name | rules.Names):
         name = st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True)
         return name if isinstance(rule, rules.Name) else st.lists(name, max_size=3, unique=True).map(tuple)
