@@ -1,4 +1,4 @@
-"""Nanda et al. 2023: the fewer the data, the later a one-layer transformer generalises, long after it has fitted."""
+"""Nanda et al. 2023: the fewer the data, the later a one-layer transformer generalises; its circuit forms before."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from grokdyn.analysis.claims import Claim, interpolated_step
 from grokdyn.plot import Panel
 
 SOURCE = "Nanda et al. 2023; decoded from the published curves, one seed"
+MEANT = "Nanda et al. 2023, progress measures over training"
 # train_fraction -> first step with a test loss below 1.
 PAPER = {
     0.25: 21419,
@@ -24,6 +25,7 @@ PAPER = {
 SPANS = {0.3: (5500, 11_000), 0.4: (2000, 4000)}
 # Above this fraction the published order is within the noise of a seed.
 ORDERED = 0.6
+MEASURES = ("train_loss", "test_loss", "restricted_loss", "excluded_loss")
 
 
 def below(losses, threshold):
@@ -64,7 +66,45 @@ def claims(results):
             told = f"{PAPER[fraction]:,} in its seed"
             text = f"at fraction {fraction} test loss falls below 1"
             found.append(Claim(text, SOURCE, told, value, low, high, "steps"))
-    return found
+    return found + measures(results["progress"])
+
+
+def at(values, steps):
+    """Return every run's value at a step of its own; nan for none."""
+    known = steps.fillna(0)
+    return values.sel(step=known).drop_vars("step").where(np.isfinite(steps))
+
+
+def half_fallen(losses):
+    """Return the last step at which a loss is still half of its largest value; nan for a loss that rises in the end."""
+    large = losses >= losses.max("step") / 2
+    last = losses.step.where(large).max("step")
+    return last.where(last < losses.step[-1])
+
+
+def measures(ds):
+    phases = gd.analysis.progress_phases(ds)
+    begin, end = phases.circuit_formation, phases.cleanup
+    between = (ds.step >= begin) & (ds.step <= end)
+    earlier = half_fallen(ds.test_loss) - half_fallen(ds.restricted_loss)
+    return [
+        Claim(
+            "excluded loss rises during circuit formation",
+            MEANT,
+            "rises",
+            at(ds.excluded_loss, end) / at(ds.excluded_loss, begin),
+            low=2,
+            unit="times",
+        ),
+        Claim(
+            "train loss is low and flat meanwhile",
+            MEANT,
+            "flat",
+            ds.train_loss.where(between).max("step").where(np.isfinite(end)),
+            high=0.1,
+        ),
+        Claim("restricted loss falls before test loss", MEANT, "falls first", earlier, low=0, unit="steps"),
+    ]
 
 
 def figure(results):
@@ -77,5 +117,6 @@ def figure(results):
             Panel("train", part, ("train_loss",), hue="train_fraction", xscale="log"),
             Panel("test", part, ("test_loss",), hue="train_fraction", paper=paper, xscale="log"),
             Panel("test", part, ("test_accuracy",), hue="train_fraction", xscale="log"),
+            Panel("progress measures", results["progress"], MEASURES, yscale="log"),
         ]
     )
