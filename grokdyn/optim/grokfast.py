@@ -30,7 +30,7 @@ class GrokfastEMA(Wrapper):
 class GrokfastMA(Wrapper):
     """Grokfast with a window mean (Lee et al. 2024): the inner optimizer on g + lamb h, see ``grokfast_ma``.
 
-    The window is kept: ``window`` times the parameters, read in every step.
+    The window is kept, so the state is ``window`` times the parameters.
     """
 
     window: int = field(Count(1, 100_000), default=100, doc="gradients in the mean")
@@ -48,10 +48,18 @@ class MeanState(NamedTuple):
 
 
 class WindowState(NamedTuple):
-    """Number of updates so far, int32, and the last gradients [window, ...]."""
+    """The last gradients, such that the sum over the window is a sum of two.
+
+    Attributes:
+        count: int32, number of updates so far; its remainder by the window is the place in a block of updates.
+        head: sum of the gradients of this block.
+        block: [window, ...], at places of this block its gradients; at those to come, for the block before, the sum
+            of its gradients from that place on.
+    """
 
     count: jax.Array
-    last: Any
+    head: Any
+    block: Any
 
 
 def grokfast_ema(alpha: Any = 0.98, lamb: Any = 2.0) -> optax.GradientTransformation:
@@ -78,20 +86,33 @@ def grokfast_ema(alpha: Any = 0.98, lamb: Any = 2.0) -> optax.GradientTransforma
 def grokfast_ma(window: int = 100, lamb: Any = 5.0) -> optax.GradientTransformation:
     """Add lamb h to the gradient, h the mean of the last ``window`` ones, once there are so many.
 
-    An optax transform to chain before an optimizer; ``lamb`` may be traced. The sum is taken anew in every step: one
-    that is only updated would keep the rounding of gradients long gone, and gradients shrink by many orders.
+    An optax transform to chain before an optimizer; ``lamb`` may be traced. A sum from which old gradients were
+    subtracted would keep their rounding, and gradients shrink by many orders; here only those of the window are ever
+    added, each about twice.
     """
 
     def init(params: Any) -> WindowState:
-        empty = jax.tree.map(lambda w: jnp.zeros((window, *w.shape), w.dtype), params)
-        return WindowState(jnp.zeros((), jnp.int32), empty)
+        block = jax.tree.map(lambda w: jnp.zeros((window, *w.shape), w.dtype), params)
+        return WindowState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params), block)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        count = state.count + jnp.ones((), jnp.int32)
         place = state.count % window
-        last = jax.tree.map(lambda g, old: jax.lax.dynamic_update_index_in_dim(old, g, place, 0), updates, state.last)
+        first, last = place == 0, place == window - 1
+        block = jax.lax.cond(first, from_each_place_on, lambda block: block, state.block)
+        rest = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, place + 1, 0, keepdims=False), block)
+        head = jax.tree.map(lambda g, h: jnp.where(first, g, h + g), updates, state.head)
+        block = jax.tree.map(lambda g, x: jax.lax.dynamic_update_index_in_dim(x, g, place, 0), updates, block)
+        count = state.count + jnp.ones((), jnp.int32)
         weight = jnp.where(count >= window, wide(lamb), 0) / window
-        found = jax.tree.map(lambda g, all_: g + rounded(weight, g) * jnp.sum(all_, axis=0), updates, last)
-        return found, WindowState(count, last)
+
+        def amplified(g: jax.Array, h: jax.Array, r: jax.Array) -> jax.Array:
+            return g + rounded(weight, g) * (h + jnp.where(last, jnp.zeros((), r.dtype), r))
+
+        return jax.tree.map(amplified, updates, head, rest), WindowState(count, head, block)
 
     return optax.GradientTransformation(init, update)
+
+
+def from_each_place_on(block: Any) -> Any:
+    """Return sums over the leading axis from each place to the end."""
+    return jax.tree.map(lambda x: jax.lax.cumsum(x, axis=0, reverse=True), block)
