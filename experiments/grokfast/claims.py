@@ -10,22 +10,25 @@ SOURCE = "Lee et al. 2024, x * y mod 97; README of the released code, one seed o
 LEVEL = 0.95
 
 
+def generalises(ds):
+    """Return the steps to 95 % on the test rows, by seed; the whole budget where a run does not get there."""
+    found = interpolated_step(ds.test_accuracy, LEVEL)
+    return found.where(np.isfinite(found), float(ds.step[-1]))
+
+
 def speed_up(baseline, filtered):
     """Return steps to 95 % without the filter over those with it, by seed; at least that where the former has none."""
-    slow, fast = (interpolated_step(ds.test_accuracy, LEVEL) for ds in (baseline, filtered))
-    slow = slow.where(np.isfinite(slow), float(baseline.step[-1]))
-    return slow / fast
+    return generalises(baseline) / interpolated_step(filtered.test_accuracy, LEVEL)
 
 
 def claims(results):
     baseline, ema, ma = (results[name] for name in ("baseline", "ema", "ma"))
-    fits = interpolated_step(baseline.train_accuracy, LEVEL)
     return [
         Claim(
-            "the baseline fits long before it generalises",
+            "the baseline generalises long after it fits",
             SOURCE,
             "39,890 steps to 95 %",
-            speed_up(baseline, baseline) * 0 + interpolated_step(baseline.test_accuracy, LEVEL) / fits,
+            generalises(baseline) / interpolated_step(baseline.train_accuracy, LEVEL),
             low=5,
             unit="times the steps to fit",
         ),
