@@ -22,12 +22,12 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
     with style.context():
         figure = style.new_figure(0.5 + 1.5 * planes, 0.55 + 1.55 * len(sides))
         axes = figure.subplots(len(sides), planes, squeeze=False)
-        drawn = None
+        drawn = []
         for row, side in zip(axes, sides, strict=True):
             for plane, ax in enumerate(row):
-                drawn = draw_circle(ax, last.sel(side=side).isel(plane=plane))
+                drawn.append(draw_circle(ax, last.sel(side=side).isel(plane=plane)))
             row[0].set_ylabel(SIDES.get(side, str(side)))
-        bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=40, shrink=0.8)
+        bar = figure.colorbar(drawn[0], ax=axes, pad=0.02, aspect=40, shrink=0.8)
         bar.set_label("residue")
         bar.outline.set_linewidth(0.5)  # type: ignore[operator]
     return figure

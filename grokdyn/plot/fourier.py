@@ -33,10 +33,10 @@ def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
     with style.context():
         figure = style.new_figure(7.0, 0.9 + 1.3 * len(sides))
         axes = figure.subplots(len(sides), 2, squeeze=False, width_ratios=(1.2, 1), sharex="col")
-        mapped = None
+        maps = []
         for (left, right), side in zip(axes, sides, strict=True):
             values = share.sel(side=side).transpose("frequency", "step").values
-            mapped = single.over_steps(left, power["step"].values, edges, values, cmap="Greys", vmin=0, vmax=top)
+            maps.append(single.over_steps(left, power["step"].values, edges, values, cmap="Greys", vmin=0, vmax=top))
             left.set(ylabel="frequency", title=SIDES.get(side, str(side)))
             one = last.sel(side=side)
             draw_bars(right, one, ks)
@@ -44,7 +44,7 @@ def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
             if side != sides[-1]:
                 left.set_xlabel("")
         axes[-1][1].set_xlabel("frequency")
-        bar = figure.colorbar(mapped, ax=axes[:, 0], location="bottom", aspect=40, shrink=0.7, pad=0.02)
+        bar = figure.colorbar(maps[0], ax=axes[:, 0], location="bottom", aspect=40, shrink=0.7, pad=0.02)
         bar.set_label("share of power")
         bar.outline.set_linewidth(0.5)  # type: ignore[operator]
         if "key_frequency" in last:
