@@ -265,6 +265,32 @@ def test_an_embedding_shared_by_both_operands_is_one_side():
     assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
 
 
+def test_a_transformer_on_sequences_is_measured_alike():
+    """Logits over a vocabulary with "=": residues alone count, and the embedding is that of both operands."""
+    model = gd.Transformer(d_model=8, heads=2, d_mlp=16, activation="gelu", init_scale=2.0)
+    probes = (gd.ProgressMeasures(), gd.KeyFrequencies(), gd.Neurons(), gd.FourierPower(), gd.AttentionEntropy())
+    task = gd.ModularArithmetic(op="sub", p=7, sequence="a b =")
+    experiment = cases.tiny(model=model, task=task, dtype="float64", probes=probes, steps=1, record=gd.At((0,)))
+    found = gd.run(experiment).isel(step=0)
+    with jax.enable_x64(True):
+        run = taken_apart(experiment)
+        flat, seen = model.forward(run.state.params, run.table.inputs)
+    best, shares = analytic.released_keys(np.asarray(seen["hidden_0"]).reshape(7, 7, -1))
+    assert found.neuron.size == 16
+    assert np.all(found.neuron_share >= shares - 1e-12), "the last frequency counts too"
+    keys = np.flatnonzero(found.key_frequency)
+    assert set(best[found.neuron_frequency.values < 3]) <= set(keys)
+    flat, labels, train = np.asarray(flat)[:, :7], task.table().labels, np.asarray(run.rows.index[run.rows.counts])
+    exact = analytic.restricted_loss(flat, labels, 7, keys, (1, -1))
+    # The loss is in float32.
+    np.testing.assert_allclose(found.restricted_loss, exact, rtol=1e-6)
+    exact = analytic.excluded_loss(flat, labels, train, 7, keys, (1, -1))
+    np.testing.assert_allclose(found.excluded_loss, exact, rtol=1e-6)
+    power = np.sum(np.square(run.state.params["W_E"][:7]))
+    np.testing.assert_allclose(found.fourier_power.sel(side="ab").sum(), power, rtol=1e-12)
+    assert found.attention_entropy.shape == (1, 2)
+
+
 def test_attention_entropy_is_that_of_the_weights(monkeypatch):
     """Against the weights by hand, with the rows in four tiles, the last one filled up."""
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
