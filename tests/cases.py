@@ -24,12 +24,19 @@ TASKS = (
     gd.SymmetricGroup(n=3, op="x*y*x^-1", sequence="<eos> a op b ="),
     gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
     gd.SparseParity(bits=2, noise_bits=20, strings=20),
+    gd.MultiIndex(dimension=4, points=20, indices=2, linear=0.5, label_noise=0.25),
+    gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
+    gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
+    gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
+    gd.KernelEigenvector(dimension=3, points=12, index=3),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (
     gd.MLP(hidden=(8,)),
     gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
+    gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
+    gd.MLP(hidden=(4,), activation="tanh", linearised=True),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
     gd.Transformer(d_model=4, heads=1, d_mlp=0, norm="post", positions="none", causal=False, tied=True, init="mup"),
@@ -40,6 +47,7 @@ LOSSES = (
     gd.CrossEntropy(precision="float16"),
     gd.StableMaxCrossEntropy(),
     gd.MSE(),
+    gd.MSE(reduction="sum"),
     gd.SwitchLoss(first=gd.CrossEntropy(temperature=0.5), then=gd.MSE(), at=2),
     gd.ForcedCollapse(inner=gd.CrossEntropy(), at=2),
 )
@@ -79,6 +87,21 @@ PROBES = (
     gd.ZeroTerms(),
     gd.NLMAlignment(),
     gd.AbsorbedUpdates(),
+    gd.KernelAlignment(rows=6),
+    gd.KernelSpectrum(rows=5, top=2, outputs="difference", second=2),
+    gd.KernelDrift(rows=4, part="train", method="jacobian"),
+    gd.KernelVelocity(rows=4, part="test"),
+    gd.Laziness(rows=5),
+    gd.FeatureCKA(rows=5),
+    gd.KernelDynamics(),
+    gd.Sharpness(iterations=4),
+    gd.EdgeOfStability(iterations=4),
+    gd.HessianTrace(samples=3),
+    gd.LearningCoefficient(draws=4, chains=2, burn_in=1),
+    gd.GradientCoherence(rows=5),
+    gd.GradientBlocks(rows=6),
+    gd.ExampleScores(rows=5, part="train"),
+    gd.CommitteeError(),
     gd.FourierPower(),
     gd.InverseParticipationRatio(transform="fft"),
     gd.Circles(planes=2, embedding="W_0", unembedding="W_1"),
@@ -89,6 +112,15 @@ PROBES = (
     gd.Rank(),
     gd.AttentionEntropy(),
 )
+# What a probe needs that fits few experiments.
+HOMES = {
+    gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},
+    gd.CommitteeError: {
+        "task": gd.MultiIndex(dimension=4, points=30, indices=2, linear=0.3, constant=0.1),
+        "model": gd.Committee(width=3, centred=True),
+        "loss": gd.MSE(),
+    },
+}
 STOPS = (
     gd.When(variable="test_accuracy", threshold=0.5, records=2),
     gd.Stalled(fitted_at=0.9, within=4),
@@ -127,10 +159,15 @@ def within(family, component):
     if family == "schedule":
         return tiny(**{"optimizer.schedule": component})
     if family == "probe":
-        return tiny(probes=(component,), **with_attention(component))
+        return tiny(probes=(component,), **home(component))
     if family == "stop":
         return tiny(stop=(component,))
     return tiny(**{family: component})
+
+
+def home(probe):
+    """Return what a probe needs that fits few experiments, as changes of an experiment."""
+    return HOMES.get(type(probe), with_attention(probe))
 
 
 def with_attention(probe):

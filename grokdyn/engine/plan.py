@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from grokdyn.engine.devices import block_size
+from grokdyn.engine.fit import check_fit
 from grokdyn.engine.schedule import schedule
 from grokdyn.probes.base import Shapes
 from grokdyn.spec.errors import SpecError
@@ -140,8 +141,8 @@ def cohort(
     )
     stochastic = bool(np.any(stacked.model.stochastic()))
     program = Program(signature, rows, tile, noisy, stochastic)
-    shapes = Shapes(expected, signature, noisy, template)
-    check_rules(template, shapes)
+    shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
+    check_fit(template, shapes)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)
     if width is None:
@@ -179,19 +180,6 @@ def in_blocks(cohort: Cohort, block: int) -> Cohort:
 def sizes_of(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Return the ``sizes`` that a manifest remembers."""
     return [(cohort["runs_per_batch"], cohort["lanes_per_block"]) for cohort in manifest["cohorts"]]
-
-
-def check_rules(template: Any, shapes: Shapes) -> None:
-    """Raise SpecError where a probe does not fit the model, or a stop rule reads what no probe records."""
-    known: set[str] = set()
-    for probe in template.probes:
-        for name, came, allowed in probe.conflicts(shapes):
-            raise SpecError(f"probes.{name}", came, allowed)
-        known |= {name for name, variable in probe.variables(shapes).items() if not variable.dims}
-    for i, rule in enumerate(template.stop):
-        for name in rule.needs():
-            if name not in known:
-                raise SpecError(f"stop[{i}]", name, "a variable that a probe records: " + ", ".join(sorted(known)))
 
 
 def stack(experiments: list[Any]) -> Any:

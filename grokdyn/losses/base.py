@@ -12,11 +12,20 @@ from grokdyn.spec.base import Spec
 
 
 class Loss(Spec):
-    """Base of all losses; the training loss is the mean of ``rows`` over the train rows."""
+    """Base of all losses; the training loss is the sum of ``rows`` over the train rows, divided by their ``divisor``.
+
+    ``real_targets`` tells whether labels may be real vectors [rows, outputs] in place of classes.
+    """
+
+    real_targets = False
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Return the loss of every row [rows] for logits [rows, classes] and labels [rows]."""
+        """Return the loss of every row [rows] for logits [rows, outputs] and labels [rows]."""
         raise NotImplementedError
+
+    def divisor(self, count: jax.Array) -> jax.Array:
+        """Return what the sum over ``count`` rows is divided by in training; records show means in any case."""
+        return count
 
     def in_force(self, step: Any) -> Any:
         """Return the loss that the update made at a step minimises, and a record at that step shows: always this."""

@@ -1,4 +1,4 @@
-"""Squared error to one-hot codes."""
+"""Squared error to one-hot codes or to real targets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses.base import Loss, one_hot
+from grokdyn.spec.base import field
+from grokdyn.spec.rules import Choice
 
 
 class MSE(Loss):
-    """Mean over classes of (z_k - [k = y])^2, as in ``nn.MSELoss`` (mean over rows and classes).
+    """Squared error (z_k - y_k)^2, y a one-hot code or a real target, as ``nn.MSELoss``.
 
-    The zero network has loss 1/classes.
+    ``mean``: over rows and outputs; the zero network has loss 1/classes on classes. ``sum``: over the outputs, and the
+    gradient is that of the sum over train rows; records show the mean over rows of a row's sum.
     """
 
+    reduction: str = field(Choice(("mean", "sum")), default="mean", doc="over rows and outputs")
+
+    real_targets = True
+
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        errors = logits - one_hot(labels, logits.shape[-1]).astype(logits.dtype)
-        return jnp.mean(jnp.square(errors), axis=-1)
+        targets = labels if labels.ndim > 1 else one_hot(labels, logits.shape[-1])
+        squares = jnp.square(logits - targets.astype(logits.dtype))
+        return jnp.mean(squares, axis=-1) if self.reduction == "mean" else jnp.sum(squares, axis=-1)
+
+    def divisor(self, count: jax.Array) -> jax.Array:
+        return count if self.reduction == "mean" else jnp.ones_like(count)

@@ -19,6 +19,9 @@ from grokdyn.spec.rules import Integer
 class Intervention(Loss):
     """Base of losses that depend on the step. By itself such a loss is the one in force at step 0."""
 
+    def divisor(self, count: jax.Array) -> jax.Array:
+        return self.in_force(0).divisor(count)
+
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         return self.in_force(0).rows(logits, labels)
 
@@ -35,6 +38,10 @@ class SwitchLoss(Intervention):
     first: Any = field(Part("loss"), doc="the loss before")
     then: Any = field(Part("loss"), doc="the loss from the step on")
     at: int = field(Integer(), doc="first step of the second loss")
+
+    @property
+    def real_targets(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.first.real_targets and self.then.real_targets
 
     def in_force(self, step: Any) -> Any:
         return Switched(self.first.in_force(step), self.then.in_force(step), jnp.asarray(step >= self.at))
@@ -68,6 +75,9 @@ class Switched:
     def sum_of_exponentials(self, logits: jax.Array) -> jax.Array:
         return self.chosen(lambda loss: loss.sum_of_exponentials(logits))
 
+    def divisor(self, count: jax.Array) -> jax.Array:
+        return self.chosen(lambda loss: loss.divisor(count))
+
     def chosen(self, of: Callable[[Any], jax.Array]) -> jax.Array:
         """Return the value of the loss in force, in the wider dtype of the two."""
         dtype = jnp.result_type(*(jax.eval_shape(lambda loss=loss: of(loss)).dtype for loss in (self.first, self.then)))
@@ -84,6 +94,9 @@ class Collapsed:
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         silent = one_hot(labels, logits.shape[-1]) & self.late
         return self.inner.rows(jnp.where(silent, lax.stop_gradient(logits), logits), labels)
+
+    def divisor(self, count: jax.Array) -> jax.Array:
+        return self.inner.divisor(count)
 
     def sum_of_exponentials(self, logits: jax.Array) -> jax.Array:
         return self.inner.sum_of_exponentials(logits)

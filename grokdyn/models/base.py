@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from grokdyn.models.layers import Layer
 from grokdyn.spec.base import Spec, field
-from grokdyn.spec.rules import Number
+from grokdyn.spec.rules import Flag, Number
 from grokdyn.tasks.base import Signature
 
 Params = dict[str, jax.Array]
@@ -31,11 +32,18 @@ class Model(Spec):
     """Base of all models: a subclass writes ``initial`` and ``apply``.
 
     ``init_scale`` multiplies every parameter at step 0 (Liu et al. 2023, Omnigrok), ``output_scale`` multiplies the
-    logits in training and measurement (the lazy/rich alpha of Chizat et al. 2019).
+    logits in training and measurement (the lazy/rich alpha of Chizat et al. 2019). Their lazy limit has two more
+    parts: ``centred`` trains and measures f - f_0, f_0 the logits at step 0, and ``rescaled`` divides the gradient of
+    the loss, not the recorded loss, by output_scale^2, so that learning takes as long for every scale. ``linearised``
+    trains and measures the limit itself, the expansion to first order f_0 + (df_0/dw) (w - w_0) at the parameters of
+    step 0, under whatever optimizer.
     """
 
     init_scale: float = field(Number(0), default=1.0, doc="multiplies all parameters at step 0")
     output_scale: float = field(Number(0), default=1.0, doc="multiplies the logits")
+    centred: bool = field(Flag(), default=False, doc="subtract the logits of step 0")
+    rescaled: bool = field(Flag(), default=False, doc="divide the gradient by output_scale^2")
+    linearised: bool = field(Flag(), default=False, doc="expand the network to first order at step 0")
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         """Draw the parameters, before ``init_scale``."""
@@ -61,6 +69,44 @@ class Model(Spec):
         """Compute the network's output as it is measured, or with a key as it is trained."""
         logits, activations = self.apply(params, inputs, *(() if key is None else (key,)))
         return Output(logits * jnp.asarray(self.output_scale, logits.dtype), activations)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the function that is trained depends on the parameters of step 0."""
+        return self.centred or self.linearised
+
+    def offset(self, first: Params | None, inputs: jax.Array) -> jax.Array | None:
+        """Return what is subtracted from the logits: those of step 0 where the model is centred, else nothing."""
+        if first is None or self.linearised or not self.centred:
+            return None
+        return self.forward(first, inputs).logits
+
+    def function(
+        self, params: Params, first: Params | None, inputs: jax.Array, key: Any = None, offset: Any = None
+    ) -> jax.Array:
+        """Compute the logits as the loss sees them: centred, linearised, or those of ``forward``.
+
+        Args:
+            first: the parameters of step 0, where the model is ``anchored`` to them.
+            offset: what ``offset`` returned for these inputs, if that was computed before.
+        """
+        if not self.anchored:
+            return self.forward(params, inputs, key).logits
+        assert first is not None
+        if self.linearised:
+            moved = jax.tree.map(jnp.subtract, params, first)
+            logits, change = jax.jvp(lambda w: self.forward(w, inputs, key).logits, (first,), (moved,))
+            return change if self.centred else logits + change
+        offset = self.offset(first, inputs) if offset is None else offset
+        return self.forward(params, inputs, key).logits - offset
+
+    def layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+        """Return the linear layers that hold all parameters, for tangent kernels; None for other models.
+
+        Args:
+            combinations: c [rows or 1, r, outputs], of the logits after ``output_scale``.
+        """
+        return None
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return arrays under PyTorch-style names, matrices as (out, in), as this model's parameters."""

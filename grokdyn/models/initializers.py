@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-INITS = ("torch", "lecun", "gromov", "ntk", "mup")
+INITS = ("torch", "lecun", "gromov", "ntk", "mup", "normal")
 # Standard deviation of a standard normal truncated at two: lecun_normal divides by it to keep its variance.
 TRUNCATED_STD = 0.87962566103423978
 
@@ -18,7 +18,7 @@ def weight(key: jax.Array, init: str, fan_in: int, fan_out: int, width: int, dty
 
     torch: U(-b, b), b = 1/sqrt(fan_in) (``nn.Linear``). lecun: normal truncated at two, variance 1/fan_in (flax's
     Dense). gromov: N(0, s^2), s = .5/(2N)^(1/3), N = ``width`` (Doshi et al. 2023). ntk and mup: N(0, 1), scaled in
-    the forward pass by ``multiplier``.
+    the forward pass by ``multiplier``. normal: N(0, 1) and not scaled, for an ``init_scale`` that is the deviation.
 
     Models draw in float64 and round to their dtype afterwards, so a network starts the same in every dtype.
     """

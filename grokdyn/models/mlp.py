@@ -14,6 +14,7 @@ import numpy as np
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
+from grokdyn.models.layers import Layer
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Choice, Counts, Flag
@@ -62,6 +63,21 @@ class MLP(Model):
                 activations[f"pre_{layer}"] = z
                 z = activations[f"hidden_{layer}"] = phi(z)
         return Output(z, activations)
+
+    def layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+        activations, phi = self.apply(params, inputs).activations, ACTIVATIONS[self.activation]
+        d = combinations * jnp.asarray(self.output_scale, combinations.dtype)
+        found = []
+        for layer in reversed(range(len(self.hidden) + 1)):
+            W = params[f"W_{layer}"]
+            factor = multiplier(self.init, W.shape[0], last=layer == len(self.hidden))
+            below = activations[f"hidden_{layer - 1}"] if layer else inputs
+            found.append(Layer(below, d, factor, self.bias))
+            if layer:
+                pre = activations[f"pre_{layer - 1}"]
+                slope = jax.jvp(phi, (pre,), (jnp.ones_like(pre),))[1]
+                d = factor * (d @ W.T) * slope[:, None, :]
+        return found[::-1]
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         params = {}

@@ -32,6 +32,14 @@ class Adam(Optimizer):
     def coupled(self) -> Any:
         return self.weight_decay
 
+    def largest_curvature(self, step: Any) -> Any:
+        return (2 + 2 * self.b1) / ((1 - self.b1) * self.learning_rate * self.schedule.factor(step))
+
+    def preconditioner(self, state: Any) -> Any:
+        own = next(part for part in state if isinstance(part, AdamState))
+        root = jnp.sqrt(correction(self.b2, own.count))
+        return jax.tree.map(lambda r: r / rounded(root, r) + rounded(self.eps, r), own.root)
+
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): w <- w - lr (adam + weight_decay w).

@@ -26,6 +26,14 @@ class AnyOptimizer(Spec):
         """Return the whole update as an optax transform, built from numbers that may be traced."""
         raise NotImplementedError
 
+    def largest_curvature(self, step: Any) -> Any:
+        """Return the largest curvature of a quadratic that updates made at a step do not leave, preconditioned."""
+        raise NotImplementedError
+
+    def preconditioner(self, state: Any) -> Any:
+        """Return what divides the gradient, a tree like the parameters, from the transform's state; None: nothing."""
+        return None
+
     def elsewhere(self, params: Any, gradient: Any) -> Any:
         """Return the parameters at which an update takes its gradient, from those at hand and the gradient there."""
         return params

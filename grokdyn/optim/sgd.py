@@ -26,6 +26,13 @@ class SGD(Optimizer):
     def coupled(self) -> Any:
         return self.weight_decay
 
+    def largest_curvature(self, step: Any) -> Any:
+        bound = (2 + 2 * self.momentum) / (self.learning_rate * self.schedule.factor(step))
+        if self.nesterov:
+            bound = bound / (1 + 2 * self.momentum)
+        # The L2 term adds itself to every eigenvalue.
+        return bound - self.weight_decay
+
     def direction(self) -> optax.GradientTransformation:
         return scale_by_momentum(self.momentum, self.nesterov)
 

@@ -50,7 +50,7 @@ def change_of_logits(view: View) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return <df, f>, <f, f> and <df, df> over the train rows, in float64."""
 
     def logits(params: Params) -> jax.Array:
-        return view.experiment.model.forward(params, view.rows.inputs).logits
+        return view.function(params, view.rows.inputs)
 
     f, df = jax.jvp(logits, (view.params,), (view.update,))
     counts = view.rows.counts[:, None]

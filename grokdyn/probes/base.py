@@ -28,15 +28,23 @@ class Variable(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """What is known before compiling: shapes of the parameters, the task's signature, whether labels are corrupted.
+    """What is known before compiling.
 
-    ``experiment`` is one of the runs: its structure counts, its numbers are those of any.
+    Attributes:
+        params: shapes and dtypes of the parameters.
+        signature: the task's.
+        noisy: whether labels are corrupted.
+        experiment: a description with the structure of all runs; its numbers are one run's.
+        n_train: the smallest and the largest number of train rows among the runs.
+        runs: the same description with the numbers of all runs, as arrays [runs].
     """
 
     params: Any
     signature: Any
     noisy: bool
     experiment: Any
+    n_train: tuple[int, int] = (1, 1)
+    runs: Any = None
 
 
 class Probe(Spec):
@@ -46,6 +54,7 @@ class Probe(Spec):
     """
 
     needs_initial_params = False  # True where ``measure`` reads ``view.initial_params``
+    needs_classes = False  # True where ``measure`` reads labels as classes
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         """Return the variables that ``measure`` gives, by name."""

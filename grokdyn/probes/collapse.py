@@ -44,6 +44,8 @@ class ZeroTerms(Probe):
     row's correct logit is exactly 0. Both as the loss in force computes them.
     """
 
+    needs_classes = True
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {
             "zero_loss": Variable("share of train rows with a loss of exactly 0"),

@@ -27,6 +27,8 @@ class Accuracy(Probe):
     ``recovered_accuracy`` of the corrupted ones against the true label (Doshi et al. 2023, inversion).
     """
 
+    needs_classes = True
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = {"train_accuracy": Variable("train accuracy"), "test_accuracy": Variable("test accuracy")}
         if shapes.noisy:

@@ -16,6 +16,8 @@ class Logits(Probe):
     Norm: L2 norm of a row's logits. Margin: z_y - max_{k != y} z_k, y the label as trained.
     """
 
+    needs_classes = True
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {
             f"{part}_{what}": Variable(f"{part} {what.replace('_', ' ')}")

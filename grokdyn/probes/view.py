@@ -29,7 +29,11 @@ class View:
         tile: rows whose activations are alive together.
         rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
-        key: a key of the run's probe stream for this step.
+        terms_and_gradient_at: params -> the terms whose sum is the training loss over all train rows, without dropout,
+            and its gradient.
+        optimizer_state: that of the optimizer's transform.
+        key: a key of the run's probe stream for this step; ``table_key``: that from which the run's own table was
+            drawn.
     """
 
     def __init__(
@@ -41,7 +45,9 @@ class View:
         initial_params: Params | None,
         step: jax.Array,
         key: jax.Array,
-        gradient: Any,
+        table_key: jax.Array,
+        terms_and_gradient: Callable[[Params], tuple[jax.Array, Params]],
+        optimizer_state: Any,
         update: Any,
         noisy: bool,
         rows: Any,
@@ -54,10 +60,12 @@ class View:
         self.initial_params = initial_params
         self.step = step
         self.key = key
+        self.table_key = table_key
         self.noisy = noisy
         self.rows = rows
         self.tile = tile
-        self._gradient = gradient
+        self.terms_and_gradient_at = terms_and_gradient
+        self.optimizer_state = optimizer_state
         self._known: dict[Any, Any] = {}
         self._update = update
 
@@ -70,7 +78,13 @@ class View:
     @cached_property
     def output(self) -> Output:
         """Logits and activations on the whole table at once, for a probe that reads activations."""
-        return self.experiment.model.forward(self.params, self.inputs)
+        found = self.experiment.model.forward(self.params, self.inputs)
+        anchored = self.experiment.model.anchored
+        return Output(self.function(self.params, self.inputs) if anchored else found.logits, found.activations)
+
+    def function(self, params: Params, inputs: jax.Array) -> jax.Array:
+        """Return the logits on inputs as the loss sees them, see ``Model.function``."""
+        return self.experiment.model.function(params, self.initial_params, inputs)
 
     @property
     def logits(self) -> jax.Array:
@@ -82,7 +96,7 @@ class View:
         """Logits, losses and predictions of every row, tile after tile, so that activations stay in cache."""
 
         def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            logits = self.experiment.model.forward(self.params, part[0]).logits
+            logits = self.function(self.params, part[0])
             return logits, self.loss.rows(logits, part[1]), largest(logits)
 
         rows = self.labels.shape[0]
@@ -131,7 +145,11 @@ class View:
     @cached_property
     def gradient(self) -> Params:
         """Gradient of the training loss at ``params``, over all train rows and without dropout."""
-        return self._gradient(self.params)
+        return self.gradient_at(self.params)
+
+    def gradient_at(self, params: Params) -> Params:
+        """Return the same at other parameters."""
+        return self.terms_and_gradient_at(params)[1]
 
     @cached_property
     def update(self) -> Params:

@@ -22,9 +22,12 @@ from grokdyn.spec.rules import Rule
 DEEPEST = 20
 
 
-def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "") -> Any:
-    """Declare a field of a spec with the rule that its values obey."""
-    return struct.field(pytree_node=rule.node, default=default, metadata={"rule": rule, "doc": doc})
+def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: bool = False) -> Any:
+    """Declare a field of a spec with the rule that its values obey.
+
+    ``kw_only``: given by name alone, as one without a default must be where the base class has fields with one.
+    """
+    return struct.field(pytree_node=rule.node, default=default, metadata={"rule": rule, "doc": doc}, kw_only=kw_only)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -17,9 +17,10 @@ class Signature(NamedTuple):
     Attributes:
         vocabulary: number of tokens, class c being token c; 0 where inputs are real vectors.
         width: tokens per row (vocabulary > 0), or length of the input vector.
-        outputs: number of logits.
+        outputs: number of logits, or length of the target vector.
         rows: number of rows of the table.
         symbols: how many outputs, the last ones, are never a label: tokens such as "=".
+        regression: whether targets are real vectors in place of classes.
     """
 
     vocabulary: int
@@ -27,6 +28,7 @@ class Signature(NamedTuple):
     outputs: int
     rows: int
     symbols: int = 0
+    regression: bool = False
 
     @property
     def classes(self) -> int:
@@ -39,7 +41,7 @@ class Table(NamedTuple):
 
     Attributes:
         inputs: int32 tokens [rows, width], or floats [rows, width].
-        labels: int32 classes [rows], without noise.
+        labels: int32 classes [rows], without noise; for regression the targets, floats [rows, outputs].
     """
 
     inputs: Any
@@ -51,7 +53,8 @@ class Task(Spec):
 
     ``train_fraction`` of the rows are train rows: exactly int(fraction * rows) of them, the first in an order drawn
     from the split stream, so that for one seed a smaller fraction is a subset of a larger one. The rest are test rows.
-    ``label_noise`` of the train rows, exactly int(noise * n), carry a corrupted label; test labels stay clean.
+    ``label_noise`` of the train rows, exactly int(noise * n), carry a corrupted label; test labels stay clean. A
+    corrupted real target is that of another row.
     """
 
     train_fraction: float = field(Number(0, 1, open_low=True), default=0.5, doc="share of the rows used for training")
@@ -59,7 +62,7 @@ class Task(Spec):
     noise: str = field(
         Choice(("uniform", "wrong")),
         default="uniform",
-        doc="a corrupted label: any class, or any wrong one",
+        doc="a corrupted label: any class (or row's target), or any but the row's own",
     )
 
     drawn = False  # True where the table itself is random and every run draws its own
@@ -84,3 +87,10 @@ class Task(Spec):
 def part_of(share: Any, rows: int) -> Any:
     """Return int(share * rows) for a float64 number, on the host or traced: the same rounding in both."""
     return (share * rows).astype(np.int32)
+
+
+def counted(task: Any, rows: int) -> Any:
+    """Return the number of train rows of a task that may name it as ``train_points``, else by its fraction."""
+    if task.train_points is None:
+        return part_of(task.train_fraction, rows)
+    return task.train_points.astype(np.int32)

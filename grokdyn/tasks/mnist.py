@@ -14,7 +14,7 @@ import numpy as np
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Integer, Optional
-from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.base import Signature, Table, Task, counted
 
 ROWS, PIXELS, DIGITS = 5000, 784, 10
 MISSING = Words("mnist without its images")
@@ -37,9 +37,7 @@ class Mnist(Task):
             yield "kind", MISSING, FIX
 
     def train_count(self, rows: int) -> Any:
-        if self.train_points is None:
-            return super().train_count(rows)
-        return self.train_points.astype(np.int32)  # pyright: ignore[reportAttributeAccessIssue]
+        return counted(self, rows)
 
     def signature(self) -> Signature:
         return Signature(0, PIXELS, DIGITS, ROWS)

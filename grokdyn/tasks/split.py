@@ -16,7 +16,7 @@ class Split(NamedTuple):
     Attributes:
         order: int32 [rows], a permutation of the table; its first ``n_train`` entries are the train rows.
         n_train: int32.
-        labels: int32 [rows], the labels as trained: those of corrupted train rows replaced.
+        labels: as the table's [rows, ...], as trained: those of corrupted train rows replaced.
         corrupted: bool [rows], the train rows whose label was drawn anew (by the uniform convention it may coincide).
     """
 
@@ -40,8 +40,11 @@ def draw_split(task: Task, labels: jax.Array, classes: int, split_key: jax.Array
     scores = jnp.where(train, jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
     rank = jnp.zeros(rows, jnp.int32).at[jnp.argsort(scores)].set(jnp.arange(rows, dtype=jnp.int32))
     corrupted = rank < part_of(task.label_noise, n_train)
-    noisy = corrupted_labels(label_key, labels, classes, task.noise)
-    return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
+    if labels.ndim == 1:
+        noisy = another(label_key, labels, classes, task.noise)
+        return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
+    noisy = labels[another(label_key, jnp.arange(rows, dtype=jnp.int32), rows, task.noise)]
+    return Split(order, n_train, jnp.where(corrupted[:, None], noisy, labels), corrupted)
 
 
 def train_mask(order: jax.Array, n_train: Any) -> jax.Array:
@@ -50,9 +53,9 @@ def train_mask(order: jax.Array, n_train: Any) -> jax.Array:
     return jnp.zeros(order.shape, bool).at[order].set(ranks < n_train)
 
 
-def corrupted_labels(key: jax.Array, labels: jax.Array, classes: int, noise: str) -> jax.Array:
-    """Return a drawn label for every row: any class (uniform), or any class but the row's own (wrong)."""
+def another(key: jax.Array, numbers: jax.Array, count: int, noise: str) -> jax.Array:
+    """Return a number below ``count`` for every one given: any (uniform), or any but itself (wrong)."""
     if noise == "uniform":
-        return jax.random.randint(key, labels.shape, 0, classes, jnp.int32)
-    shift = jax.random.randint(key, labels.shape, 1, max(classes, 2), jnp.int32)
-    return (labels + shift) % classes
+        return jax.random.randint(key, numbers.shape, 0, count, jnp.int32)
+    shift = jax.random.randint(key, numbers.shape, 1, max(count, 2), jnp.int32)
+    return (numbers + shift) % count

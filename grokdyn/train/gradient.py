@@ -16,13 +16,14 @@ from grokdyn.train.lane import Lane, Program
 class Rows(NamedTuple):
     """Train rows, padded. ``counts`` marks the real ones; padding repeats the first row and weighs nothing.
 
-    ``index`` is each row's place in the table.
+    ``index`` is each row's place in the table; ``offset`` what a centred model's logits are lessened by.
     """
 
     index: jax.Array
     inputs: jax.Array
     labels: jax.Array
     counts: jax.Array
+    offset: jax.Array | None = None
 
 
 def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
@@ -31,7 +32,9 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     counts = ranks < lane.split.n_train
     order = jnp.resize(lane.split.order, (max(program.rows, lane.split.order.shape[0]),))
     rows = jnp.where(counts, order[: program.rows], order[0])
-    return Rows(rows, table.inputs[rows], lane.split.labels[rows], counts)
+    inputs = table.inputs[rows]
+    offset = lane.experiment.model.offset(lane.initial_params, inputs)
+    return Rows(rows, inputs, lane.split.labels[rows], counts, offset)
 
 
 # params -> (the mean loss in parts [rows of a tile] whose sum it is, its gradient). Adding the parts up would cost a
@@ -40,15 +43,17 @@ Gradient = Callable[[Params], tuple[jax.Array, Params]]
 
 
 def mean_loss(
-    experiment: Any, rows: Rows, total: jax.Array, step: jax.Array, key: jax.Array | None
+    lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, key: jax.Array | None
 ) -> Callable[[Params], tuple[jax.Array, jax.Array]]:
-    """Return params -> sum of the real rows' losses at a step / total, and its terms; with a key, as the model trains
+    """Return params -> sum of the real rows' losses at a step / divisor, and its terms; with a key, as the model trains
     (dropout)."""
-    row_losses = experiment.loss.in_force(step).rows
+    model, in_force = lane.experiment.model, lane.experiment.loss.in_force(step)
 
     def loss(params: Params) -> tuple[jax.Array, jax.Array]:
-        losses = row_losses(experiment.model.forward(params, rows.inputs, key).logits, rows.labels)
-        terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype)) / total.astype(losses.dtype)
+        losses = in_force.rows(model.function(params, lane.initial_params, rows.inputs, key, rows.offset), rows.labels)
+        terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
+        terms = terms / in_force.divisor(total).astype(losses.dtype)
+        terms = terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms
         return jnp.sum(terms), terms
 
     return loss
@@ -73,11 +78,11 @@ def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key
     """
     n_train, tile = lane.split.n_train, program.tile
     if program.rows <= tile:
-        return in_parts(mean_loss(lane.experiment, rows, n_train, step, key))
+        return in_parts(mean_loss(lane, rows, n_train, step, key))
 
     def of_tile(part: Rows, i: jax.Array) -> Gradient:
         own = None if key is None else jax.random.fold_in(key, i)
-        return in_parts(mean_loss(lane.experiment, part, n_train, step, own))
+        return in_parts(mean_loss(lane, part, n_train, step, own))
 
     def gradient(params: Params) -> tuple[jax.Array, Params]:
         def add(i: jax.Array, total: Any) -> Any:
@@ -95,4 +100,4 @@ def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key
 def batch_gradient(lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None) -> Gradient:
     """Return the gradient over the rows of the given ranks [batch]."""
     batch = jax.tree.map(lambda x: x[ranks], rows)
-    return in_parts(mean_loss(lane.experiment, batch, jnp.int32(ranks.shape[0]), step, key))
+    return in_parts(mean_loss(lane, batch, jnp.int32(ranks.shape[0]), step, key))

@@ -71,6 +71,12 @@ def stream(experiment: Any, name: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), STREAMS.index(name))
 
 
+def split_keys(experiment: Any) -> tuple[jax.Array, jax.Array]:
+    """Return the keys of the split and of the table, where each run draws its own."""
+    split_key, table_key = jax.random.split(stream(experiment, "split"))
+    return split_key, table_key
+
+
 def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -> tuple[Lane, State]:
     """Return a run's constants and its state at step 0.
 
@@ -79,7 +85,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
         start: given parameters, rows and labels (``start.Given``), or None.
     """
     task, signature = experiment.task, program.signature
-    split_key, table_key = jax.random.split(stream(experiment, "split"))
+    split_key, table_key = split_keys(experiment)
     table = task.draw(table_key) if shared is None else shared
     labels = jnp.asarray(table.labels)
     split = draw_split(task, labels, signature.classes, split_key, stream(experiment, "noise"))
@@ -91,5 +97,6 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     if experiment.batch_size is not None and not experiment.batch_replacement:
         order = jnp.arange(program.rows, dtype=jnp.int32)
     state = State(params, experiment.optimizer.transform().init(params), order, zero, zero + OK, zero - 1)
-    first = params if any(probe.needs_initial_params for probe in experiment.probes) else None
+    compared = experiment.model.anchored or any(probe.needs_initial_params for probe in experiment.probes)
+    first = params if compared else None
     return Lane(experiment, table if shared is None else None, split, first), state

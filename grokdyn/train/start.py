@@ -83,16 +83,23 @@ def given(start: Start, table: Table | None, expected: Params) -> Given:
     size = len(table.labels)
     if len(rows) == 0 or rows.min() < 0 or rows.max() >= size or len(np.unique(rows)) != len(rows):
         raise SpecError("start.train_rows", Words(f"{len(rows)} rows"), f"distinct rows from 0 to {size - 1}, not none")
-    rest = np.setdiff1d(np.arange(size), rows)
     labels = np.array(table.labels)
+    if labels.ndim > 1:
+        if start.train_labels is not None:
+            raise SpecError("start.train_labels", Words("labels"), "nothing, for a task of real targets")
+        return Given(params, order_of(rows, size), labels, np.zeros(size, bool), len(rows))
     if start.train_labels is not None:
         new = integers("start.train_labels", start.train_labels)
         if len(new) != len(rows) or new.min() < 0 or new.max() > labels.max():
             allowed = f"{len(rows)} labels from 0 to {labels.max()}, one per train row"
             raise SpecError("start.train_labels", Words(f"{len(new)} labels"), allowed)
         labels[rows] = new
-    order = np.concatenate([rows, rest]).astype(np.int32)
-    return Given(params, order, labels.astype(np.int32), labels != table.labels, len(rows))
+    return Given(params, order_of(rows, size), labels.astype(np.int32), labels != table.labels, len(rows))
+
+
+def order_of(rows: np.ndarray, size: int) -> np.ndarray:
+    """Return all rows of a table of the size, the given ones first."""
+    return np.concatenate([rows, np.setdiff1d(np.arange(size), rows)]).astype(np.int32)
 
 
 def integers(path: str, values: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from grokdyn.models.base import Params
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
-from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, stream
+from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, split_keys, stream
 
 # A step that no run reaches.
 NEVER = np.int32(np.iinfo(np.int32).max)
@@ -119,12 +119,11 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
     """Measure every probe of the experiment on the present state."""
     experiment, optimizer = lane.experiment, lane.experiment.optimizer
 
-    def gradient(params: Params) -> Params:
-        return full_gradient(program, lane, rows, state.step)(params)[1]
+    terms_and_gradient = full_gradient(program, lane, rows, state.step)
 
     def update(grads: Params) -> Params:
         if optimizer.ascends:
-            grads = gradient(optimizer.elsewhere(state.params, grads))
+            grads = terms_and_gradient(optimizer.elsewhere(state.params, grads))[1]
         return optimizer.transform().update(grads, state.optimizer, state.params)[0]
 
     view = View(
@@ -137,7 +136,9 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
         initial_params=lane.initial_params,
         step=state.step,
         key=jax.random.fold_in(stream(experiment, "probe"), state.step),
-        gradient=gradient,
+        terms_and_gradient=terms_and_gradient,
+        optimizer_state=state.optimizer,
+        table_key=split_keys(experiment)[1],
         update=update,
         noisy=program.noisy,
     )

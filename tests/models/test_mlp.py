@@ -136,6 +136,7 @@ def moments(values):
         ("gromov", lambda fan_in, width: 0.5 / (2 * width) ** (1 / 3)),
         ("ntk", lambda fan_in, width: 1.0),
         ("mup", lambda fan_in, width: 1.0),
+        ("normal", lambda fan_in, width: 1.0),
     ],
 )
 def test_initial_weights_have_the_stated_spread(init, expected):
@@ -149,7 +150,7 @@ def test_initial_weights_have_the_stated_spread(init, expected):
 
 
 def test_every_init_is_tested():
-    assert set(INITS) == {"torch", "lecun", "gromov", "ntk", "mup"}
+    assert set(INITS) == {"torch", "lecun", "gromov", "ntk", "mup", "normal"}
 
 
 def test_torch_weights_and_biases_fill_their_bounds():

@@ -89,6 +89,8 @@ def runs():
 
 
 def run_of(probe, runs):
+    if type(probe) in cases.HOMES:
+        return taken_apart(EXPERIMENT.replace(**cases.HOMES[type(probe)], probes=(probe,)))
     return runs[bool(cases.with_attention(probe))]
 
 
@@ -98,7 +100,7 @@ def test_a_probe_measures_the_variables_it_names(probe, runs):
     run = run_of(probe, runs)
     experiment = run.lane.experiment.replace(probes=(probe,))
     lane = run.lane.replace(experiment=experiment, initial_params=run.state.params)
-    shapes = Shapes(run.state.params, run.program.signature, run.program.noisy, experiment)
+    shapes = Shapes(run.state.params, run.program.signature, run.program.noisy, experiment, (10, 12), experiment)
     variables = probe.variables(shapes)
     measured = jax.eval_shape(lambda *a: record(run.program, *a), lane, run.rows, run.state, run.table)
     assert measured.keys() == variables.keys()

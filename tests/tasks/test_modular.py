@@ -48,7 +48,7 @@ def test_a_table_is_the_double_loop(op, p, first, symmetric):
     assert inputs.tolist() == [list(pair) for pair in pairs]
     assert labels.tolist() == [TRUTH[op](a, b, p) for a, b in pairs]
     assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
-    assert task.signature() == (p, 2, p, len(pairs), 0)
+    assert task.signature() == (p, 2, p, len(pairs), 0, False)
 
 
 @pytest.mark.parametrize("op", ["add", "x3+xy2+y"])

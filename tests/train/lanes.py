@@ -29,4 +29,5 @@ def taken_apart(experiment, padding=0, **program):
     table = jax.tree.map(jnp.asarray, cohort.table)
     # Not compiled as a whole: the single operations are compiled once for all tests.
     lane, state = begin(static, jax.tree.map(jnp.asarray, arrays(checked)), table, None)
+    table = lane.table if table is None else table
     return Run(static, lane, state, table, train_rows(static, lane, table))

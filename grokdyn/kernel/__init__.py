@@ -1,0 +1,1 @@
+"""Empirical tangent kernels of any model, and what is measured on them."""

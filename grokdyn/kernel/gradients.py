@@ -1,0 +1,69 @@
+"""Products of the gradients that single rows give, and what follows from them.
+
+G [m, m] holds g_i . g_j, g_i the gradient of the loss of row i. q = tr(G)/m is the mean of |g_i|^2 and s = sum(G)/m^2
+the square of the mean gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.kernel.measures import wide
+from grokdyn.kernel.methods import layer_products, row_logits
+from grokdyn.models.base import Params
+
+
+def gradient_gram(model: Any, params: Params, x: jax.Array, slopes: jax.Array) -> jax.Array:
+    """Return G [m, m] from the layers of a model that has them, else from the gradients themselves.
+
+    Args:
+        x: rows [m, width].
+        slopes: the gradient of every row's loss in its logits [m, outputs].
+    """
+    layers = model.layers(params, x, slopes[:, None, :])
+    if layers is not None:
+        return layer_products(layers, layers, "trace")
+
+    def gradient(row: jax.Array, slope: jax.Array) -> jax.Array:
+        found = jax.grad(lambda params: slope @ row_logits(model, params, row))(params)
+        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(found)])
+
+    gradients = jax.vmap(gradient)(x, slopes)
+    return gradients @ gradients.T
+
+
+def coherence(G: jax.Array) -> jax.Array:
+    """Return m s / q: how many rows each row's gradient helps, itself included (Chatterjee & Zielinski 2022)."""
+    G = wide(G)
+    return jnp.sum(G) / jnp.trace(G)
+
+
+def noise_scale(G: jax.Array) -> jax.Array:
+    """Return m (q - s) / (m s - q), the trace of the gradients' covariance over the squared gradient, both unbiased.
+
+    The simple noise scale of McCandlish et al. (2018), in rows. It is negative where the gradient is lost in the noise.
+    """
+    G, m = wide(G), G.shape[0]
+    q, s = jnp.trace(G) / m, jnp.sum(G) / m**2
+    return m * (q - s) / (m * s - q)
+
+
+def cosines(G: jax.Array) -> jax.Array:
+    """Return the cosines of all pairs of gradients; a zero gradient has 0 with all."""
+    G = wide(G)
+    size = jnp.sqrt(jnp.diag(G))
+    length = size[:, None] * size[None, :]
+    return jnp.where(length > 0, G / jnp.where(length > 0, length, 1), 0)
+
+
+def block_cosines(G: jax.Array, codes: jax.Array) -> jax.Array:
+    """Return the mean cosine of pairs of different rows by their classes [classes, classes]; nan where there is none.
+
+    Args:
+        codes: the classes of the rows as one-hot codes [m, classes].
+    """
+    codes, off = wide(codes), 1 - jnp.eye(G.shape[0], dtype=jnp.float64)
+    return (codes.T @ (cosines(G) * off) @ codes) / (codes.T @ off @ codes)

@@ -1,0 +1,113 @@
+"""Probes of the training loss's Hessian, over all train rows and without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from grokdyn.curvature.lanczos import hutchinson, lanczos
+from grokdyn.optim.base import AnyOptimizer
+from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.view import View
+from grokdyn.spec.base import field
+from grokdyn.spec.kinds import kind_of
+from grokdyn.spec.rules import Count
+
+# Which draws of the probe's key a probe takes.
+RITZ, SIGNS = 0, 1
+
+
+def product(view: View) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
+    """Return v -> H v on flat vectors, and the parameters as one."""
+    flat, unravel = ravel_pytree(view.params)
+    # The gradient itself is computed once for all products.
+    _, tangent = jax.linearize(view.gradient_at, view.params)
+    return lambda v: ravel_pytree(tangent(unravel(v)))[0], flat
+
+
+class RitzProbe(Probe):
+    """Base: probes by Lanczos. Each iteration costs about two gradients; those of H are shared between probes."""
+
+    iterations: int = field(Count(2, 1000), default=10, doc="products of the Hessian with a vector")
+
+    def ritz_values(self, view: View, scale: jax.Array | None = None) -> jax.Array:
+        """Return the Ritz values of H, or of S H S for a diagonal S given as a flat vector, increasing."""
+        times, flat = product(view)
+        key = jax.random.fold_in(view.key, RITZ)
+        if scale is not None:
+            return lanczos(lambda v: scale * times(scale * v), key, flat.size, self.iterations, str(flat.dtype))
+        return view.once(
+            ("ritz", self.iterations), lambda: lanczos(times, key, flat.size, self.iterations, str(flat.dtype))
+        )
+
+
+class Sharpness(RitzProbe):
+    """Extreme eigenvalues of the Hessian of the training loss, by Lanczos.
+
+    ``sharpness``: the largest, ``hessian_lowest``: the lowest. Both are approached from inside over the iterations and
+    exact after as many as there are parameters.
+    """
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "sharpness": Variable("largest eigenvalue of the Hessian"),
+            "hessian_lowest": Variable("lowest eigenvalue of the Hessian"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        values = self.ritz_values(view)
+        return {"sharpness": values[-1], "hessian_lowest": values[0]}
+
+
+class EdgeOfStability(RitzProbe):
+    """Sharpness over the largest that the optimizer in use can follow on a quadratic: unstable above 1.
+
+    Gradient descent of rate r: r l / 2; with momentum b: r l / (2 + 2b), by Nesterov r l (1 + 2b) / (2 + 2b) (Cohen et
+    al. 2021). Adam: r (1 - b1) l / (2 + 2 b1), l the largest eigenvalue of P^-1/2 H P^-1/2, P its present
+    preconditioner (Cohen et al. 2022); nan at step 0, where there is none. ``preconditioned_sharpness`` is that l, for
+    the others the sharpness.
+    """
+
+    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        optimizer = shapes.experiment.optimizer
+        if type(optimizer).largest_curvature is AnyOptimizer.largest_curvature:
+            yield "kind", kind_of(self), f"another probe: no bound is known for {kind_of(optimizer)}"
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "preconditioned_sharpness": Variable("largest eigenvalue of the preconditioned Hessian"),
+            "stability_ratio": Variable("sharpness over its bound"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        optimizer, state = view.experiment.optimizer, view.optimizer_state
+        P = optimizer.preconditioner(state)
+        scale = None if P is None else jnp.reciprocal(jnp.sqrt(ravel_pytree(P)[0]))
+        values = self.ritz_values(view, scale)
+        bound = optimizer.largest_curvature(view.step)
+        return {"preconditioned_sharpness": values[-1], "stability_ratio": values[-1] / bound}
+
+
+class HessianTrace(Probe):
+    """Trace of the Hessian of the training loss, by Hutchinson's estimate: the mean of v . H v over random signs v.
+
+    ``hessian_trace_error`` is its standard error. Each sample costs about two gradients.
+    """
+
+    samples: int = field(Count(2, 100_000), default=16, doc="random vectors")
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "hessian_trace": Variable("trace of the Hessian"),
+            "hessian_trace_error": Variable("standard error of the trace of the Hessian"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        times, flat = product(view)
+        key = jax.random.fold_in(view.key, SIGNS)
+        trace, error = hutchinson(times, key, flat.size, self.samples, str(flat.dtype))
+        return {"hessian_trace": trace, "hessian_trace_error": error}

@@ -1,0 +1,117 @@
+"""Probes of the gradients that single rows give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.kernel.gradients import block_cosines, coherence, cosines, gradient_gram, noise_scale
+from grokdyn.losses.base import one_hot
+from grokdyn.models.base import Model
+from grokdyn.probes.base import Shapes, Variable
+from grokdyn.probes.subset import SubsetProbe
+from grokdyn.probes.view import View
+
+# Bytes that the gradients of all rows may take, where a model has no layers.
+MOST_BYTES = 2**30
+
+
+class GradientProbe(SubsetProbe):
+    """Base: probes of G [rows, rows], the products of the gradients of single rows' losses, labels as trained."""
+
+    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from super().conflicts(shapes)
+        needed = self.rows * sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes.params.values())
+        if needed > MOST_BYTES and type(shapes.experiment.model).layers is Model.layers:
+            yield "rows", self.rows, f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
+
+    def slopes(self, view: View) -> jax.Array:
+        """Return the gradient of every row's loss in its logits [rows, outputs]."""
+        labels, logits = view.labels[self.index(view)], view.function(view.params, self.inputs(view))
+        return jax.grad(lambda logits: jnp.sum(view.loss.rows(logits, labels)))(logits)
+
+    def gram(self, view: View) -> jax.Array:
+        """Return G."""
+        model, params = view.experiment.model, view.params
+        if model.linearised:
+            assert view.initial_params is not None
+            params = view.initial_params
+        key = ("gradients", self.rows, self.part)
+        return view.once(key, lambda: gradient_gram(model, params, self.inputs(view), self.slopes(view)))
+
+
+class GradientCoherence(GradientProbe):
+    """How much the gradients of single rows agree, see ``kernel.gradients``.
+
+    ``m_coherence``: how many rows each gradient helps, 1 where all are orthogonal and ``rows`` where all are equal
+    (Chatterjee & Zielinski 2022). ``noise_scale``: the simple gradient noise scale (McCandlish et al. 2018).
+    ``gradient_cosine``: mean cosine of pairs.
+    """
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "m_coherence": Variable("m-coherence of gradients", "rows"),
+            "noise_scale": Variable("gradient noise scale", "rows"),
+            "gradient_cosine": Variable("mean cosine of two rows' gradients"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        G = self.gram(view)
+        pairs = cosines(G)
+        return {
+            "m_coherence": coherence(G),
+            "noise_scale": noise_scale(G),
+            "gradient_cosine": (jnp.sum(pairs) - jnp.trace(pairs)) / (self.rows * (self.rows - 1)),
+        }
+
+
+class GradientBlocks(GradientProbe):
+    """Mean cosine of the gradients of two rows by their classes, ``gradient_cosine_by_class`` [label, other_label].
+
+    Opposing signals are negative blocks (Rosenfeld & Risteski 2023). A pair of classes without rows is nan.
+    """
+
+    needs_classes = True
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        labels = np.arange(shapes.signature.outputs)
+        both = {"label": labels, "other_label": labels}
+        long_name = "mean cosine of gradients by class"
+        return {"gradient_cosine_by_class": Variable(long_name, dims=("label", "other_label"), coordinates=both)}
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        codes = one_hot(view.labels[self.index(view)], view.logits.shape[-1])
+        return {"gradient_cosine_by_class": block_cosines(self.gram(view), codes)}
+
+
+class ExampleScores(GradientProbe):
+    """Scores of single rows (Paul et al. 2021), on an axis ``row`` from 0 to ``rows`` - 1.
+
+    ``grand``: norm of the gradient of the row's loss. ``el2n``: |softmax(f) - y|, y the one-hot label as trained.
+    ``row_correct``: whether the largest logit is the label's; ``analysis.forgetting`` counts its falls. Rows are the
+    same at every step; those of ``part = "table"`` are also the same in every run.
+    """
+
+    needs_classes = True
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        axis = {"dims": ("row",), "coordinates": {"row": np.arange(self.rows)}}
+        return {
+            "grand": Variable("norm of a row's gradient", **axis),
+            "el2n": Variable("norm of a row's error", **axis),
+            "row_correct": Variable("whether a row is right", **axis),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        places = self.index(view)
+        logits, labels = view.logits[places].astype(jnp.float64), view.labels[places]
+        error = jax.nn.softmax(logits, axis=-1) - one_hot(labels, logits.shape[-1])
+        return {
+            "grand": jnp.sqrt(jnp.diag(self.gram(view)).astype(jnp.float64)),
+            "el2n": jnp.sqrt(jnp.sum(jnp.square(error), axis=-1)),
+            "row_correct": (view.predictions[places] == labels).astype(jnp.float32),
+        }

@@ -1,0 +1,52 @@
+"""Probes that look at a fixed number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokdyn.probes.base import Probe, Shapes
+from grokdyn.probes.view import View
+from grokdyn.spec.base import field
+from grokdyn.spec.rules import Choice, Count
+from grokdyn.tasks.base import Signature
+
+
+class SubsetProbe(Probe):
+    """Base: probes of some rows, the same at every step of a run.
+
+    ``part``: of the ``table``, rows evenly spaced, the same for all runs of an enumerated task; of the ``train`` or
+    ``test`` rows, those that come first in the run's own order.
+    """
+
+    rows: int = field(Count(2, 100_000), default=64, doc="number of rows")
+    part: str = field(Choice(("table", "train", "test")), default="table", doc="which rows they are taken from")
+
+    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        fewest, most = shapes.n_train
+        total = shapes.signature.rows
+        there = {"table": total, "train": fewest, "test": total - most}[self.part]
+        if self.rows > there:
+            where = "the table" if self.part == "table" else f"the {self.part} rows of every run"
+            yield "rows", self.rows, f"at most {there}, all of {where}"
+
+    def index(self, view: View) -> jax.Array:
+        """Return the rows' places in the table, int32 [rows]."""
+        total = view.split.order.shape[0]
+        if self.part == "table":
+            return jnp.asarray(np.arange(self.rows) * total // self.rows, jnp.int32)
+        start = jnp.int32(0) if self.part == "train" else view.split.n_train
+        return jax.lax.dynamic_slice_in_dim(view.split.order, start, self.rows)
+
+    def inputs(self, view: View) -> jax.Array:
+        """Return the rows' inputs [rows, width]."""
+        return jnp.asarray(view.inputs)[self.index(view)]
+
+
+def input_shape(signature: Signature, rows: int) -> jax.ShapeDtypeStruct:
+    """Return the shape and dtype of some rows' inputs."""
+    return jax.ShapeDtypeStruct((rows, signature.width), jnp.int32 if signature.vocabulary else jnp.float32)

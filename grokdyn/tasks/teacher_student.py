@@ -1,0 +1,41 @@
+"""A random network as teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from grokdyn.spec.base import field
+from grokdyn.spec.kinds import Part
+from grokdyn.spec.rules import Count, Number
+from grokdyn.tasks.base import Table
+from grokdyn.tasks.regression import GaussianRegression
+
+
+class TeacherStudent(GaussianRegression):
+    """Learn the outputs of a random network on x ~ N(0, input_std^2 I) (Liu et al. 2023, Omnigrok).
+
+    Every run draws its own teacher from its split stream, with the teacher's own scales. Theirs is
+    ``MLP(hidden=(100, 100), activation="tanh", bias=True)`` on 5 inputs with 5 outputs, the student the same network
+    with ``init_scale = 2``.
+    """
+
+    teacher: Any = field(Part("model"), doc="the network that gives the targets; of real vectors", kw_only=True)
+    teacher_outputs: int = field(Count(1, 10_000), default=1, doc="length of a target vector")
+    input_std: float = field(Number(0, open_low=True), default=1.0, doc="standard deviation of every input entry")
+
+    @property
+    def outputs(self) -> int:
+        return self.teacher_outputs
+
+    def draw(self, key: jax.Array) -> Table:
+        x_key, y_key = jax.random.split(key)
+        x = self.input_std * jax.random.normal(x_key, (self.points, self.dimension), jnp.float64)
+        x = x.astype(jnp.float32)
+        return Table(x, self.targets(y_key, x.astype(jnp.float64)).astype(jnp.float32))
+
+    def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        params = self.teacher.start(key, self.signature(), jnp.float64)
+        return self.teacher.forward(params, x).logits

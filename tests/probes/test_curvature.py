@@ -1,0 +1,208 @@
+"""Probes of the Hessian and of single rows' gradients against dense twins in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import grokdyn as gd
+from grokdyn.engine import plan
+from grokdyn.kernel import gradients
+from grokdyn.train.step import record
+from tests.train.lanes import taken_apart
+
+pytestmark = pytest.mark.usefixtures("x64")
+EXPERIMENT = gd.Experiment(
+    task=gd.ModularArithmetic(p=3, train_fraction=0.7),
+    model=gd.MLP(hidden=(3,), activation="tanh", bias=True),
+    loss=gd.CrossEntropy(precision="float64"),
+    optimizer=gd.SGD(learning_rate=0.3, momentum=0.5),
+    steps=2,
+    dtype="float64",
+    probes=(
+        gd.Sharpness(iterations=1000),
+        gd.EdgeOfStability(iterations=1000),
+        gd.HessianTrace(samples=300),
+        gd.GradientCoherence(rows=6, part="train"),
+        gd.GradientBlocks(rows=9),
+        gd.ExampleScores(rows=6, part="train"),
+    ),
+)
+ENCODER = EXPERIMENT.replace(model=gd.Encoder(d_model=2, heads=1, ff=2))
+
+
+def seen(experiment, params=None):
+    run = taken_apart(experiment)
+    state = run.state if params is None else run.state.replace(params=params)
+    lane = run.lane.replace(initial_params=run.state.params)
+    return run, jax.device_get(jax.jit(lambda s: record(run.program, lane, run.rows, s, run.table))(state))
+
+
+def losses_of(run, experiment, places):
+    x, y = jnp.asarray(run.table.inputs)[places], jnp.asarray(run.lane.split.labels)[places]
+    flat, unravel = ravel_pytree(run.state.params)
+
+    def losses(w):
+        return experiment.loss.rows(experiment.model.forward(unravel(w), x).logits, y)
+
+    return losses, flat
+
+
+@pytest.fixture(scope="module", params=[EXPERIMENT, ENCODER], ids=["mlp", "encoder"])
+def both(request):
+    with jax.enable_x64(True):
+        return request.param, *seen(request.param)
+
+
+def test_the_hessian_is_the_dense_one(both):
+    experiment, run, found = both
+    losses, flat = losses_of(run, experiment, np.asarray(run.lane.split.order)[:6])
+    H = np.asarray(jax.jit(jax.hessian(lambda w: jnp.mean(losses(w))))(flat))
+    values = np.linalg.eigvalsh(H)
+    np.testing.assert_allclose(found["sharpness"], values[-1], rtol=1e-8)
+    np.testing.assert_allclose(found["hessian_lowest"], values[0], rtol=1e-8, atol=1e-10)
+    assert abs(found["hessian_trace"] - np.trace(H)) < 4 * found["hessian_trace_error"]
+    np.testing.assert_allclose(found["stability_ratio"], values[-1] * 0.3 / 3, rtol=1e-8)
+
+
+def test_gradients_of_rows_are_the_dense_ones(both):
+    experiment, run, found = both
+    places = np.asarray(run.lane.split.order)[:6]
+    losses, flat = losses_of(run, experiment, places)
+    g = np.asarray(jax.jit(jax.jacrev(losses))(flat))
+    np.testing.assert_allclose(found["grand"], np.linalg.norm(g, axis=1), rtol=1e-9)
+    mean = g.mean(0)
+    np.testing.assert_allclose(found["m_coherence"], 6 * mean @ mean / np.mean(np.sum(g**2, axis=1)), rtol=1e-9)
+    spread = np.sum((g - mean) ** 2) / 5
+    np.testing.assert_allclose(found["noise_scale"], spread / (mean @ mean - spread / 6), rtol=1e-8)
+    unit = g / np.linalg.norm(g, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.testing.assert_allclose(found["gradient_cosine"], np.mean(cosines[~np.eye(6, dtype=bool)]), rtol=1e-8)
+
+
+def test_classes_see_each_others_gradients(both):
+    experiment, run, found = both
+    losses, flat = losses_of(run, experiment, np.arange(9))
+    g, labels = np.asarray(jax.jit(jax.jacrev(losses))(flat)), np.asarray(run.lane.split.labels)
+    unit = g / np.linalg.norm(g, axis=1, keepdims=True)
+    for a in range(3):
+        for b in range(3):
+            pairs = [
+                unit[i] @ unit[j] for i in range(9) for j in range(9) if i != j and (labels[i], labels[j]) == (a, b)
+            ]
+            np.testing.assert_allclose(found["gradient_cosine_by_class"][a, b], np.mean(pairs), rtol=1e-8)
+
+
+def test_errors_of_rows_are_the_textbooks(both):
+    experiment, run, found = both
+    places = np.asarray(run.lane.split.order)[:6]
+    z = np.asarray(experiment.model.forward(run.state.params, jnp.asarray(run.table.inputs)[places]).logits)
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    labels = np.asarray(run.lane.split.labels)[places]
+    np.testing.assert_allclose(found["el2n"], np.linalg.norm(p - np.eye(3)[labels], axis=1), rtol=1e-10)
+    np.testing.assert_array_equal(found["row_correct"], z.argmax(1) == labels)
+
+
+def test_tiles_of_rows_change_no_more_than_rounding(monkeypatch):
+    experiment = EXPERIMENT.replace(
+        task=gd.ModularArithmetic(p=7, train_fraction=0.7), probes=(gd.Sharpness(iterations=5),)
+    )
+    whole = seen(experiment)[1]
+    monkeypatch.setattr(plan, "CPU_TILE", 8)
+    run, tiled = seen(experiment)
+    assert (run.program.rows, run.program.tile) == (40, 8)
+    np.testing.assert_allclose(tiled["sharpness"], whole["sharpness"], rtol=1e-10)
+
+
+BOUNDS = [
+    gd.SGD(learning_rate=0.2),
+    gd.SGD(learning_rate=0.2, momentum=0.9),
+    gd.SGD(learning_rate=0.2, momentum=0.9, nesterov=True),
+    gd.SGD(learning_rate=0.2, momentum=0.5, weight_decay=0.7, schedule=gd.StepDecay(every=2.0, factor_per_drop=0.5)),
+    gd.Adam(learning_rate=0.2, b1=0.8),
+]
+
+
+@pytest.mark.parametrize("optimizer", BOUNDS, ids=lambda o: f"{type(o).__name__}{getattr(o, 'momentum', '')}")
+def test_quadratics_are_left_just_above_the_bound(optimizer):
+    """The recurrence of one mode has a spectral radius of 1 at the bound."""
+    step = 3
+    bound = float(optimizer.largest_curvature(jnp.int32(step)))
+    rate = 0.2 * float(optimizer.schedule.factor(jnp.int32(step)))
+
+    def radius(curvature):
+        if isinstance(optimizer, gd.Adam):  # m <- b m + (1 - b) c w, w <- w - rate m, its preconditioner held at 1
+            b, c = 0.8, curvature
+            return np.abs(np.linalg.eigvals([[1 - rate * (1 - b) * c, -rate * b], [(1 - b) * c, b]])).max()
+        m, c = optimizer.momentum, curvature + optimizer.weight_decay
+        along = np.array([c, m]) if not optimizer.nesterov else np.array([c + m * c, m * m])
+        return np.abs(np.linalg.eigvals([np.array([1, 0]) - rate * along, [c, m]])).max()
+
+    assert radius(0.999 * bound) < 1 < radius(1.001 * bound)
+
+
+def test_adams_preconditioner_is_that_of_its_state():
+    optimizer = gd.AdamW(learning_rate=0.1, b2=0.9, eps=1e-3, clip_norm=100.0)
+    transform = optimizer.transform()
+    w, gradients_ = jnp.ones(3), np.random.default_rng(0).normal(size=(4, 3))
+    state = transform.init({"w": w})
+    v = np.zeros(3)
+    for g in gradients_:
+        _, state = transform.update({"w": jnp.asarray(g)}, state, {"w": w})
+        v = 0.9 * v + 0.1 * g**2
+    expected = np.sqrt(v / (1 - 0.9**4)) + 1e-3
+    np.testing.assert_allclose(optimizer.preconditioner(state)["w"], expected, rtol=1e-10)
+
+
+def test_the_edge_of_an_adaptive_optimizer_is_that_of_the_scaled_hessian():
+    experiment = EXPERIMENT.replace(optimizer=gd.AdamW(learning_rate=0.01), probes=EXPERIMENT.probes[1:2])
+    run = taken_apart(experiment)
+    transform = experiment.optimizer.transform()
+    losses, flat = losses_of(run, experiment, np.asarray(run.lane.split.order)[:6])
+    unravel = ravel_pytree(run.state.params)[1]
+    gradient = unravel(jax.grad(lambda w: jnp.mean(losses(w)))(flat))
+    _, state = transform.update(gradient, run.state.optimizer, run.state.params)
+    found = jax.jit(lambda s: record(run.program, run.lane, run.rows, s, run.table))(run.state.replace(optimizer=state))
+    scale = 1 / np.sqrt(np.abs(ravel_pytree(gradient)[0]) + 1e-8)
+    H = np.asarray(jax.hessian(lambda w: jnp.mean(losses(w)))(flat))
+    top = np.linalg.eigvalsh(scale[:, None] * H * scale)[-1]
+    np.testing.assert_allclose(found["preconditioned_sharpness"], top, rtol=1e-6)
+    np.testing.assert_allclose(found["stability_ratio"], top * 0.01 / 38, rtol=1e-6)
+
+
+def test_an_optimizer_without_a_bound_is_told():
+    with pytest.raises(gd.SpecError, match="no bound is known for lion"):
+        gd.run(EXPERIMENT.replace(optimizer=gd.Lion()))
+
+
+def test_coherence_has_the_values_that_need_no_computing():
+    """Equal gradients help all rows, orthogonal ones themselves, opposite ones nobody."""
+    np.testing.assert_allclose(gradients.coherence(jnp.ones((5, 5))), 5)
+    np.testing.assert_allclose(gradients.coherence(jnp.eye(5)), 1)
+    np.testing.assert_allclose(gradients.coherence(jnp.asarray([[1.0, -1.0], [-1.0, 1.0]])), 0)
+    zero = gradients.cosines(jnp.zeros((2, 2)))
+    assert not np.any(zero)
+
+
+def test_the_noise_scale_is_unbiased_in_its_parts():
+    """Rows G + noise: the mean of trace and squared gradient over draws is the truth, to 5 standard errors."""
+    rng = np.random.default_rng(0)
+    G, m, sigma = np.array([0.5, -0.2, 0.1]), 4, 0.7
+    g = G + sigma * rng.normal(size=(20_000, m, 3))
+    gram = g @ g.transpose(0, 2, 1)
+    q, s = np.trace(gram, axis1=1, axis2=2) / m, gram.sum((1, 2)) / m**2
+    for values, truth in ((m * (q - s) / (m - 1), 3 * sigma**2), ((m * s - q) / (m - 1), G @ G)):
+        assert abs(values.mean() - truth) < 5 * values.std() / np.sqrt(20_000)
+    one = gradients.noise_scale(jnp.asarray(gram[0]))
+    np.testing.assert_allclose(one, m * (q - s)[0] / (m * s - q)[0], rtol=1e-12)
+
+
+def test_a_learning_coefficient_costs_no_training_and_is_finite():
+    probe = gd.LearningCoefficient(draws=5, chains=3)
+    with jax.enable_x64(False):
+        with_probe = gd.run(EXPERIMENT.replace(probes=(gd.WeightNorm(), probe), record=gd.Every(1)))
+        without = gd.run(EXPERIMENT.replace(probes=(gd.WeightNorm(),), record=gd.Every(1)))
+    np.testing.assert_array_equal(with_probe.weight_norm, without.weight_norm)
+    assert np.all(np.isfinite(with_probe.llc))
+    assert np.all(with_probe.llc_error > 0)
