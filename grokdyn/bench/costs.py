@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from grokdyn.bench.cases import p113, transformer
+from grokdyn.bench.cases import p23, p113, transformer
 from grokdyn.bench.measure import Timing, attempt, elapsed, per_round, record
 
 
@@ -47,6 +47,14 @@ COSTS = {
         8,
         1.05,
     ),
+    "alignment_p113": Cost(
+        "p113, kernel alignment of 64 rows every 50 steps", p113, {"probes": (*USUAL, "kernel_alignment")}, 8, 1.10
+    ),
+    "alignment_p23": Cost(
+        "p23, kernel alignment of 64 rows every 50 steps", p23, {"probes": (*USUAL, "kernel_alignment")}, 256, 1.25
+    ),
+    # Every 200 steps, as it is meant to be used, it adds a quarter of this.
+    "sharpness": Cost("p113, ten Lanczos steps every 50 steps", p113, {"probes": (*USUAL, "sharpness")}, 8, 1.60),
     "answer_path": Cost(
         "transformer, what the answer needs in place of every position", every_position, {"model.path": "auto"}, 2, 0.5
     ),

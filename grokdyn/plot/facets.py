@@ -7,6 +7,7 @@ import matplotlib.figure
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from grokdyn.analysis import checks
 
@@ -24,6 +25,7 @@ def curves(
     over: str = "seed",
     quantiles: Sequence[float] = (0.1, 0.9),
     ax: Axes | None = None,
+    theory: xr.Dataset | None = None,
 ) -> matplotlib.figure.Figure:
     """Draw variables against the optimizer step.
 
@@ -32,9 +34,12 @@ def curves(
     other axis with more than one value spreads over panels: one axis in reading order, two as rows and columns. `hue`
     puts one axis into colour instead, and variables into line styles. A recorded step 0 stays visible on the log axis:
     up to the next record the axis is linear, as its label says. `yscale=None` is log for losses and linear otherwise.
+    `theory` holds closed forms under the names of the variables, over `step` and those axes that matter; they are
+    drawn as thin dark dashes.
 
     Returns the Figure, that of `ax` where one is given (which then must need one panel only). Raises ValueError for
-    unknown names, more than two panel axes, or more than 36 panels or 12 hues: select first.
+    unknown names, more than two panel axes, or more than 36 panels or 12 hues: select first; or a theory of none of the
+    variables, or over axes that are not drawn.
     """
     names = (variables,) if isinstance(variables, str) else tuple(variables)
     if not names:
@@ -55,10 +60,14 @@ def curves(
         figure, panels = layout.new_panels(ds, facets) if ax is None else (_figure_of(ax), [(ax, {})])
         for axes, cell in panels:
             panel.draw(axes, cell, brushes, over, quantiles)
+            if theory is not None:
+                panel.overlay(axes, ds, cell, brushes, theory)
             panel.set_axes(axes, ds["step"].values, names, xscale, yscale)
         labels = panel.step_label(ds["step"].values, xscale), value_words(arrays)[0]
         layout.write_around(figure, [axes for axes, _ in panels], *labels)
         handles = legend_handles(ds, arrays, hue, over, quantiles)
+        if theory is not None:
+            handles.append(Line2D([], [], **panel.THEORY, label="theory"))
         if ax is not None:
             ax.legend(handles=handles)
         else:

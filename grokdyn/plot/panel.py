@@ -1,17 +1,20 @@
 """Draw training curves into one axes: the median of the runs, their quantile band, each run faint."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from grokdyn.analysis import spread
+from grokdyn.analysis import checks, spread
 
 from . import style
 from .brushes import Brush
 
 MAX_FAINT, MAX_DECADES = 40, 4
+THEORY: dict[str, Any] = {"color": style.INK, "linestyle": (0, (2.5, 1.5)), "linewidth": 0.9}
 
 
 def draw(ax: Axes, cell: dict[str, int], brushes: Sequence[Brush], over: str, quantiles: Sequence[float]) -> None:
@@ -19,6 +22,21 @@ def draw(ax: Axes, cell: dict[str, int], brushes: Sequence[Brush], over: str, qu
     for brush in brushes:
         at = {d: (cell | brush.pick).get(str(d), 0) for d in brush.array.dims if d not in ("step", over)}
         _draw_runs(ax, brush._replace(array=brush.array.isel(at)), over, quantiles, crowded=bool(brush.pick))
+
+
+def overlay(ax: Axes, ds: xr.Dataset, cell: dict[str, int], brushes: Sequence[Brush], theory: xr.Dataset) -> None:
+    """Draw the closed form of every variable that has one, at the values of the cell and the brush."""
+    known = [brush for brush in brushes if brush.array.name in theory.data_vars]
+    if not known:
+        raise checks.ArgumentError(f"theory: has none of the variables, only: {checks.listed(theory.data_vars)}.")
+    for brush in known:
+        curve = theory[brush.array.name]
+        at = {d: ds[d].values[i] for d, i in (cell | brush.pick).items() if d in curve.dims}
+        curve = curve.sel(at)
+        if curve.dims != ("step",):
+            more = [d for d in curve.dims if d != "step"]
+            raise checks.ArgumentError(f"theory: varies along {checks.listed(more)} too; select first.")
+        ax.plot(curve["step"].values, curve.values, **THEORY)
 
 
 def _draw_runs(ax: Axes, brush: Brush, over: str, quantiles: Sequence[float], crowded: bool) -> None:

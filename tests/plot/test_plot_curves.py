@@ -159,3 +159,23 @@ def test_one_record_is_enough(sweep, shown):
 def test_mistakes_are_named(sweep, options, message):
     with pytest.raises(ValueError, match=message):
         curves(sweep, **options)
+
+
+def test_theory_is_drawn_where_its_values_belong(sweep, shown):
+    ds = sweep.isel(train_fraction=[2, 5], weight_decay=2)
+    told = (ds[["test_accuracy"]].mean("seed") * 0.5).isel(train_fraction=[1, 0])
+    figure = curves(ds, theory=told)
+    assert "theory" in set(shown(figure))
+    for i, ax in enumerate(figure.axes[:2]):
+        dark = [line for line in ax.lines if line.get_linewidth() == 0.9]
+        assert len(dark) == 1
+        np.testing.assert_allclose(dark[0].get_ydata(), told.test_accuracy.isel(train_fraction=1 - i))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda t: t.rename(test_accuracy="other"), "none of the variables, only: other"), (lambda t: t, "along seed")],
+)
+def test_a_theory_that_cannot_be_drawn_is_told(sweep, change, words):
+    with pytest.raises(ValueError, match=words):
+        curves(one_cell(sweep), theory=change(one_cell(sweep)[["test_accuracy"]]))
