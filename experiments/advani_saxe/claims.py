@@ -1,0 +1,93 @@
+"""Advani and Saxe 2017: the error of a linear student at all times, for every number of examples."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.ticker import NullFormatter
+
+import grokdyn as gd
+from grokdyn.analysis.claims import Claim
+from grokdyn.plot import style
+from grokdyn.theory.linear import learning_curves
+
+SOURCE = "Advani & Saxe 2017 (arXiv 1710.03667), closed form for many dimensions"
+
+
+def exact(ds, points=None):
+    """Return the closed form of these steps as a Dataset over (train_points, step)."""
+    base = gd.Sweep.from_toml(ds.attrs["spec"]).base
+    points, rate = ds.train_points.values if points is None else points, 2 * base.optimizer.learning_rate
+    spreads = {
+        "teacher_std": base.task.teacher_std,
+        "noise_std": base.task.noise_std,
+        "init_std": base.model.init_scale,
+        "rate": rate,
+    }
+    curves = [learning_curves(rate * ds.step.values, p / base.task.dimension, **spreads) for p in points]
+    dims = ("train_points", "step")
+    data = {f"{part}_loss": (dims, np.stack([getattr(c, part) for c in curves])) for part in ("train", "test")}
+    return xr.Dataset(data, coords={"train_points": points, "step": ds.step})
+
+
+def deviations(ds, part):
+    """Return by how many standard errors the mean over seeds is off, at every step and number of examples."""
+    values, told = ds[f"{part}_loss"], exact(ds)[f"{part}_loss"]
+    error = values.std("seed", ddof=1) / np.sqrt(values.sizes["seed"])
+    return ((values.mean("seed") - told) / (error + 1e-3 * told + 1e-6)).transpose("train_points", "step")
+
+
+def at_peak(ds):
+    """Return whether a number of examples is the number of weights."""
+    return int(np.argmin(np.abs(ds.train_points.values - gd.Sweep.from_toml(ds.attrs["spec"]).base.task.dimension)))
+
+
+def claims(results):
+    ds = results["curves"]
+    last, best = ds.test_loss.isel(step=-1), ds.test_loss.min("step")
+    middle = at_peak(ds)
+    return [
+        Claim("test errors are the closed form", SOURCE, "within 3 standard errors", deviations(ds, "test"), -3, 3),
+        Claim("train errors are the closed form", SOURCE, "within 3 standard errors", deviations(ds, "train"), -3, 3),
+        Claim(
+            "long training is worst where examples are as many as weights",
+            SOURCE,
+            "the largest test error at P = N",
+            last.mean("seed") / last.isel(train_points=middle).mean("seed"),
+            high=1.0,
+        ),
+        Claim(
+            "stopped at the best time, more examples never hurt",
+            SOURCE,
+            "falls with P",
+            best.mean("seed").diff("train_points"),
+            high=0.0,
+        ),
+    ]
+
+
+def figure(results):
+    ds = results["curves"]
+    told, dimension = exact(ds), gd.Sweep.from_toml(ds.attrs["spec"]).base.task.dimension
+    rate = 2 * gd.Sweep.from_toml(ds.attrs["spec"]).base.optimizer.learning_rate
+    with style.context():
+        drawn = style.new_figure(5.4, 2.4)
+        left, right = drawn.subplots(1, 2)
+        middle, count = at_peak(ds), ds.sizes["train_points"]
+        for color, place in zip(style.CYCLE, sorted({0, middle, count - 1}), strict=False):
+            one, ratio = ds.isel(train_points=place), float(ds.train_points[place]) / dimension
+            left.plot(rate * ds.step[1:], told.test_loss.isel(train_points=place)[1:], color=color)
+            mean = one.test_loss.mean("seed")[1:]
+            left.plot(rate * ds.step[1:], mean, "o", ms=2.5, color=color, label=f"P/N = {ratio:g}")
+        left.set(xscale="log", xlabel="time", ylabel="test error", ylim=(0, None))
+        points = np.geomspace(ds.train_points[0], ds.train_points[-1], 101)
+        dense, mean = exact(ds, points).test_loss, ds.test_loss.mean("seed")
+        ends = {"at the end": lambda x: x.isel(step=-1), "at the best time": lambda x: x.min("step")}
+        for color, (name, end) in zip(style.CYCLE, ends.items(), strict=False):
+            right.plot(points / dimension, end(dense), color=color)
+            right.plot(ds.train_points / dimension, end(mean), "o", ms=2.5, color=color, label=name)
+        right.set(xscale="log", xlabel="P/N", ylabel="test error", ylim=(0, 1.15 * float(mean.isel(step=-1).max())))
+        right.set_xticks([0.25, 0.5, 1, 2, 4], labels=["1/4", "1/2", "1", "2", "4"])
+        right.xaxis.set_minor_formatter(NullFormatter())
+        for letter, ax in zip("ab", (left, right), strict=True):
+            ax.legend(fontsize=6)
+            style.letter(ax, letter)
+    return drawn

@@ -1,0 +1,216 @@
+"""Figures 1, 3 and 4 of Kumar et al. 2024: grokking as the passage from a kernel to learned features."""
+
+import numpy as np
+
+import grokdyn as gd
+from grokdyn.analysis.claims import Claim, interpolated_step
+from grokdyn.plot import Panel, style
+
+SOURCE = "Kumar et al. 2024 (arXiv 2310.06110)"
+RERUN = SOURCE + ", figure 1; digitised from a rerun of the released code, one seed"
+STEPS = [1, 100, 1000, 3000, 5000, 7000, 10_000, 15_000, 50_000, 100_000]
+TEST = [0.51, 0.61, 0.666, 0.64, 0.55, 0.38, 0.23, 0.147, 0.04, 0.018]
+TRAIN = ([1, 100, 2000, 5000, 7000, 10_000, 50_000], [0.51, 0.42, 0.404, 0.28, 0.12, 0.046, 0.003])
+# A bump: the test loss rises above where it began by this share.
+RISE = 1.02
+# A network has grokked where its losses are below this (figure 3e).
+GROKKED = 0.1
+
+
+def full(ds):
+    """Return whether this is the paper's setting; its values are no guide to a smaller one."""
+    return gd.Sweep.from_toml(ds.attrs["spec"]).base.task.dimension == 100
+
+
+def near(values, step):
+    """Return values at the record nearest a step."""
+    return values.sel(step=step, method="nearest")
+
+
+def average(values):
+    """Return the mean over seeds: the losses of one draw of 550 points spread by a seventh."""
+    return values.mean("seed")
+
+
+def where(condition, values):
+    """Return values, or nothing that decides where a condition fails."""
+    return values if condition else values * np.nan
+
+
+def peak(ds):
+    """Return the largest test loss over that of step 0."""
+    return (ds.test_loss / ds.test_loss.isel(step=0)).max("step")
+
+
+def claims(results):
+    one, alpha, epsilon, terms, grid = (
+        results[name] for name in ("figure1", "alpha", "epsilon", "decomposition", "grid")
+    )
+    whole, long = full(one), bool(one.step[-1] >= 100_000)
+    flat = one.kernel_alignment_one_sided / one.kernel_alignment_one_sided.isel(step=0)
+    late = terms.isel(step=slice(-1, None)) if terms.step[-1] < 1000 else near(terms, 1100)
+    share = (late.committee_variance / late.population_error).where(late.population_error > GROKKED)
+    return [
+        Claim(
+            "train loss: a plateau near step 2000",
+            RERUN,
+            "0.404",
+            where(whole, average(near(one.train_loss, 2000))),
+            0.35,
+            0.45,
+        ),
+        Claim(
+            "test loss: a bump near step 1000",
+            RERUN,
+            "0.666",
+            where(whole, average(near(one.test_loss, 1000))),
+            0.6,
+            0.75,
+        ),
+        Claim("test loss falls by step 100,000", RERUN, "0.018", where(long, near(one.test_loss, 100_000)), high=0.05),
+        Claim(
+            "regression with the first kernel cannot do it",
+            RERUN,
+            "test loss 0.421",
+            where(whole, average(one.kernel_regression_test_loss.isel(step=0))),
+            0.38,
+            0.46,
+        ),
+        Claim(
+            "alignment of the kernel stays until the plateau ends",
+            RERUN,
+            "0.01225 until about step 2000",
+            where(whole, near(flat, 1000)),
+            0.95,
+            1.05,
+            "of its first value",
+        ),
+        Claim(
+            "alignment of the kernel is higher at the end",
+            RERUN,
+            "0.0155 from 0.01225",
+            where(long, flat.isel(step=-1)),
+            1.1,
+            unit="of its first value",
+        ),
+        Claim(
+            "a rich network (alpha = 2^-5) has no bump",
+            SOURCE + ", figure 3a",
+            "monotone test loss",
+            where(full(alpha), peak(alpha.sel(output_scale=2**-5))),
+            high=RISE,
+        ),
+        Claim(
+            "a lazier one (alpha = 1) has one",
+            SOURCE + ", figure 3a",
+            "1.08 of its first test loss",
+            where(full(alpha), peak(alpha.sel(output_scale=1.0))),
+            RISE,
+        ),
+        Claim(
+            "a strong quadratic part (epsilon = 1) has no bump",
+            SOURCE + ", figure 3b",
+            "bump at 1/4 only",
+            where(full(epsilon), peak(epsilon.sel(epsilon=1.0))),
+            high=RISE,
+        ),
+        Claim(
+            "two units without the direction: their error is features, and not their scale",
+            SOURCE + ", figure 4; rerun of the released code",
+            "misalignment 1.13, linear 1.0, variance 0.02 at step 1,100",
+            where(bool(terms.step[-1] >= 1000), share),
+            high=0.1,
+            unit="of the error is variance",
+        ),
+        Claim(
+            "two units can learn the direction",
+            SOURCE + ", figure 4; rerun of the released code",
+            "error below 0.05 by step 10,000; one seed",
+            where(bool(terms.step[-1] >= 10_000), terms.population_error.isel(step=-1).min("seed")),
+            high=0.05,
+            unit="in the best of the seeds",
+        ),
+        Claim(
+            "the exact error is that of a thousand test points",
+            "equation 6 of the paper",
+            "equal up to sampling",
+            where(full(one), (terms.test_loss / terms.population_error).isel(step=0)),
+            0.75,
+            1.25,
+        ),
+        Claim(
+            "lazier and less aligned networks grok later",
+            SOURCE + ", figure 3e",
+            "delay grows with alpha and with 1/epsilon",
+            where(full(grid), later(grid)),
+            0,
+            unit="steps",
+        ),
+    ]
+
+
+def delay(grid):
+    """Return by how many steps the test loss comes below GROKKED later than the train loss; inf where it does not."""
+    train, test = (interpolated_step(-grid[f"{part}_loss"], -GROKKED) for part in ("train", "test"))
+    return (test - train.where(np.isfinite(train))).clip(min=0)
+
+
+def later(grid):
+    """Return how much longer the laziest, least aligned cell takes than the richest, most aligned one."""
+    found = delay(grid).fillna(np.inf)
+    return found.isel(output_scale=-1, epsilon=0) - found.isel(output_scale=0, epsilon=-1)
+
+
+LOSSES = {
+    "train_loss": "train",
+    "test_loss": "test",
+    "kernel_dynamics_train_loss": "train, first kernel",
+    "kernel_dynamics_test_loss": "test, first kernel",
+    "kernel_regression_test_loss": "test, regression",
+}
+ALIGNMENT = {"kernel_alignment_one_sided": "alignment"}
+TERMS = {
+    "population_error": "all",
+    "committee_variance": "variance",
+    "committee_misalignment": "misalignment",
+    "committee_linear": "linear",
+}
+
+
+def named(ds, names):
+    """Return variables under short names for legends."""
+    return ds.assign({name: ds[name].assign_attrs(long_name=text) for name, text in names.items()})
+
+
+def figure(results):
+    one, alpha, epsilon, terms, grid = (
+        results[name] for name in ("figure1", "alpha", "epsilon", "decomposition", "grid")
+    )
+    paper = {"train_loss": TRAIN, "test_loss": (STEPS, TEST)} if full(one) else {}
+    look = {"xscale": "log", "yscale": "linear"}
+    drawn = gd.plot.beside(
+        [
+            Panel("loss", named(one, LOSSES), tuple(LOSSES), paper=paper, **look),
+            Panel("kernel and targets", named(one, ALIGNMENT), tuple(ALIGNMENT), **look),
+            Panel("output scale", alpha, ("test_loss",), hue="output_scale", **look),
+            Panel("quadratic part", epsilon, ("test_loss",), hue="epsilon", **look),
+            Panel("error of two units", named(terms, TERMS), tuple(TERMS), **look),
+        ]
+    )
+    with style.context():
+        for place in (0, 4):
+            drawn.axes[place].set_ylabel("mean squared error")
+        draw_delays(drawn, drawn.axes[5], grid)
+    return drawn
+
+
+def draw_delays(figure, ax, grid):
+    """Draw the time to grok over both scales; white where it is not within the budget."""
+    ax.set_axis_on()
+    style.letter(ax, "f")
+    ax.set_title("time to grok")
+    values = delay(grid).median("seed").transpose("epsilon", "output_scale")
+    shown = np.ma.masked_invalid(values.values)
+    mesh = ax.pcolormesh(grid.output_scale, grid.epsilon, shown, shading="nearest", cmap="cividis_r")
+    figure.colorbar(mesh, ax=ax, label="steps")
+    ax.set(xlabel="output scale", ylabel="epsilon")
