@@ -29,6 +29,6 @@ class Engine:
         return run(Sweep(still, {"seed": range(self.runs)}), progress=False)
 
 
-def whole_records(steps: int) -> int:
+def whole_records(steps: float) -> int:
     """Return the number of steps, at least one record apart, nearest to the given one."""
     return max(1, round(steps / EVERY)) * EVERY

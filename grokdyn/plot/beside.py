@@ -54,7 +54,7 @@ def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
     rows = -(-len(panels) // columns)
     with style.context():
         figure = style.new_figure(2.45 * columns + 0.3, 2.3 * rows)
-        axes = np.ravel(np.asarray(figure.subplots(rows, columns, squeeze=False)))
+        axes = list(np.ravel(np.asarray(figure.subplots(rows, columns, squeeze=False))))
         handles, alike = [], len({one.data.sizes.get("seed", 1) for one in panels}) == 1
         for i, (ax, one) in enumerate(zip(axes, panels, strict=False)):
             handles.append(draw_panel(ax, one, alike))
