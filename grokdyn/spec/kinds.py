@@ -12,10 +12,23 @@ from grokdyn.spec.places import BASES, KINDS
 from grokdyn.spec.rules import Rule, imported, location
 
 
+# Kinds that a message names.
+MOST_TOLD = 12
+
+
 def kind_of(spec: Any) -> str:
     """Return the name under which a file can ask for the spec's class."""
     place = location(type(spec))
     return next((kind for kinds in KINDS.values() for kind, where in kinds.items() if where == place), place)
+
+
+def kinds_told(family: str) -> str:
+    """Return the kinds of a family for a message; of many the first, and where the others stand."""
+    kinds = list(KINDS[family])
+    if len(kinds) <= MOST_TOLD:
+        return ", ".join(kinds)
+    plural = family + ("es" if family.endswith("s") else "s")
+    return ", ".join(kinds[:MOST_TOLD]) + f", ... ({len(kinds)}: grokdyn list {plural})"
 
 
 def belongs(cls: Any, family: str) -> bool:
@@ -32,7 +45,7 @@ class Part(Rule):
 
     @property
     def allowed(self) -> str:
-        return f"a {self.family}: kind = " + ", ".join(KINDS[self.family])
+        return f"a {self.family}: kind = {kinds_told(self.family)}"
 
     def decode(self, value: Any, path: str) -> Any:
         if belongs(type(value), self.family):
@@ -81,7 +94,7 @@ class Parts(Rule):
 
     @property
     def allowed(self) -> str:
-        return f"a list of {self.family}s: " + ", ".join(KINDS[self.family])
+        return f"a list of {self.family}s: {kinds_told(self.family)}"
 
     def decode(self, value: Any, path: str) -> tuple[Any, ...]:
         if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
