@@ -52,7 +52,7 @@ def claims(results):
             unit="steps",
         ),
         Claim(
-            "test loss falls below 1 later with less data: the longest delay is at the smallest fraction",
+            "test loss falls below 1 later with less data",
             SOURCE,
             "21,419 steps at .25, 123 at .95",
             -ordered.diff("train_fraction"),

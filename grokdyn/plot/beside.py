@@ -97,9 +97,7 @@ def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
     seeds = one.data.sizes.get("seed", 1)
     ax.set_title(one.title if alike else f"{one.title} ({seeds} seed{'s' * (seeds != 1)})")
     ax.set_xlabel(panel.step_label(one.data["step"].values, one.xscale))
-    several = len(arrays) > 1 and all("accuracy" in name for name in one.variables)
-    label = "accuracy" if several else style.label_of(arrays[0])
-    ax.set_ylabel(textwrap.fill(label, LABEL_WIDTH))
+    ax.set_ylabel(textwrap.fill(common_label(arrays), LABEL_WIDTH))
     return handles
 
 
@@ -109,3 +107,9 @@ def paper_key(one: Panel, brush: Brush) -> Any:
         return brush.array.name
     value = one.data[one.hue].values.tolist()[brush.pick[one.hue]]
     return (brush.array.name, value) if len(one.variables) > 1 else value
+
+
+def common_label(arrays: Sequence[xr.DataArray]) -> str:
+    """Return the label of an array, or of several what they all are: accuracy or loss."""
+    words = [word for word in ("accuracy", "loss") if all(word in str(array.name) for array in arrays)]
+    return words[0] if words and len(arrays) > 1 else style.label_of(arrays[0])
