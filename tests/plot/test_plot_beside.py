@@ -37,6 +37,20 @@ def test_panels_that_mean_the_same_share_a_legend():
     assert all(ax.get_legend() is not None for ax in apart.axes)
 
 
+@pytest.mark.parametrize(
+    ("variables", "label"),
+    [
+        (("train_loss", "excluded_loss"), "loss"),
+        (("train_accuracy", "test_accuracy"), "accuracy"),
+        (("train_accuracy", "test_loss"), "train accuracy"),
+    ],
+)
+def test_an_axis_says_what_all_its_variables_are(variables, label):
+    ds = curves().isel(precision=0)
+    ds = ds.assign(dict.fromkeys(variables, ds.train_accuracy + 1))
+    assert beside([Panel("one", ds, variables)]).axes[0].get_ylabel() == label
+
+
 def test_mistakes_are_told():
     ds = curves()
     with pytest.raises(ValueError, match="at least one"):
