@@ -1,6 +1,7 @@
 """Grokfast (Lee et al. 2024): amplifying the slow part of the gradients shortens the delay of generalisation."""
 
 import numpy as np
+import xarray as xr
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, interpolated_step
@@ -51,6 +52,15 @@ def claims(results):
     ]
 
 
+NAMES = {"baseline": "baseline", "ema": "Grokfast-EMA", "ma": "Grokfast-MA"}
+
+
 def figure(results):
-    names = {"baseline": "baseline", "ema": "Grokfast-EMA", "ma": "Grokfast-MA"}
-    return gd.plot.beside([Panel(title, results[name], xscale="log") for name, title in names.items()])
+    axis = xr.Variable("filter", np.asarray(list(NAMES.values()), np.dtypes.StringDType()))
+    together = xr.concat([results[name][["train_accuracy", "test_accuracy"]] for name in NAMES], axis, join="outer")
+    return gd.plot.beside(
+        [
+            Panel(f"{part} rows", together, (f"{part}_accuracy",), hue="filter", xscale="log")
+            for part in ("train", "test")
+        ]
+    )

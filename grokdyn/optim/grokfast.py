@@ -30,7 +30,8 @@ class GrokfastEMA(Wrapper):
 class GrokfastMA(Wrapper):
     """Grokfast with a window mean (Lee et al. 2024): the inner optimizer on g + lamb h, see ``grokfast_ma``.
 
-    The window is kept, so the state is ``window`` times the parameters.
+    The window is kept, so the state is ``window`` times the parameters; where lanes are vmapped, it is read and written
+    in every step.
     """
 
     window: int = field(Count(1, 100_000), default=100, doc="gradients in the mean")
