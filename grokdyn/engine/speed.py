@@ -82,7 +82,7 @@ def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float]:
 
 
 def operations_per_step(cohort: plan.Cohort) -> float:
-    """Return the floating-point operations of one gradient of one run, as XLA counts them before optimising."""
+    """Return the floating-point operations of the gradients of one update, as XLA counts them before optimising."""
     program = cohort.program._replace(tile=cohort.program.rows)
     shared = None if cohort.table is None else Table(*(jnp.asarray(x) for x in cohort.table))
 
@@ -91,7 +91,8 @@ def operations_per_step(cohort: plan.Cohort) -> float:
         return full_gradient(program, lane, train_rows(program, lane, table), state.step)(state.params)
 
     shapes = jax.eval_shape(lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template)
-    return float((jax.jit(gradient).lower(*shapes).cost_analysis() or {}).get("flops", 0.0))
+    gradients = 2 if cohort.template.optimizer.ascends else 1
+    return gradients * float((jax.jit(gradient).lower(*shapes).cost_analysis() or {}).get("flops", 0.0))
 
 
 def program_key(cohort: plan.Cohort, found: list[Any]) -> str:

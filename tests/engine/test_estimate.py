@@ -2,12 +2,14 @@
 
 import json
 
+import jax
 import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
+from grokdyn.engine import plan
 from grokdyn.engine.estimate import estimate
-from grokdyn.engine.speed import cache_file
+from grokdyn.engine.speed import cache_file, operations_per_step
 from grokdyn.engine.store import read_manifest
 from tests.engine.test_interrupted import SPEC
 
@@ -33,6 +35,14 @@ def test_operations_are_those_of_the_matrix_products():
     (found,) = estimate(base)
     products = 2 * 529 * (64 * 64 + 64 * 23) * 3  # forward, and twice that backward
     assert products <= found.operations / found.steps <= 1.6 * products
+
+
+@pytest.mark.usefixtures("x64")
+def test_sam_takes_two_gradients():
+    base = gd.Sweep.from_toml(SPEC).base
+    with_sam = base.replace(optimizer=gd.SAM(inner=base.optimizer))
+    one, two = (operations_per_step(plan.cohorts([e], None, jax.local_devices()[:1])[0]) for e in (base, with_sam))
+    assert two == 2 * one > 0
 
 
 def test_a_damaged_cache_is_measured_anew():
