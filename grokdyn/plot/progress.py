@@ -1,5 +1,7 @@
 """Progress measures over the steps, with the three phases marked."""
 
+from collections.abc import Sequence
+
 import matplotlib.figure
 import numpy as np
 import xarray as xr
@@ -53,14 +55,18 @@ def progress(
         for ax, name in zip(axes, (LOSSES[0], *below), strict=True):
             panel.set_axes(ax, steps, (name,), xscale, panel.default_yscale((name,)))
         axes[-1].set_xlabel(panel.step_label(steps, xscale))
-        handles: list[Artist] = [Line2D([], [], color=COLORS[name], label=style.name_of(ds[name])) for name in LOSSES]
-        for band in band_handle(ds, arrays, over, (0.1, 0.9)):
-            band.set_label(str(band.get_label()).replace(" % of", " %\nof"))
-            handles.append(band)
-        if borders:
-            handles += [Patch(facecolor=c, label=name) for c, name in zip(SHADES, PHASES, strict=True)]
-        figure.legend(handles=handles, loc="outside right upper")
+        figure.legend(handles=entries(ds, arrays, over, bool(borders)), loc="outside right upper")
     return figure
+
+
+def entries(ds: xr.Dataset, arrays: Sequence[xr.DataArray], over: str, shaded: bool) -> list[Artist]:
+    """Explain the losses, the band, and the shades where there are any."""
+    handles: list[Artist] = [Line2D([], [], color=COLORS[name], label=style.name_of(ds[name])) for name in LOSSES]
+    for band in band_handle(ds, arrays, over, (0.1, 0.9)):
+        band.set_label(str(band.get_label()).replace(" % of", " %\nof"))
+        handles.append(band)
+    shades = [Patch(facecolor=c, label=name) for c, name in zip(SHADES, PHASES, strict=True)]
+    return [*handles, *(shades if shaded else ())]
 
 
 def draw_below(ax: Axes, ds: xr.Dataset, name: str, over: str) -> None:

@@ -134,6 +134,7 @@ OTHERS = {
     "Probe": "grokdyn.probes.base:Probe",
     "Variable": "grokdyn.probes.base:Variable",
     "perpgrad": "grokdyn.optim.perpgrad:perpgrad",
+    "Grokfast": "grokdyn.optim.grokfast:GrokfastEMA",
     "grokfast_ema": "grokdyn.optim.grokfast:grokfast_ema",
     "grokfast_ma": "grokdyn.optim.grokfast:grokfast_ma",
     "norm_constraint": "grokdyn.optim.constraint:norm_constraint",

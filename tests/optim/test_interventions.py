@@ -79,6 +79,10 @@ def test_grokfast_ma_is_the_released_loop(window):
     assert_follows(followed(gd.GrokfastMA(inner=SGD, window=window, lamb=2.5)), descended(filtered()))
 
 
+def test_the_short_name_is_the_exponential_filter():
+    assert gd.Grokfast is gd.GrokfastEMA
+
+
 def test_an_l2_term_inside_is_not_amplified():
     inner = gd.SGD(learning_rate=RATE, weight_decay=0.3)
     found = followed(gd.GrokfastEMA(inner=inner, alpha=0.9, lamb=2.0))[0]
@@ -192,7 +196,8 @@ def test_sam_climbs_as_far_as_it_says(adaptive):
 
 def test_a_run_with_sam_follows_the_gradient_uphill():
     """One full-batch step, against the gradient taken by hand at w + e; a wrapper outside does not hide it."""
-    rho, experiment = 0.7, cases.tiny(dtype="float64", steps=1, optimizer=gd.SGD(learning_rate=RATE))
+    wide = {"dtype": "float64", "loss": gd.CrossEntropy(precision="float64")}
+    rho, experiment = 0.7, cases.tiny(**wide, steps=1, optimizer=gd.SGD(learning_rate=RATE))
     run = taken_apart(experiment)
 
     def loss(params):
