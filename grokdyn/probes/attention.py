@@ -27,7 +27,7 @@ class AttentionEntropy(Probe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         if not patterns(shapes.experiment.model, shapes):
             came = Words(f"{type(shapes.experiment.model).__name__}")
-            yield "attention_entropy", came, "a model with attention, on tokens"
+            yield "kind", came, "a model with attention, on tokens"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = patterns(shapes.experiment.model, shapes)

@@ -21,7 +21,6 @@ from grokdyn.probes.residues import (
 )
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
-from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Choice, Count, Number
 
 
@@ -53,8 +52,8 @@ class SideProbe(Probe):
     unembedding: str | None = UNEMBEDDING
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        yield from grid_conflicts(shapes, kind_of(self))
-        yield from side_conflicts(shapes, kind_of(self), self.embedding, self.unembedding)
+        yield from grid_conflicts(shapes)
+        yield from side_conflicts(shapes, self.embedding, self.unembedding)
 
     def names(self, shapes: Shapes) -> tuple[Residues, list[str]]:
         """Return the grid and the names of the sides."""

@@ -22,7 +22,6 @@ from grokdyn.probes.residues import (
 from grokdyn.probes.view import WHOLE, View, in_tiles
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Choice, Flag, Name, Number, Optional
 
 # Activations that are taken for the neurons where none is named: the last layer's of the first kind that there is.
@@ -65,7 +64,7 @@ def activation_shapes(model: Any, params: Any, width: int) -> dict[str, Any]:
     return jax.eval_shape(lambda w, x: model.forward(w, x).activations, params, rows)
 
 
-def layer_conflicts(shapes: Shapes, kind: str, wanted: str | None) -> Iterator[tuple[str, Any, str]]:
+def layer_conflicts(shapes: Shapes, wanted: str | None) -> Iterator[tuple[str, Any, str]]:
     """Yield what keeps a probe from the activations that it reads."""
     if shapes.signature.vocabulary == 0:
         return
@@ -74,7 +73,7 @@ def layer_conflicts(shapes: Shapes, kind: str, wanted: str | None) -> Iterator[t
     fitting = [name for name, x in known.items() if len(x.shape) in (2, 3)]
     if layer_of(fitting, wanted) is None:
         came = Words("no hidden layer") if wanted is None else wanted
-        yield f"{kind}.activation", came, "one of " + ", ".join(fitting) if fitting else "a model with activations"
+        yield "activation", came, "one of " + ", ".join(fitting) if fitting else "a model with activations"
 
 
 def tuning_of(view: View, wanted: str | None) -> Tuning:
@@ -137,8 +136,8 @@ class Neurons(Probe):
     activation: str | None = ACTIVATION
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        yield from grid_conflicts(shapes, kind_of(self))
-        yield from layer_conflicts(shapes, kind_of(self), self.activation)
+        yield from grid_conflicts(shapes)
+        yield from layer_conflicts(shapes, self.activation)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid, signature = residues_of(shapes.experiment.task), shapes.signature
@@ -181,12 +180,12 @@ class KeyedProbe(Probe):
     embedding: str | None = EMBEDDING
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        yield from grid_conflicts(shapes, kind_of(self))
+        yield from grid_conflicts(shapes)
         if self.definition == "neurons":
-            yield from layer_conflicts(shapes, kind_of(self), self.activation)
+            yield from layer_conflicts(shapes, self.activation)
         else:
-            for path, came, allowed in side_conflicts(shapes, kind_of(self), self.embedding, None):
-                if path.endswith(".embedding"):
+            for path, came, allowed in side_conflicts(shapes, self.embedding, None):
+                if path == "embedding":
                     yield path, came, allowed
 
     def key(self, view: View) -> jax.Array:

@@ -16,7 +16,6 @@ from grokdyn.probes.residues import Residues, grid_conflicts, residues_of
 from grokdyn.probes.view import View, mean
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Counts, Flag
 
 
@@ -64,12 +63,12 @@ class ProgressMeasures(KeyedProbe):
     per_frequency: bool = field(Flag(), default=False, doc="excluded loss of every single frequency too")
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        yield from grid_conflicts(shapes, kind_of(self), balanced=True)
+        yield from grid_conflicts(shapes, balanced=True)
         grid = residues_of(shapes.experiment.task)
         if not self.frequencies:
             yield from super().conflicts(shapes)
         elif grid is not None and self.frequencies[-1] > grid.p // 2:
-            yield f"{kind_of(self)}.frequencies", list(self.frequencies), f"frequencies up to p//2, {grid.p // 2}"
+            yield "frequencies", list(self.frequencies), f"frequencies up to p//2, {grid.p // 2}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid = residues_of(shapes.experiment.task)
@@ -118,9 +117,9 @@ class Circuit(Probe):
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        yield from grid_conflicts(shapes, kind_of(self), balanced=True)
+        yield from grid_conflicts(shapes, balanced=True)
         if shapes.signature.outputs < (getattr(shapes.experiment.task, "p", 0) or 0):
-            yield kind_of(self), Words(f"{shapes.signature.outputs} classes"), "one for every residue"
+            yield "kind", Words(f"{shapes.signature.outputs} classes"), "one for every residue"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid = residues_of(shapes.experiment.task)

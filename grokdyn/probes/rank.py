@@ -24,7 +24,7 @@ class Rank(Probe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         if not matrices(shapes.params):
-            yield "rank", Words("a model without matrices"), "a model with one"
+            yield "kind", Words("a model without matrices"), "a model with one"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         axes = {"matrix": list(matrices(shapes.params))}

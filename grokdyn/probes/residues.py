@@ -68,15 +68,15 @@ def residues_of(task: Any) -> Residues | None:
     return Residues(p, first, signature.vocabulary, signature.width, np.asarray(labels))
 
 
-def grid_conflicts(shapes: Shapes, kind: str, balanced: bool = False) -> Iterator[tuple[str, Any, str]]:
+def grid_conflicts(shapes: Shapes, balanced: bool = False) -> Iterator[tuple[str, Any, str]]:
     """Yield what keeps a Fourier probe from a task: no full table, or labels that do not come equally often."""
     task = shapes.experiment.task
     grid = residues_of(task)
     if grid is None:
-        yield kind, Words(f"{type(task).__name__} with {shapes.signature.rows} rows"), FULL_TABLE
+        yield "kind", Words(f"{type(task).__name__} with {shapes.signature.rows} rows"), FULL_TABLE
     elif balanced and not grid.balanced:
         came = Words(f"the operation {getattr(task, 'op', '')!r}")
-        yield kind, came, "one whose every result comes p times, such as add or sub"
+        yield "kind", came, "one whose every result comes p times, such as add or sub"
 
 
 class Side(NamedTuple):
@@ -112,9 +112,7 @@ def sides_of(params: Any, grid: Residues, embedding: str | None, unembedding: st
     return {"ab": Side(name, grid.first, rows=True)} | found
 
 
-def side_conflicts(
-    shapes: Shapes, kind: str, embedding: str | None, unembedding: str | None
-) -> Iterator[tuple[str, Any, str]]:
+def side_conflicts(shapes: Shapes, embedding: str | None, unembedding: str | None) -> Iterator[tuple[str, Any, str]]:
     """Yield what keeps a probe from the tensors that it reads."""
     params, grid = shapes.params, residues_of(shapes.experiment.task)
     if grid is None:
@@ -125,4 +123,4 @@ def side_conflicts(
         fitting = [n for n, w in params.items() if len(w.shape) == 2 and w.shape[axis] >= tokens]
         if name is not None and name not in fitting:
             allowed = "a matrix with a " + ("row" if axis == 0 else "column") + " for every residue"
-            yield f"{kind}.{what}", name, f"{allowed}: {', '.join(fitting) or 'this model has none'}"
+            yield what, name, f"{allowed}: {', '.join(fitting) or 'this model has none'}"

@@ -333,17 +333,17 @@ def test_a_task_without_the_table_of_residues_is_refused(probe, other):
 @pytest.mark.parametrize(
     ("probe", "path", "words"),
     [
-        (gd.FourierPower(embedding="W_E"), "fourier_power.embedding", "got 'W_E'.*row for every residue: W_0, W_1"),
-        (gd.Circles(unembedding="b_1"), "circles.unembedding", "got 'b_1'.*column for every residue: W_0, W_1"),
-        (gd.Neurons(activation="hidden_4"), "neurons.activation", "got 'hidden_4'.*one of hidden_0, pre_0"),
-        (gd.KeyFrequencies(definition="embedding", embedding="W_9"), "key_frequencies.embedding", "got 'W_9'"),
-        (gd.ProgressMeasures(frequencies=(2, 4)), "progress_measures.frequencies", r"up to p//2, 3"),
+        (gd.FourierPower(embedding="W_E"), "embedding", "got 'W_E'.*row for every residue: W_0, W_1"),
+        (gd.Circles(unembedding="b_1"), "unembedding", "got 'b_1'.*column for every residue: W_0, W_1"),
+        (gd.Neurons(activation="hidden_4"), "activation", "got 'hidden_4'.*one of hidden_0, pre_0"),
+        (gd.KeyFrequencies(definition="embedding", embedding="W_9"), "embedding", "got 'W_9'"),
+        (gd.ProgressMeasures(frequencies=(2, 4)), "frequencies", r"up to p//2, 3"),
     ],
 )
 def test_a_model_without_the_tensor_is_refused(probe, path, words):
     with pytest.raises(gd.SpecError, match=words) as caught:
         gd.run(cases.tiny(probes=(probe,)))
-    assert caught.value.path == f"probes.{path}"
+    assert caught.value.path == f"probes[0].{path}"
 
 
 @pytest.mark.parametrize("probe", [gd.ProgressMeasures(frequencies=(1,)), gd.Circuit()])
