@@ -11,6 +11,8 @@ RERUN = SOURCE + ", figure 1; digitised from a rerun of the released code, one s
 STEPS = [1, 100, 1000, 3000, 5000, 7000, 10_000, 15_000, 50_000, 100_000]
 TEST = [0.51, 0.61, 0.666, 0.64, 0.55, 0.38, 0.23, 0.147, 0.04, 0.018]
 TRAIN = ([1, 100, 2000, 5000, 7000, 10_000, 50_000], [0.51, 0.42, 0.404, 0.28, 0.12, 0.046, 0.003])
+# Where the losses of figure 1 are read: on the plateau, at the bump, at the end.
+WHEN = (("train", 2000), ("test", 1000), ("test", 100_000))
 # A bump: the test loss rises above where it began by this share.
 RISE = 1.02
 # A network has grokked where its losses are below this (figure 3e).
@@ -43,39 +45,21 @@ def peak(ds):
 
 
 def claims(results):
-    one, alpha, epsilon, terms, grid = (
-        results[name] for name in ("figure1", "alpha", "epsilon", "decomposition", "grid")
-    )
+    return [*of_losses(results["figure1"]), *of_scales(results), *of_terms(results["decomposition"])]
+
+
+def of_losses(one):
+    """Return the claims of figure 1."""
     whole, long = full(one), bool(one.step[-1] >= 100_000)
     flat = one.kernel_alignment_one_sided / one.kernel_alignment_one_sided.isel(step=0)
-    late = terms.isel(step=slice(-1, None)) if terms.step[-1] < 1000 else near(terms, 1100)
-    share = (late.committee_variance / late.population_error).where(late.population_error > GROKKED)
+    plateau, bump, last = (average(near(one[f"{part}_loss"], t)) for part, t in WHEN)
+    regression = average(one.kernel_regression_test_loss.isel(step=0))
+    unit = "of its first value"
     return [
-        Claim(
-            "train loss: a plateau near step 2000",
-            RERUN,
-            "0.404",
-            where(whole, average(near(one.train_loss, 2000))),
-            0.35,
-            0.45,
-        ),
-        Claim(
-            "test loss: a bump near step 1000",
-            RERUN,
-            "0.666",
-            where(whole, average(near(one.test_loss, 1000))),
-            0.6,
-            0.75,
-        ),
-        Claim("test loss falls by step 100,000", RERUN, "0.018", where(long, near(one.test_loss, 100_000)), high=0.05),
-        Claim(
-            "regression with the first kernel cannot do it",
-            RERUN,
-            "test loss 0.421",
-            where(whole, average(one.kernel_regression_test_loss.isel(step=0))),
-            0.38,
-            0.46,
-        ),
+        Claim("train loss: a plateau near step 2000", RERUN, "0.404", where(whole, plateau), 0.35, 0.45),
+        Claim("test loss: a bump near step 1000", RERUN, "0.666", where(whole, bump), 0.6, 0.75),
+        Claim("test loss falls by step 100,000", RERUN, "0.018", where(long, last), high=0.05),
+        Claim("regression with the first kernel cannot do it", RERUN, "0.421", where(whole, regression), 0.38, 0.46),
         Claim(
             "alignment of the kernel stays until the plateau ends",
             RERUN,
@@ -83,7 +67,7 @@ def claims(results):
             where(whole, near(flat, 1000)),
             0.95,
             1.05,
-            "of its first value",
+            unit,
         ),
         Claim(
             "alignment of the kernel is higher at the end",
@@ -91,21 +75,31 @@ def claims(results):
             "0.0155 from 0.01225",
             where(long, flat.isel(step=-1)),
             1.1,
-            unit="of its first value",
+            unit=unit,
         ),
+    ]
+
+
+def of_scales(results):
+    """Return the claims of figure 3."""
+    alpha, epsilon, grid = (results[name] for name in ("alpha", "epsilon", "grid"))
+    unit = "of its first test loss"
+    return [
         Claim(
             "a rich network (alpha = 2^-5) has no bump",
             SOURCE + ", figure 3a",
             "monotone test loss",
             where(full(alpha), peak(alpha.sel(output_scale=2**-5))),
             high=RISE,
+            unit=unit,
         ),
         Claim(
             "a lazier one (alpha = 1) has one",
             SOURCE + ", figure 3a",
-            "1.08 of its first test loss",
+            "1.08",
             where(full(alpha), peak(alpha.sel(output_scale=1.0))),
             RISE,
+            unit=unit,
         ),
         Claim(
             "a strong quadratic part (epsilon = 1) has no bump",
@@ -113,30 +107,7 @@ def claims(results):
             "bump at 1/4 only",
             where(full(epsilon), peak(epsilon.sel(epsilon=1.0))),
             high=RISE,
-        ),
-        Claim(
-            "two units without the direction: their error is features, and not their scale",
-            SOURCE + ", figure 4; rerun of the released code",
-            "misalignment 1.13, linear 1.0, variance 0.02 at step 1,100",
-            where(bool(terms.step[-1] >= 1000), share),
-            high=0.1,
-            unit="of the error is variance",
-        ),
-        Claim(
-            "two units can learn the direction",
-            SOURCE + ", figure 4; rerun of the released code",
-            "error below 0.05 by step 10,000; one seed",
-            where(bool(terms.step[-1] >= 10_000), terms.population_error.isel(step=-1).min("seed")),
-            high=0.05,
-            unit="in the best of the seeds",
-        ),
-        Claim(
-            "the exact error is that of a thousand test points",
-            "equation 6 of the paper",
-            "equal up to sampling",
-            where(full(one), (terms.test_loss / terms.population_error).isel(step=0)),
-            0.75,
-            1.25,
+            unit=unit,
         ),
         Claim(
             "lazier and less aligned networks grok later",
@@ -145,6 +116,41 @@ def claims(results):
             where(full(grid), later(grid)),
             0,
             unit="steps",
+        ),
+    ]
+
+
+def of_terms(terms):
+    """Return the claims of figure 4."""
+    late = near(terms, 1100)
+    share = (late.committee_variance / late.population_error).where(late.population_error > GROKKED)
+    sampled = (terms.test_loss / terms.population_error).isel(step=0)
+    source = SOURCE + ", figure 4; rerun of the released code, one seed"
+    whole = bool(terms.step[-1] >= 10_000)
+    return [
+        Claim(
+            "two units without the direction: their error is features, and not their scale",
+            source,
+            "misalignment 1.13, linear 1.0, variance 0.02 at step 1,100",
+            where(whole, share),
+            high=0.1,
+            unit="of the error is variance",
+        ),
+        Claim(
+            "two units can learn the direction",
+            source,
+            "error below 0.05 by step 10,000",
+            where(whole, terms.population_error.isel(step=-1).min("seed")),
+            high=0.05,
+            unit="in the best of the seeds",
+        ),
+        Claim(
+            "the exact error is that of a thousand test points",
+            SOURCE + ", equation 6",
+            "equal up to sampling",
+            where(whole, sampled),
+            0.75,
+            1.25,
         ),
     ]
 

@@ -24,15 +24,6 @@ def lanczos(product: Product, key: jax.Array, size: int, iterations: int, dtype:
     draws = jax.random.normal(key, (count, size), dtype)
     tiny = 10 * jnp.finfo(dtype).eps
 
-    def unit(v: jax.Array) -> jax.Array:
-        return v / jnp.linalg.norm(v)
-
-    def clear(v: jax.Array, basis: jax.Array) -> jax.Array:
-        """Return v without what the basis spans; twice, since once leaves its rounding."""
-        for _ in range(2):
-            v = v - basis.T @ (basis @ v)
-        return v
-
     def step(i: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
         basis, diagonal, beside, scale = state
         q = basis[i]
@@ -54,6 +45,17 @@ def lanczos(product: Product, key: jax.Array, size: int, iterations: int, dtype:
     _, diagonal, beside, _ = jax.lax.fori_loop(0, count, step, (basis, zero, zero, jnp.zeros((), dtype)))
     diagonal, beside = diagonal.astype(jnp.float64), beside.astype(jnp.float64)[:-1]
     return jnp.linalg.eigvalsh(jnp.diag(diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1))
+
+
+def unit(v: jax.Array) -> jax.Array:
+    return v / jnp.linalg.norm(v)
+
+
+def clear(v: jax.Array, basis: jax.Array) -> jax.Array:
+    """Return v without what the rows of a basis span; taken out twice, since once leaves its rounding."""
+    for _ in range(2):
+        v = v - basis.T @ (basis @ v)
+    return v
 
 
 def hutchinson(product: Product, key: jax.Array, size: int, samples: int, dtype: str) -> tuple[jax.Array, jax.Array]:

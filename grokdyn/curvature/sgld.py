@@ -32,17 +32,9 @@ def learning_coefficient(
         burn_in: steps before the ``draws`` that count.
     """
     start = value_and_gradient(params)[0].astype(jnp.float64)
-    tree = jax.tree.structure(params)
 
     def moved(w: Any, gradient: Any, key: jax.Array) -> Any:
-        keys = jax.tree.unflatten(tree, list(jax.random.split(key, tree.num_leaves)))
-
-        def one(w: jax.Array, g: jax.Array, w0: jax.Array, key: jax.Array) -> jax.Array:
-            half, rest, pull = (jnp.asarray(x, w.dtype) for x in (step_size / 2, jnp.sqrt(step_size), localisation))
-            drift = jnp.asarray(n_beta, w.dtype) * g + pull * (w - w0)
-            return w - half * drift + rest * jax.random.normal(key, w.shape, w.dtype)
-
-        return jax.tree.map(one, w, gradient, params, keys)
+        return langevin_step(w, gradient, params, key, step_size, n_beta, localisation)
 
     def chain(key: jax.Array) -> jax.Array:
         def step(i: jax.Array, state: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
@@ -55,3 +47,18 @@ def learning_coefficient(
         return n_beta * (total / draws - start)
 
     return jax.lax.map(chain, jax.random.split(key, chains))
+
+
+def langevin_step(
+    params: Any, gradient: Any, home: Any, key: jax.Array, step_size: Any, n_beta: Any, localisation: Any
+) -> Any:
+    """Return w - (step_size/2) [n_beta g + localisation (w - home)] + sqrt(step_size) N(0, 1) for trees of arrays."""
+    tree = jax.tree.structure(params)
+    keys = jax.tree.unflatten(tree, list(jax.random.split(key, tree.num_leaves)))
+
+    def one(w: jax.Array, g: jax.Array, w0: jax.Array, key: jax.Array) -> jax.Array:
+        half, rest, pull = (jnp.asarray(x, w.dtype) for x in (step_size / 2, jnp.sqrt(step_size), localisation))
+        drift = jnp.asarray(n_beta, w.dtype) * g + pull * (w - w0)
+        return w - half * drift + rest * jax.random.normal(key, w.shape, w.dtype)
+
+    return jax.tree.map(one, params, gradient, home, keys)
