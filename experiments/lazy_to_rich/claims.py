@@ -40,8 +40,9 @@ def where(condition, values):
 
 
 def peak(ds):
-    """Return the largest test loss over that of step 0."""
-    return (ds.test_loss / ds.test_loss.isel(step=0)).max("step")
+    """Return the largest test loss over that of step 0, of the mean over seeds."""
+    loss = average(ds.test_loss)
+    return (loss / loss.isel(step=0)).max("step")
 
 
 def claims(results):

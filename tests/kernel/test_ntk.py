@@ -20,6 +20,7 @@ VECTORS = gd.TeacherStudent(dimension=3, points=7, teacher=gd.MLP(), teacher_out
 DEEP = gd.MLP(hidden=(5, 4), activation="tanh", bias=True, init="ntk", output_scale=0.7)
 COMMITTEE = gd.Committee(width=3, epsilon=0.4, output_scale=2.0)
 ENCODER = gd.Encoder(d_model=4, heads=2, ff=6)
+TRANSFORMER = gd.Transformer(d_model=4, heads=2, d_mlp=5, norm="pre")
 KINDS = {"full": Readout("full"), "trace": Readout("trace"), "difference": Readout("difference", 2, 1)}
 
 
@@ -65,7 +66,8 @@ def test_gram_matrices_of_layers_are_the_kernel_of_an_mlp(activation, bias):
 
 SERVED = [
     *itertools.product([(DEEP, TOKENS), (COMMITTEE, VECTORS)], ["jacobian", "products", "layers"]),
-    *itertools.product([(ENCODER, TOKENS)], ["jacobian", "products"]),
+    ((ENCODER, TOKENS), "jacobian"),
+    ((TRANSFORMER, TOKENS), "products"),
 ]
 
 

@@ -96,7 +96,7 @@ def test_a_sequence_is_written_with_symbols_after_the_residues(sequence, write, 
     assert inputs.dtype == np.int32
     assert np.array_equal(labels, task.replace(sequence="a b").table().labels)
     signature = task.signature()
-    assert signature == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols)
+    assert signature == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols, False)
     assert signature.classes == 5
 
 
