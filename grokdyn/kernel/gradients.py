@@ -23,7 +23,7 @@ def gradient_gram(model: Any, params: Params, x: jax.Array, slopes: jax.Array) -
         x: rows [m, width].
         slopes: the gradient of every row's loss in its logits [m, outputs].
     """
-    layers = model.layers(params, x, slopes[:, None, :])
+    layers = model.linear_layers(params, x, slopes[:, None, :])
     if layers is not None:
         return layer_products(layers, layers, "trace")
 

@@ -69,8 +69,8 @@ def by_products(model: Any, params: Params, x: jax.Array, y: jax.Array, readout:
 
 def by_layers(model: Any, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
     """Sum Gram matrices of layers: sum_l (factor^2 h_i . h_j + 1_bias) (d_ia . d_jb), see ``models.layers``."""
-    own = model.layers(params, x, c[None])
-    other = own if y is x else model.layers(params, y, c[None])
+    own = model.linear_layers(params, x, c[None])
+    other = own if y is x else model.linear_layers(params, y, c[None])
     return layer_products(own, other, readout.kind)
 
 

@@ -105,7 +105,7 @@ def layer_shapes(model: Any, params: Params, x: Any, outputs: int, r: int) -> An
     dtype = jax.tree.leaves(params)[0].dtype
 
     def find(params: Params, row: jax.Array) -> Any:
-        layers = model.layers(params, row, jnp.zeros((1, r, outputs), dtype))
+        layers = model.linear_layers(params, row, jnp.zeros((1, r, outputs), dtype))
         return None if layers is None else [layer._replace(factor=0.0, bias=False) for layer in layers]
 
     return jax.eval_shape(find, params, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))

@@ -100,7 +100,7 @@ class Model(Spec):
         offset = self.offset(first, inputs) if offset is None else offset
         return self.forward(params, inputs, key).logits - offset
 
-    def layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+    def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         """Return the linear layers that hold all parameters, for tangent kernels; None for other models.
 
         Args:

@@ -47,7 +47,7 @@ class Committee(Model):
         phi = (h + half * jnp.square(h)).reshape(h.shape[0], -1, self.width)
         return Output(jnp.mean(phi, axis=-1), {"pre_0": h})
 
-    def layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+    def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         h = embedded(params["W"], inputs)
         slope = (1 + jnp.asarray(self.epsilon, h.dtype) * h).reshape(h.shape[0], 1, -1, self.width)
         scale = jnp.asarray(self.output_scale, h.dtype) / self.width

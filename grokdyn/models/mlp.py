@@ -64,7 +64,7 @@ class MLP(Model):
                 z = activations[f"hidden_{layer}"] = phi(z)
         return Output(z, activations)
 
-    def layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+    def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         activations, phi = self.apply(params, inputs).activations, ACTIVATIONS[self.activation]
         d = combinations * jnp.asarray(self.output_scale, combinations.dtype)
         found = []

@@ -26,7 +26,7 @@ class GradientProbe(SubsetProbe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         needed = self.rows * sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes.params.values())
-        if needed > MOST_BYTES and type(shapes.experiment.model).layers is Model.layers:
+        if needed > MOST_BYTES and type(shapes.experiment.model).linear_layers is Model.linear_layers:
             yield "rows", self.rows, f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
 
     def slopes(self, view: View) -> jax.Array:
