@@ -13,6 +13,8 @@ from grokdyn.models.base import Params
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape
 from grokdyn.probes.view import View
+from grokdyn.spec.errors import Words
+from grokdyn.spec.kinds import kind_of
 
 
 class FeatureCKA(SubsetProbe):
@@ -34,7 +36,7 @@ class FeatureCKA(SubsetProbe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         if not self.names(shapes):
-            yield "kind", "feature_cka", "another probe: this model names no activations"
+            yield kind_of(self), Words("a model without named activations"), "a model with some"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         names = self.names(shapes)

@@ -15,6 +15,7 @@ from grokdyn.models.base import Model
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe
 from grokdyn.probes.view import View
+from grokdyn.spec.kinds import kind_of
 
 # Bytes that the gradients of all rows may take, where a model has no layers.
 MOST_BYTES = 2**30
@@ -27,7 +28,11 @@ class GradientProbe(SubsetProbe):
         yield from super().conflicts(shapes)
         needed = self.rows * sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes.params.values())
         if needed > MOST_BYTES and type(shapes.experiment.model).linear_layers is Model.linear_layers:
-            yield "rows", self.rows, f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
+            yield (
+                f"{kind_of(self)}.rows",
+                self.rows,
+                f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}",
+            )
 
     def slopes(self, view: View) -> jax.Array:
         """Return the gradient of every row's loss in its logits [rows, outputs]."""
@@ -78,13 +83,13 @@ class GradientBlocks(GradientProbe):
     needs_classes = True
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        labels = np.arange(shapes.signature.outputs)
+        labels = np.arange(shapes.signature.classes)
         both = {"label": labels, "other_label": labels}
         long_name = "mean cosine of gradients by class"
         return {"gradient_cosine_by_class": Variable(long_name, dims=("label", "other_label"), coordinates=both)}
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        codes = one_hot(view.labels[self.index(view)], view.logits.shape[-1])
+        codes = one_hot(view.labels[self.index(view)], view.experiment.task.signature().classes)
         return {"gradient_cosine_by_class": block_cosines(self.gram(view), codes)}
 
 
