@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grokdyn.probes.base import Shapes
-from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.errors import SpecError
 from grokdyn.spec.kinds import kind_of
 
 
@@ -15,11 +15,11 @@ def check_fit(template: Any, shapes: Shapes) -> None:
     if regression and not template.loss.real_targets:
         raise SpecError("loss.kind", kind_of(template.loss), "a loss of real targets, such as mse, for this task")
     known: set[str] = set()
-    for probe in template.probes:
+    for i, probe in enumerate(template.probes):
         if regression and probe.needs_classes:
-            raise SpecError(f"probes.{kind_of(probe)}", Words("a task of real targets"), "a task of classes")
+            raise SpecError(f"probes[{i}]", kind_of(probe), "a probe that needs no classes: targets are real")
         for name, came, allowed in probe.conflicts(shapes):
-            raise SpecError(f"probes.{name}", came, allowed)
+            raise SpecError(f"probes[{i}].{name}", came, allowed)
         known |= {name for name, variable in probe.variables(shapes).items() if not variable.dims}
     for i, rule in enumerate(template.stop):
         for name in rule.needs():

@@ -13,8 +13,6 @@ from grokdyn.models.base import Params
 from grokdyn.models.committee import Committee
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import View
-from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import kind_of
 from grokdyn.tasks.multi_index import MultiIndex
 from grokdyn.theory.committee import error_terms, moments
 
@@ -35,7 +33,7 @@ class CommitteeError(Probe):
         model, task = shapes.runs.model, shapes.runs.task
         fits = isinstance(model, Committee) and isinstance(task, MultiIndex) and task.combine == "sum"
         if not fits or np.any(task.cubic) or np.any(task.quartic):
-            yield kind_of(self), Words("another experiment"), FITS
+            yield "kind", "committee_error", FITS
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -75,7 +75,7 @@ class EdgeOfStability(RitzProbe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         optimizer = shapes.experiment.optimizer
         if type(optimizer).largest_curvature is AnyOptimizer.largest_curvature:
-            yield kind_of(self), kind_of(optimizer), "an optimizer whose bound is known: sgd, adam, adamw"
+            yield "kind", kind_of(self), f"another probe: no bound is known for {kind_of(optimizer)}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

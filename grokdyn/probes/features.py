@@ -13,8 +13,6 @@ from grokdyn.models.base import Params
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape
 from grokdyn.probes.view import View
-from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import kind_of
 
 
 class FeatureCKA(SubsetProbe):
@@ -36,7 +34,7 @@ class FeatureCKA(SubsetProbe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         if not self.names(shapes):
-            yield kind_of(self), Words("a model without named activations"), "a model with some"
+            yield "kind", "feature_cka", "another probe: this model names no activations"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         names = self.names(shapes)

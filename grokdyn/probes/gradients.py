@@ -15,7 +15,6 @@ from grokdyn.models.base import Model
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe
 from grokdyn.probes.view import View
-from grokdyn.spec.kinds import kind_of
 
 # Bytes that the gradients of all rows may take, where a model has no layers.
 MOST_BYTES = 2**30
@@ -28,11 +27,7 @@ class GradientProbe(SubsetProbe):
         yield from super().conflicts(shapes)
         needed = self.rows * sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes.params.values())
         if needed > MOST_BYTES and type(shapes.experiment.model).linear_layers is Model.linear_layers:
-            yield (
-                f"{kind_of(self)}.rows",
-                self.rows,
-                f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}",
-            )
+            yield "rows", self.rows, f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
 
     def slopes(self, view: View) -> jax.Array:
         """Return the gradient of every row's loss in its logits [rows, outputs]."""

@@ -17,7 +17,6 @@ from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
-from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Choice, Count
 
 
@@ -42,23 +41,15 @@ class KernelProbe(SubsetProbe):
         yield from super().conflicts(shapes)
         outputs = shapes.signature.outputs
         if self.outputs == "difference" and (self.first == self.second or max(self.first, self.second) >= outputs):
-            yield f"{kind_of(self)}.second", f"{self.first} and {self.second}", f"two different classes below {outputs}"
+            yield "second", f"{self.first} and {self.second}", f"two different classes below {outputs}"
         x = input_shape(shapes.signature, self.rows)
         with jax.enable_x64(True):
             known = costs(shapes.experiment.model, shapes.params, x, None, outputs, self.readout)
         if self.method != "auto" and self.method not in known:
-            yield (
-                f"{kind_of(self)}.method",
-                self.method,
-                f"auto, {', '.join(known)}: this model has layers that are not linear",
-            )
+            yield "method", self.method, f"auto, {', '.join(known)}: this model has layers that are not linear"
         least = min(cost.memory for name, cost in known.items() if self.method in ("auto", name))
         if least > MOST_BYTES:
-            yield (
-                f"{kind_of(self)}.rows",
-                self.rows,
-                f"fewer: their kernel takes {least / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}",
-            )
+            yield "rows", self.rows, f"fewer: their kernel takes {least / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
 
     def kernel_at(self, view: View, params: Params) -> jax.Array:
         """Return K at some parameters; that of a linearised model is at those of step 0, always."""
@@ -121,7 +112,7 @@ class KernelSpectrum(KernelProbe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         if self.top > self.rows:
-            yield f"{kind_of(self)}.top", self.top, f"at most the number of rows, {self.rows}"
+            yield "top", self.top, f"at most the number of rows, {self.rows}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -18,8 +18,6 @@ from grokdyn.optim.schedules import Constant
 from grokdyn.optim.sgd import SGD
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import View, mean
-from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import kind_of
 
 # Train points times outputs: one eigendecomposition of so many takes a minute.
 MOST_MODES = 4096
@@ -50,12 +48,12 @@ class KernelDynamics(Probe):
         runs, outputs = shapes.runs, shapes.signature.outputs
         fits = descends(runs.optimizer) and isinstance(runs.loss, MSE) and runs.batch_size is None
         if not fits or np.any(runs.model.stochastic()):
-            yield kind_of(self), Words("another experiment"), FITS
+            yield "kind", "kernel_dynamics", FITS
         points = shapes.n_train[1] * outputs
         if points > MOST_MODES:
-            yield kind_of(self), Words(f"{points} train points times outputs"), f"at most {MOST_MODES}"
+            yield "kind", "kernel_dynamics", f"at most {MOST_MODES} train points times outputs; here {points}"
         elif points * shapes.signature.rows * outputs > MOST_ENTRIES:
-            yield kind_of(self), Words("a kernel of all rows with more entries"), f"at most {MOST_ENTRIES}"
+            yield "kind", "kernel_dynamics", f"at most {MOST_ENTRIES} entries of the kernel of all rows"
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         experiment, rows = view.experiment, view.rows

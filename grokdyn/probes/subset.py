@@ -12,7 +12,6 @@ import numpy as np
 from grokdyn.probes.base import Probe, Shapes
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
-from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Choice, Count
 from grokdyn.tasks.base import Signature
 
@@ -33,7 +32,7 @@ class SubsetProbe(Probe):
         there = {"table": total, "train": fewest, "test": total - most}[self.part]
         if self.rows > there:
             where = "the table" if self.part == "table" else f"the {self.part} rows of every run"
-            yield f"{kind_of(self)}.rows", self.rows, f"at most {there}, all of {where}"
+            yield "rows", self.rows, f"at most {there}, all of {where}"
 
     def index(self, view: View) -> jax.Array:
         """Return the rows' places in the table, int32 [rows]."""

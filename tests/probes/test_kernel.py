@@ -142,11 +142,11 @@ def test_measures_have_the_values_that_need_no_computing():
 @pytest.mark.parametrize(
     ("probe", "words"),
     [
-        (gd.KernelAlignment(rows=17), "probes.kernel_alignment.rows: got 17; allowed: at most 16, all of the table"),
+        (gd.KernelAlignment(rows=17), r"probes\[0\].rows: got 17; allowed: at most 16, all of the table"),
         (gd.KernelAlignment(rows=9, part="test"), "at most 8, all of the test rows"),
         (gd.Laziness(rows=9, part="train"), "at most 8, all of the train rows"),
         (gd.KernelDrift(rows=4, outputs="difference", second=4), "two different classes below 4"),
-        (gd.KernelSpectrum(rows=4, top=5), "probes.kernel_spectrum.top: got 5; allowed: at most the number of rows, 4"),
+        (gd.KernelSpectrum(rows=4, top=5), "probes.0..top: got 5; allowed: at most the number of rows, 4"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_compiled(probe, words):
@@ -158,10 +158,10 @@ def test_what_does_not_fit_is_told_before_anything_is_compiled(probe, words):
 
 def test_models_without_layers_or_activations_are_told():
     encoder = EXPERIMENT.replace(model=gd.Encoder(d_model=4, heads=2, ff=4))
-    with pytest.raises(gd.SpecError, match=r"probes.kernel_drift.method.*auto, jacobian, products: this model"):
+    with pytest.raises(gd.SpecError, match=r"probes\[0\].method.*auto, jacobian, products: this model"):
         gd.run(encoder.replace(probes=(gd.KernelDrift(rows=4, method="layers"),)))
     blind = EXPERIMENT.replace(task=gd.MultiIndex(dimension=2, points=8), model=gd.Committee(width=4))
-    with pytest.raises(gd.SpecError, match="feature_cka: got a model without named activations"):
+    with pytest.raises(gd.SpecError, match="names no activations"):
         gd.run(blind.replace(probes=(gd.FeatureCKA(rows=4),)))
     wide = EXPERIMENT.replace(task=gd.MultiIndex(dimension=2, points=40_000), model=gd.Committee(width=4))
     with pytest.raises(gd.SpecError, match=r"rows: got 20000; allowed: fewer: their kernel takes .* GiB, at most 1"):

@@ -113,7 +113,7 @@ def test_train_points_are_an_axis_that_compiles_once():
     [
         ({"loss": gd.CrossEntropy()}, "loss.kind.*mse"),
         ({"loss": gd.SwitchLoss(first=gd.MSE(), then=gd.CrossEntropy(), at=1)}, "loss.kind"),
-        ({"probes": (gd.Loss(), gd.Accuracy())}, "probes.accuracy.*real targets"),
+        ({"probes": (gd.Loss(), gd.Accuracy())}, r"probes\[1\].*real"),
         ({"task.train_points": 13}, "task.train_points.*at most points, 12"),
     ],
 )

@@ -115,5 +115,5 @@ def test_eigenvalues_of_the_infinite_kernel_are_those_of_many_points():
     ],
 )
 def test_what_has_no_closed_form_is_told(changes):
-    with pytest.raises(gd.SpecError, match=r"probes.committee_error.*committee on multi_index"):
+    with pytest.raises(gd.SpecError, match=r"probes\[1\].kind.*committee on multi_index"):
         gd.run(EXPERIMENT.replace(**changes))
