@@ -11,7 +11,6 @@ from grokdyn.spec.errors import Missing, SpecError, nearest
 from grokdyn.spec.places import BASES, KINDS
 from grokdyn.spec.rules import Rule, imported, location
 
-
 # Kinds that a message names.
 MOST_TOLD = 12
 
