@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from grokdyn.bench.begin import Beginning
 
 # Rows whose activations fit the second-level cache of a CPU core.
-CPU_TILE = 1024
+CPU_TILE = 512
 PHI: dict[str, Callable] = {"relu": jax.nn.relu, "square": jnp.square}
 
 

@@ -22,8 +22,11 @@ from grokdyn.train.start import Given, Origin, Start, given
 NOWHERE = Origin()
 # Bytes of lane state that one batch may take: small enough for a laptop, large enough to keep devices busy.
 BATCH_BYTES = {"cpu": 2**30, "other": 8 * 2**30}
-# Rows per tile on a CPU: the activations of a p=113 MLP then stay in the second-level cache.
-CPU_TILE = 1024
+# Most rows per tile on a CPU: the activations of an encoder layer then stay in the second-level cache, and products of
+# matrices lose nothing yet.
+CPU_TILE = 512
+# A tile's rows are a multiple of the numbers in a vector register.
+VECTOR = 16
 MOST_LANES = 4096
 
 
@@ -204,10 +207,15 @@ def train_counts(stacked: Any, template: Any, rows: int, checked: Given | None) 
 
 
 def padded(most: int, cpu: bool) -> tuple[int, int]:
-    """Return the number of rows that train rows are padded to, and the rows per tile."""
+    """Return the number of rows that train rows are padded to, and the rows per tile.
+
+    Tiles divide the rows evenly, so that the last is not mostly padding. Padding what is padded changes nothing.
+    """
     if not cpu or most <= CPU_TILE * 3 // 2:
         return most, most
-    return -(-most // CPU_TILE) * CPU_TILE, CPU_TILE
+    tiles = -(-most // CPU_TILE)
+    tile = -(-most // (tiles * VECTOR)) * VECTOR
+    return tiles * tile, tile
 
 
 def initial_shapes(template: Any, signature: Any) -> Any:

@@ -44,12 +44,15 @@ def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapsho
     assert len(pauses) <= len(wanted) + schedule.STRETCHES
 
 
-@pytest.mark.parametrize("most", [1, 33, 1024, 1536, 1537, 5000])
-def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_one(most):
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 20_000))
+def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_a_vector_for_each(most):
     rows, tile = plan.padded(most, cpu=True)
     assert rows >= most
     assert rows % tile == 0
-    assert rows - most < tile
+    assert rows - most < plan.VECTOR * rows // tile
+    assert tile <= plan.CPU_TILE * 3 // 2
+    assert plan.padded(rows, cpu=True) == (rows, tile), "a run that goes on is padded as before"
     assert plan.padded(most, cpu=False) == (most, most)
 
 
