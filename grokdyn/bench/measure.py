@@ -51,12 +51,20 @@ class Timing:
 
 @dataclass
 class Result:
-    """A case's line: timings by side."""
+    """A case's line: timings by side, the operations of a run's gradient, and the machine's operations per second."""
 
     name: str
     case: Case
     runs: int
     timings: dict[str, Timing]
+    operations: float = 0.0
+    peak: float = 0.0
+
+    @property
+    def share(self) -> float | None:
+        """Return the engine's operations per second over those of a large matrix product."""
+        took = self.timings["engine"].milliseconds
+        return None if took is None or not self.peak else 1e3 * self.operations / took / self.peak
 
     def ratio(self, above: str, below: str) -> float | None:
         """Return the median over rounds of one side's time per run-step over the other's, of the same round."""
@@ -93,7 +101,18 @@ def measured(
             timing = found.timings[side]
             if not timing.why_not:
                 attempt(timing, lambda side=side, timing=timing: record(timing, sides[side]))
+    use_of_machine(found)
     return found
+
+
+def use_of_machine(found: Result) -> None:
+    """Note the operations of a case and what the machine could do."""
+    from grokdyn.bench.peak import operations, peak
+    from grokdyn.engine.devices import devices
+
+    experiment = found.case.experiment()
+    found.operations = operations(experiment, devices())
+    found.peak = peak(devices(), experiment.matmul_precision)
 
 
 def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Callable[[], Any]]:

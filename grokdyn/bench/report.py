@@ -77,6 +77,9 @@ def as_json(
             "runs": result.runs,
             "sides": sides_as_json(result.timings),
             "targets": targets(result, about["gpu"]),
+            "operations_per_run_step": result.operations,
+            "peak_operations_per_second": result.peak,
+            "share_of_peak": result.share,
         }
         for result in results
     ]
@@ -176,6 +179,13 @@ def judgement(target: dict[str, Any]) -> str:
     return f"{ratio} ({'yes' if target['met'] else 'no'}: {bound})"
 
 
+def used(result: Result) -> str:
+    """Return which share of the machine's speed a case reaches, and what PyTorch / engine would be at all of it."""
+    over_torch = result.ratio("torch", "engine")
+    most = f" (at 1, PyTorch / engine would be {over_torch / result.share:.2g})" if over_torch and result.share else ""
+    return f"{result.name} {result.share:.2f} of {result.peak / 1e9:.0f} GFLOP/s{most}"
+
+
 def footnotes(results: list[Result], costs: list[CostResult], about: dict[str, Any]) -> list[Text]:
     """Return the lines under the table."""
     load = "unknown" if about["load_average"] is None else f"{about['load_average']:.2f}"
@@ -191,6 +201,8 @@ def footnotes(results: list[Result], costs: list[CostResult], about: dict[str, A
     lines = [*failures, f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
     if fixed:
         lines.append(f"not in the engine's times: planning, start, first record and Dataset of each gd.run, {fixed}")
+    if shares := [used(result) for result in results if result.share]:
+        lines.append(f"engine's speed over that of a large float32 matrix product here, {', '.join(shares)}")
     if not about["gpu"]:
         lines.append("targets against PyTorch are stated for two CPU cores")
     return [Text(line) for line in lines]

@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from grokdyn.models.base import Params
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.norms import with_tensors
-from grokdyn.probes.view import View
+from grokdyn.probes.view import View, in_tiles
 
 
 class NLMAlignment(Probe):
@@ -47,18 +46,22 @@ class NLMAlignment(Probe):
 
 
 def change_of_logits(view: View) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return <df, f>, <f, f> and <df, df> over the train rows, in float64."""
+    """Return <df, f>, <f, f> and <df, df> over the train rows, in float64, tile after tile."""
+    update = view.update  # made here: what is made inside a loop stays there
 
-    def logits(params: Params) -> jax.Array:
-        return view.function(params, view.rows.inputs)
+    def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        inputs, counts = part
+        f, df = jax.jvp(lambda params: view.function(params, inputs), (view.params,), (update,))
 
-    f, df = jax.jvp(logits, (view.params,), (view.update,))
-    counts = view.rows.counts[:, None]
+        def inner(a: jax.Array, b: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.where(counts[:, None], a.astype(jnp.float64) * b.astype(jnp.float64), 0.0))
 
-    def inner(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.where(counts, a.astype(jnp.float64) * b.astype(jnp.float64), 0.0))
+        return inner(df, f), inner(f, f), inner(df, df)
 
-    return inner(df, f), inner(f, f), inner(df, df)
+    tiles = view.rows.counts.shape[0] // view.tile
+    parts = jax.tree.map(lambda x: in_tiles(x, tiles, view.tile), (view.rows.inputs, view.rows.counts))
+    along, logits_squared, change_squared = (jnp.sum(terms) for terms in jax.lax.map(of, parts))
+    return along, logits_squared, change_squared
 
 
 def cosines(name: str, a: Any, b: Any) -> dict[str, jax.Array]:

@@ -124,6 +124,9 @@ def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys):
     assert case["sides"]["hand"]["ms_per_run_step"] > 0
     assert case["sides"]["torch"]["why_not"] == "-"
     assert case["targets"]["torch/engine"]["met"] is None
+    train_rows, products = 264, 64 * 64 + 64 * 23  # of the two layers behind the gather, three times each
+    assert 1 <= case["operations_per_run_step"] / (6 * train_rows * products) < 1.5
+    assert 0 < case["share_of_peak"] < 1
 
 
 def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch):
