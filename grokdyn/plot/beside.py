@@ -43,8 +43,8 @@ class Panel(NamedTuple):
 def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
     """Draw panels of curves with a paper's values as open circles.
 
-    Lines are medians over seeds with the band of the 10 % and 90 % quantiles, seeds faint, as in ``curves``. A paper's
-    values have the colour of their variable or hue.
+    Lines are medians over seeds with the band of the 10 % and 90 % quantiles, seeds faint, as in ``curves``; a run that
+    a stop rule ended counts with its last value. A paper's values have the colour of their variable or hue.
 
     Raises ValueError for no panel, and as ``curves``.
     """
@@ -67,13 +67,14 @@ def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
 
 
 def explain(figure: matplotlib.figure.Figure, axes: Sequence[Axes], handles: Sequence[list[Any]]) -> None:
-    """Put one legend below panels that mean the same by their colours, else one into each."""
-    texts = [[handle.get_label() for handle in of_panel] for of_panel in handles]
-    if len(handles) > 1 and all(text == texts[0] for text in texts):
-        figure.legend(handles=handles[0], loc="outside lower center", ncols=len(texts[0]), fontsize=6.5)
-        return
+    """Put what all panels share into one legend below them, and what is a panel's own into the panel."""
+    texts = [{handle.get_label() for handle in of_panel} for of_panel in handles]
+    shared = set.intersection(*texts) if len(handles) > 1 else set()
+    if common := [handle for handle in handles[0] if handle.get_label() in shared]:
+        figure.legend(handles=common, loc="outside lower center", ncols=len(common), fontsize=6.5)
     for ax, of_panel in zip(axes, handles, strict=False):
-        ax.legend(handles=of_panel, fontsize=6)
+        if own := [handle for handle in of_panel if handle.get_label() not in shared]:
+            ax.legend(handles=own, fontsize=6)
 
 
 def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
@@ -92,6 +93,8 @@ def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
             raise checks.ArgumentError(f"paper: {key!r} is not drawn; allowed: {checks.listed(colors)}.")
         ax.plot(steps, values, "o", markersize=3.2, fillstyle="none", markeredgewidth=0.8, color=colors[key], zorder=5)
     handles = legend_handles(one.data, arrays, one.hue, "seed", (0.1, 0.9), counted=alike)
+    if one.hue is None and len(arrays) == 1:
+        handles = handles[1:]  # the axis says what it is
     if one.paper:
         handles += ax.plot([], [], "o", markersize=3.2, fillstyle="none", color=style.INK, label="paper, one seed")
     seeds = one.data.sizes.get("seed", 1)

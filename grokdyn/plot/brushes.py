@@ -18,20 +18,39 @@ MAX_HUES = 12
 
 
 class Brush(NamedTuple):
-    """How to draw one variable, at one value of the hue axis."""
+    """How to draw one variable, at one value of the hue axis; ``held`` is what its median and band are of."""
 
     array: xr.DataArray
+    held: xr.DataArray
     pick: dict[str, int]
     color: Any
     dashes: Any
 
 
 def brushes_for(ds: xr.Dataset, arrays: Sequence[xr.DataArray], hue: str | None) -> list[Brush]:
+    both = [(array, held(ds, array)) for array in arrays]
     if hue is None:
-        return [Brush(a, {}, c, "-") for a, c in zip(arrays, variable_colors(arrays), strict=True)]
+        return [Brush(*a, {}, c, "-") for a, c in zip(both, variable_colors(arrays), strict=True)]
     colors = hue_colors(ds, arrays, hue)
     dashes = _dashes(arrays)
-    return [Brush(a, {hue: i}, c, d) for i, c in enumerate(colors) for a, d in zip(arrays, dashes, strict=True)]
+    return [Brush(*a, {hue: i}, c, d) for i, c in enumerate(colors) for a, d in zip(both, dashes, strict=True)]
+
+
+def held(ds: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
+    """Return an array in which a run that a stop rule ended keeps its last value.
+
+    Such a run has arrived where it was going: the median of the others alone would jump when it ends.
+    """
+    if "stopped_at" not in ds or not bool((ds["stopped_at"] >= 0).any()):
+        return array
+    filled = xr.apply_ufunc(filled_up, array.compute(), input_core_dims=[["step"]], output_core_dims=[["step"]])
+    return array.where(ds["stopped_at"] < 0, filled).transpose(*array.dims)
+
+
+def filled_up(values: np.ndarray) -> np.ndarray:
+    """Return values [..., steps] with nan replaced by the last number before it."""
+    known = np.where(np.isnan(values), 0, np.arange(values.shape[-1]))
+    return np.take_along_axis(values, np.maximum.accumulate(known, axis=-1), axis=-1)
 
 
 def variable_colors(arrays: Sequence[xr.DataArray]) -> list[str]:

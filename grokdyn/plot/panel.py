@@ -21,7 +21,8 @@ def draw(ax: Axes, cell: dict[str, int], brushes: Sequence[Brush], over: str, qu
     """Draw one cell with every brush; axes with a single value need no selection."""
     for brush in brushes:
         at = {d: (cell | brush.pick).get(str(d), 0) for d in brush.array.dims if d not in ("step", over)}
-        _draw_runs(ax, brush._replace(array=brush.array.isel(at)), over, quantiles, crowded=bool(brush.pick))
+        chosen = brush._replace(array=brush.array.isel(at), held=brush.held.isel(at))
+        _draw_runs(ax, chosen, over, quantiles, crowded=bool(brush.pick))
 
 
 def overlay(ax: Axes, ds: xr.Dataset, cell: dict[str, int], brushes: Sequence[Brush], theory: xr.Dataset) -> None:
@@ -41,8 +42,9 @@ def overlay(ax: Axes, ds: xr.Dataset, cell: dict[str, int], brushes: Sequence[Br
 
 def _draw_runs(ax: Axes, brush: Brush, over: str, quantiles: Sequence[float], crowded: bool) -> None:
     """Draw a variable over (over, step), or over (step), at the steps that any of its runs has recorded."""
-    array, look = brush.array, {"color": brush.color, "linestyle": brush.dashes}
-    array = array.isel(step=array.notnull().any([d for d in array.dims if d != "step"]).values)
+    look = {"color": brush.color, "linestyle": brush.dashes}
+    seen = brush.array.notnull().any([d for d in brush.array.dims if d != "step"]).values
+    array = brush.array.isel(step=seen)
     steps = array["step"].values
     if array.sizes.get(over, 1) == 1:
         ax.plot(steps, array.values.ravel(), **look)
@@ -51,7 +53,7 @@ def _draw_runs(ax: Axes, brush: Brush, over: str, quantiles: Sequence[float], cr
     if runs.sizes[over] <= MAX_FAINT and not crowded:
         ax.plot(steps, runs.values, **look, linewidth=0.5, alpha=0.35)
     low, high = min(quantiles), max(quantiles)
-    drawn = spread(runs.to_dataset(name="v"), over, (low, high))["v"]
+    drawn = spread(brush.held.isel(step=seen).to_dataset(name="v"), over, (low, high))["v"]
     rows = {k: drawn.sel(statistic=k).values for k in ("median", f"q{low:g}", f"q{high:g}")}
     ax.fill_between(steps, rows[f"q{low:g}"], rows[f"q{high:g}"], color=brush.color, alpha=0.18, linewidth=0)
     ax.plot(steps, rows["median"], **look)
