@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "records")
+FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "stops", "records")
 RUN_OPTIONS = {
     **{"--out": 1, "--scale": 1, "--cluster": 1, "--scheduler-file": 1, "--shard": 1},
     **{"--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0},
@@ -144,7 +144,8 @@ def parser() -> argparse.ArgumentParser:
     info.add_argument("--watch", action="store_true", help="again every few seconds, until the sweep is finished")
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
-    kinds.add_argument("family", nargs="?", metavar="FAMILY", choices=FAMILIES, help="one of " + ", ".join(FAMILIES))
+    known = f"a family, one of {', '.join(FAMILIES)}; or one kind, such as transformer, with all that is said of it"
+    kinds.add_argument("name", nargs="?", metavar="FAMILY|KIND", help=known)
 
     again = command("reproduce", commands.reproduce, "run an experiment of a paper and check its claims")
     again.add_argument("folder", metavar="EXPERIMENT_DIR")

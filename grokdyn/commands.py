@@ -182,8 +182,19 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
-    """List the kinds of one family, or of all."""
-    from grokdyn.report import list_families
+    """List the kinds of all families, those of one with their fields, or one kind with all that is said of it."""
+    from grokdyn.cli import FAMILIES
+    from grokdyn.report import list_families, list_kind
+    from grokdyn.spec.errors import nearest
+    from grokdyn.spec.places import KINDS
 
-    list_families(options.family)
+    name, known = options.name, {kind for kinds in KINDS.values() for kind in kinds}
+    if name is None or name in FAMILIES:
+        list_families(name)
+    elif name in known:
+        list_kind(name)
+    else:
+        hint = nearest(name, {*known, *FAMILIES})
+        allowed = f"{', '.join(FAMILIES)}, or a kind of one"
+        raise UsageError(f"list: got {name!r}; allowed: {allowed}" + (f" ({hint})" if hint else ""))
     return 0

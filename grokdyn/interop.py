@@ -18,5 +18,12 @@ def from_torch(model: Any, state_dict: Mapping[str, Any], prefix: str = "") -> d
         SpecError: if the arrays are not those of the model.
     """
     kept = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
-    arrays = {name: value.detach().cpu().numpy() if hasattr(value, "detach") else value for name, value in kept.items()}
-    return model.from_torch(arrays)
+    return model.from_torch({name: array(value) for name, value in kept.items()})
+
+
+def array(value: Any) -> Any:
+    """Return a tensor as a numpy array; bfloat16, which numpy does not have, as float32."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -198,10 +199,21 @@ def list_families(wanted: str | None) -> None:
             console.print(kinds_table(family, kinds))
         return
     for kind, place in KINDS[PLURALS.get(wanted, wanted[:-1])].items():
-        cls = component(place)
-        console.print(f"\n{kind}  (gd.{cls.__name__})", style="bold", highlight=False)
-        console.print(first_line(cls), markup=False, highlight=False)
-        console.print(fields_table(cls))
+        tell_of(console, kind, component(place), first_line(component(place)))
+
+
+def list_kind(kind: str) -> None:
+    """Print all that is said of a kind, and its fields."""
+    for kinds in KINDS.values():
+        if kind in kinds:
+            cls = component(kinds[kind])
+            tell_of(Console(), kind, cls, inspect.cleandoc(cls.__doc__ or ""))
+
+
+def tell_of(console: Console, kind: str, cls: type, words: str) -> None:
+    console.print(f"\n{kind}  (gd.{cls.__name__})", style="bold", highlight=False)
+    console.print(words, markup=False, highlight=False)
+    console.print(fields_table(cls))
 
 
 def kinds_table(family: str, kinds: dict[str, str]) -> Table:

@@ -22,6 +22,7 @@ TASKS = (
     gd.ModularArithmetic(op="div|sub", p=7, sequence="a op b =", label_noise=0.5),
     gd.ModularMixture(ops=("mul", "div"), p=5, label_noise=0.25),
     gd.SymmetricGroup(n=3, op="x*y*x^-1", sequence="<eos> a op b ="),
+    gd.ModularArithmetic(op="add|mul", p=5, sequence="<eos> a op b = c", label_noise=0.5),
     gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
     gd.SparseParity(bits=2, noise_bits=20, strings=20),
     gd.MultiIndex(dimension=4, points=20, indices=2, linear=0.5, label_noise=0.25),

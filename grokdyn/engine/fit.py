@@ -10,14 +10,22 @@ from grokdyn.spec.kinds import kind_of
 
 
 def check_fit(template: Any, shapes: Shapes) -> None:
-    """Raise SpecError where loss or probe do not fit task or model, or a stop rule reads what no probe records."""
-    regression = shapes.signature.regression
+    """Raise SpecError where parts of an experiment do not fit each other, probes and stop rules included."""
+    regression, several = shapes.signature.regression, shapes.signature.answers > 1
+    if several and not template.model.several_answers:
+        allowed = f"a model that reads out {shapes.signature.answers} tokens, such as transformer, for this task"
+        raise SpecError("model.kind", kind_of(template.model), allowed)
     if regression and not template.loss.real_targets:
         raise SpecError("loss.kind", kind_of(template.loss), "a loss of real targets, such as mse, for this task")
+    for name, came, allowed in template.optimizer.conflicts(shapes.params):
+        raise SpecError(f"optimizer.{name}", came, allowed)
     known: set[str] = set()
     for i, probe in enumerate(template.probes):
         if regression and probe.needs_classes:
             raise SpecError(f"probes[{i}]", kind_of(probe), "a probe that needs no classes: targets are real")
+        if several and not probe.several_answers:
+            allowed = f"a probe of rows with {shapes.signature.answers} answers, such as accuracy"
+            raise SpecError(f"probes[{i}]", kind_of(probe), allowed)
         for name, came, allowed in probe.conflicts(shapes):
             raise SpecError(f"probes[{i}].{name}", came, allowed)
         known |= {name for name, variable in probe.variables(shapes).items() if not variable.dims}

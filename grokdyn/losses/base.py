@@ -23,6 +23,13 @@ class Loss(Spec):
         """Return the loss of every row [rows] for logits [rows, outputs] and labels [rows]."""
         raise NotImplementedError
 
+    def of_rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Return the loss of every row [rows], its mean over answers where logits are [rows, answers, outputs]."""
+        if logits.ndim == 2:
+            return self.rows(logits, labels)
+        each = self.rows(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+        return jnp.mean(each.reshape(labels.shape), axis=-1)
+
     def divisor(self, count: jax.Array) -> jax.Array:
         """Return what the sum over ``count`` rows is divided by in training; records show means in any case."""
         return count

@@ -20,7 +20,7 @@ class Output(NamedTuple):
     """What a forward pass gives.
 
     Attributes:
-        logits: [rows, outputs].
+        logits: [rows, outputs], or [rows, answers, outputs] of a model that reads out several tokens.
         activations: named inner values for probes; computed only where something reads them.
     """
 
@@ -44,6 +44,8 @@ class Model(Spec):
     centred: bool = field(Flag(), default=False, doc="subtract the logits of step 0")
     rescaled: bool = field(Flag(), default=False, doc="divide the gradient by output_scale^2")
     linearised: bool = field(Flag(), default=False, doc="expand the network to first order at step 0")
+
+    several_answers = False  # True where it can give logits for several answers a row
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         """Draw the parameters, before ``init_scale``."""

@@ -1,4 +1,4 @@
-"""Transformer on token sequences, read out at the last token."""
+"""Transformer on token sequences, read out at the last tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DRAWS = 4
 
 
 class Transformer(Model):
-    """Layers of attention and MLP on tokens; logits at the last one. The default is the model of Nanda et al. (2023).
+    """Layers of attention and MLP on tokens; logits at the last ones. The default is the model of Nanda et al. (2023).
 
     x = E[token] + P[position]; in every layer x <- x + W_O attention(x), x <- x + W_out phi(W_in x + b_in) + b_out;
     logits = x W_U. Attention reads values with weights softmax(q k / sqrt(d_head)). ``norm = "pre"`` puts a layer norm
@@ -46,11 +46,14 @@ class Transformer(Model):
     their biases ``b_Q_l``, ..., ``ln1_scale_l``, ``ln1_shift_l``, ``ln2_scale_l``, ...; ``ln_final_scale``,
     ``ln_final_shift``, ``W_U`` [d_model, outputs], ``b_U``.
 
-    Activations at the last token: ``resid_pre_l``, ``resid_mid_l``, ``resid_post_l`` [rows, d_model], ``attention_l``
-    [rows, tokens, heads], ``pre_l`` and ``hidden_l`` [rows, d_mlp] before and after phi. Those of every position come
-    from the method ``activations``.
+    Activations at the token where the (first) answer is read: ``resid_pre_l``, ``resid_mid_l``, ``resid_post_l``
+    [rows, d_model], ``attention_l`` [rows, tokens, heads], ``pre_l`` and ``hidden_l`` [rows, d_mlp] before and after
+    phi. Those of every position come from the method ``activations``.
 
-    ``path``: ``answer`` computes in the last layer only what the last token needs, and projects each token of the
+    ``answers``: the logits are those at the last token [rows, outputs], or at so many last tokens [rows, answers,
+    outputs], for tasks that ask for as many.
+
+    ``path``: ``answer`` computes in the last layer only what the answers need, and projects each token of the
     vocabulary once in the first, to gather from; ``full`` computes everything at every position. They are the same
     function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products.
     """
@@ -70,8 +73,11 @@ class Transformer(Model):
     unembedding_bias: bool = field(Flag(), default=False, doc="with b_U")
     tied: bool = field(Flag(), default=False, doc="the embedding is the unembedding too")
     init: str = field(Choice(INITS), default="nanda", doc="distribution of the weights at step 0")
+    answers: int = field(Count(1, 1000), default=1, doc="tokens that logits are read at, the last ones")
     dropout: float = field(Number(0, 1, open_high=True), default=0.0, doc="share of activations dropped in training")
     path: str = field(Choice(("auto", "answer", "full")), default="auto", doc="what a forward pass computes")
+
+    several_answers = True
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.d_model % self.heads:
@@ -87,13 +93,15 @@ class Transformer(Model):
         if self.tied and signature.outputs != signature.vocabulary:
             allowed = f"false: {signature.outputs} classes, {signature.vocabulary} tokens"
             raise SpecError("model.tied", True, allowed)
+        if self.answers != signature.answers:
+            raise SpecError("model.answers", self.answers, f"{signature.answers}, as many as a row of this task has")
         wanted = list(tensors(self, signature))
         keys = jax.random.split(key, len(wanted))
         return {t.name: drawn(self.init, self.d_model, t, k, dtype) for t, k in zip(wanted, keys, strict=True)}
 
     def apply(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
         logits, activations = self.passed(params, inputs, Dropout(self.dropout, key), self.path)
-        return Output(logits, {name: jnp.moveaxis(x[-1], -2, 0) for name, x in activations.items()})
+        return Output(logits, {name: jnp.moveaxis(x[-self.answers], -2, 0) for name, x in activations.items()})
 
     def activations(self, params: Params, inputs: jax.Array) -> dict[str, jax.Array]:
         """Return the activations at every position, [rows, tokens, ...]; attention [rows, queries, keys, heads]."""
@@ -101,7 +109,7 @@ class Transformer(Model):
         return {name: jnp.moveaxis(x, -2, 0) for name, x in found.items()}
 
     def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
-        """Return logits [rows, outputs] and activations [positions, ..., rows, width], of the positions computed."""
+        """Return the logits, and activations [positions, ..., rows, width] of the positions computed."""
         if self.tied:
             params = params | {"W_U": params["W_E"].T}
         if self.init == "mup":
@@ -111,13 +119,13 @@ class Transformer(Model):
             part = Part(params, f"_{layer}", self.norm)
             if layer:
                 stream = Stream(x, part.normed(x, "ln1", "pre"))
-            first = 0 if path == "full" or layer < self.layers - 1 else inputs.shape[1] - 1
+            first = 0 if path == "full" or layer < self.layers - 1 else inputs.shape[1] - self.answers
             seen = self.layer(part, stream, first, DRAWS * layer, drop)
             found |= {f"{name}_{layer}": value for name, value in seen.items()}
             x = seen["resid_post"]
         whole = Part(params, "", self.norm)
-        y = whole.normed(x[-1], "ln_final", "pre")
-        return whole.linear(y, "U"), found
+        read = x[-1] if self.answers == 1 else jnp.swapaxes(x[-self.answers :], 0, 1)
+        return whole.linear(whole.normed(read, "ln_final", "pre"), "U"), found
 
     def embedded(self, params: Params, tokens: jax.Array, path: str) -> Stream | TokenTables:
         """Return what the first layer reads."""
@@ -151,4 +159,4 @@ class Transformer(Model):
         return seen | {"pre": z, "hidden": hidden, "resid_post": part.normed(mid + added, "ln2", "post")}
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return from_nanda(self.layers, arrays)
+        return from_nanda(self, arrays)

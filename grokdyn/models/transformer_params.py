@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -86,40 +86,46 @@ def with_factors(params: Params) -> Params:
     return {name: w * jnp.asarray(factor(name, w), w.dtype) for name, w in params.items()}
 
 
-def side_by_side(w: np.ndarray) -> np.ndarray:
-    """Return [heads, d_head, d_model] as [d_model, heads * d_head]."""
-    return w.reshape(-1, w.shape[-1]).T
-
-
-# (theirs, ours, how) of the code of Nanda et al. (2023), whose matrices are (out, in) but for W_pos and W_U.
-ONCE = (
-    ("embed.W_E", "W_E", np.transpose),
-    ("pos_embed.W_pos", "W_pos", np.asarray),
-    ("unembed.W_U", "W_U", np.asarray),
-)
+# (theirs, ours, how theirs lies) of the code of Nanda et al. (2023).
+ONCE = (("embed.W_E", "W_E", "turned"), ("pos_embed.W_pos", "W_pos", "same"), ("unembed.W_U", "W_U", "same"))
 PER_LAYER = (
-    ("attn.W_Q", "W_Q", side_by_side),
-    ("attn.W_K", "W_K", side_by_side),
-    ("attn.W_V", "W_V", side_by_side),
-    ("attn.W_O", "W_O", np.transpose),
-    ("mlp.W_in", "W_in", np.transpose),
-    ("mlp.b_in", "b_in", np.asarray),
-    ("mlp.W_out", "W_out", np.transpose),
-    ("mlp.b_out", "b_out", np.asarray),
+    ("attn.W_Q", "W_Q", "heads"),
+    ("attn.W_K", "W_K", "heads"),
+    ("attn.W_V", "W_V", "heads"),
+    ("attn.W_O", "W_O", "turned"),
+    ("mlp.W_in", "W_in", "turned"),
+    ("mlp.b_in", "b_in", "same"),
+    ("mlp.W_out", "W_out", "turned"),
+    ("mlp.b_out", "b_out", "same"),
 )
+# The vocabulary and the length of a sequence are the task's and not known here.
+ANY = -1
 
 
-def from_nanda(layers: int, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters of a model without layer norm, biases in the MLP alone, from the names of that code.
+def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a transformer's parameters from the names of that code, which has neither norms nor biases of attention.
 
     Raises:
-        SpecError: if other arrays are there (a causal mask is passed over).
+        SpecError: if the model has parameters that the code has no names for, if other arrays are there (a causal mask
+            is passed over), or if the shape of one is not the model's.
     """
-    names: dict[str, tuple[str, Callable]] = {theirs: (ours, how) for theirs, ours, how in ONCE}
-    for layer in range(layers):
-        for theirs, ours, how in PER_LAYER:
-            names[f"blocks.{layer}.{theirs}"] = (f"{ours}_{layer}", how)
+    shapes = {tensor.name: tensor.shape for tensor in tensors(model, Signature(ANY, ANY, ANY, 0))}
+    layers = [(f"blocks.{i}.{a}", f"{b}_{i}", how) for i in range(model.layers) for a, b, how in PER_LAYER]
+    names = {theirs: (ours, how) for theirs, ours, how in (*ONCE, *layers) if ours in shapes}
+    nameless = sorted(set(shapes) - {ours for ours, _ in names.values()})
+    if nameless:
+        allowed = "one without " + ", ".join(nameless) + ", which these names do not know; or build the tree by hand"
+        raise SpecError("model", Words("a model with norms or further biases"), allowed)
     given = {name: np.asarray(w) for name, w in arrays.items() if not name.endswith(".attn.mask")}
     if set(given) != set(names):
         raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(names))
-    return {ours: how(given[theirs]) for theirs, (ours, how) in names.items()}
+    found = {}
+    for theirs, (ours, how) in names.items():
+        w, own = given[theirs], shapes[ours]
+        of_heads = (model.heads, model.d_model // model.heads, model.d_model)
+        wanted = {"same": own, "turned": own[::-1], "heads": of_heads}[how]
+        if len(w.shape) != len(wanted) or any(n not in (ANY, m) for m, n in zip(w.shape, wanted, strict=True)):
+            told = "(" + ", ".join("any" if n == ANY else str(n) for n in wanted) + ")"
+            raise SpecError(f"state_dict.{theirs}", Words(f"shape {w.shape}"), f"shape {told}")
+        found[ours] = w if how == "same" else w.reshape(-1, w.shape[-1]).T
+    return found

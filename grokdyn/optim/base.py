@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from grokdyn.optim.schedules import Constant
-from grokdyn.spec.base import Spec, field
+from grokdyn.spec.base import Spec, field, rules
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Choice, Number, Optional
 
@@ -37,6 +38,19 @@ class AnyOptimizer(Spec):
     def elsewhere(self, params: Any, gradient: Any) -> Any:
         """Return the parameters at which an update takes its gradient, from those at hand and the gradient there."""
         return params
+
+    def conflicts(self, params: Any) -> Iterator[tuple[str, Any, str]]:
+        """Yield ``(field, came, allowed)`` where a field does not fit the shapes of a model's parameters."""
+        for name, inner in inside(self):
+            for path, came, allowed in inner.conflicts(params):
+                yield f"{name}.{path}", came, allowed
+
+
+def inside(optimizer: AnyOptimizer) -> Iterator[tuple[str, AnyOptimizer]]:
+    """Yield the optimizers inside of another, by the field that holds them."""
+    for name in rules(type(optimizer)):
+        if isinstance(getattr(optimizer, name), AnyOptimizer):
+            yield name, getattr(optimizer, name)
 
 
 class Wrapper(AnyOptimizer):

@@ -48,6 +48,12 @@ class Muon(Optimizer):
         if self.rest.ascends:
             yield "rest", Words("an optimizer with sam inside"), "one without; sam may hold muon"
 
+    def conflicts(self, params: Any) -> Iterator[tuple[str, Any, str]]:
+        unknown = [name for name in self.leave if name not in params]
+        if unknown:
+            yield "leave", unknown[0], "tensors of this model: " + ", ".join(params)
+        yield from super().conflicts(params)
+
     def direction(self) -> optax.GradientTransformation:
         return optax.chain(
             scale_by_momentum(self.momentum, self.nesterov), scale_by_orthogonality(self.iterations, self.scale)

@@ -20,7 +20,7 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
     last = single.at_step(single.one_run(ds, names, "circles"), step)
     sides, planes = last["side"].values.tolist(), last.sizes["plane"]
     with style.context():
-        figure = style.new_figure(0.5 + 1.5 * planes, 0.55 + 1.55 * len(sides))
+        figure = style.new_figure(0.7 + 1.5 * planes, 0.1 + 1.62 * len(sides))
         axes = figure.subplots(len(sides), planes, squeeze=False)
         drawn = []
         for row, side in zip(axes, sides, strict=True):
@@ -41,7 +41,7 @@ def draw_circle(ax, one: xr.Dataset):
     order = np.argsort(np.arange(p) * k % p, kind="stable")
     closed = points[np.append(order, order[0])]
     ax.plot(*closed.T, color="#BBBBBB", linewidth=0.6, zorder=1)
-    drawn = ax.scatter(*points.T, c=np.arange(p), cmap="twilight", s=7, linewidths=0, zorder=2)
+    drawn = ax.scatter(*points.T, c=np.arange(p), cmap="twilight", s=9, linewidths=0.3, edgecolors="#777777", zorder=2)
     reach = 1.15 * max(np.abs(points).max(), 1e-30)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     ax.set_title(f"k = {k} ({100 * float(one['circle_share']):.0f} %)", fontsize=7)

@@ -1,5 +1,6 @@
 """Progress measures over the steps, with the three phases marked."""
 
+import itertools
 from collections.abc import Sequence
 
 import matplotlib.figure
@@ -15,6 +16,7 @@ from grokdyn.analysis.progress import progress_phases
 
 from . import layout, panel, style
 from .brushes import Brush, band_handle
+from .fourier import SIDES
 
 LOSSES = ("train_loss", "test_loss", "restricted_loss", "excluded_loss")
 COLORS = dict(zip(LOSSES, (style.CYCLE[0], style.CYCLE[1], style.CYCLE[2], style.CYCLE[3]), strict=True))
@@ -41,7 +43,7 @@ def progress(
     below = [name for name in ("fourier_gini", "weight_norm") if name in ds.data_vars]
     steps = ds["step"].values
     with style.context():
-        figure = style.new_figure(5.6, 2.5 + 1.1 * len(below))
+        figure = style.new_figure(5.2, 2.9 + 1.1 * len(below))
         axes = figure.subplots(1 + len(below), 1, sharex=True, squeeze=False, height_ratios=(2, *[1] * len(below)))[
             :, 0
         ]
@@ -55,18 +57,18 @@ def progress(
         for ax, name in zip(axes, (LOSSES[0], *below), strict=True):
             panel.set_axes(ax, steps, (name,), xscale, panel.default_yscale((name,)))
         axes[-1].set_xlabel(panel.step_label(steps, xscale))
-        figure.legend(handles=entries(ds, arrays, over, bool(borders)), loc="outside right upper")
+        handles = entries(ds, arrays, over, bool(borders))
+        figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // 2))
     return figure
 
 
 def entries(ds: xr.Dataset, arrays: Sequence[xr.DataArray], over: str, shaded: bool) -> list[Artist]:
-    """Explain the losses, the band, and the shades where there are any."""
-    handles: list[Artist] = [Line2D([], [], color=COLORS[name], label=style.name_of(ds[name])) for name in LOSSES]
-    for band in band_handle(ds, arrays, over, (0.1, 0.9)):
-        band.set_label(str(band.get_label()).replace(" % of", " %\nof"))
-        handles.append(band)
-    shades = [Patch(facecolor=c, label=name) for c, name in zip(SHADES, PHASES, strict=True)]
-    return [*handles, *(shades if shaded else ())]
+    """Explain the losses, the shades where there are any, and the band, in two rows of a legend."""
+    lines: list[Artist] = [Line2D([], [], color=COLORS[name], label=style.name_of(ds[name])) for name in LOSSES]
+    shades: list[Artist] = [Patch(facecolor=c, label=name) for c, name in zip(SHADES, PHASES, strict=True)]
+    rest = [*(shades if shaded else ()), *band_handle(ds, arrays, over, (0.1, 0.9))]
+    # A legend fills its columns from above.
+    return [handle for pair in itertools.zip_longest(lines, rest) for handle in pair if handle is not None]
 
 
 def draw_below(ax: Axes, ds: xr.Dataset, name: str, over: str) -> None:
@@ -77,10 +79,10 @@ def draw_below(ax: Axes, ds: xr.Dataset, name: str, over: str) -> None:
         one = array if side is None else array.sel(side=side)
         panel.draw(ax, {}, [Brush(one, {}, style.CYCLE[-1] if side is None else style.CYCLE[i], "-")], over, (0.1, 0.9))
         if side is not None:
-            ax.plot([], [], color=style.CYCLE[i], label=str(side))
-    ax.set_ylabel("Gini" if name == "fourier_gini" else style.name_of(array))
+            ax.plot([], [], color=style.CYCLE[i], label=SIDES.get(side, str(side)))
+    ax.set_ylabel("Gini coefficient" if name == "fourier_gini" else style.name_of(array))
     if sides != [None]:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02))
+        ax.legend(loc="best", ncols=len(sides))
 
 
 def median_borders(ds: xr.Dataset, over: str, generalised: float) -> list[float]:

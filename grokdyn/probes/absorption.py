@@ -17,6 +17,8 @@ class AbsorbedUpdates(Probe):
     2025, figure 10, where u = -learning_rate g). ``zero_gradient``: g == 0, g the gradient of the training loss.
     """
 
+    several_answers = True
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {
             **with_tensors(shapes, "absorbed_updates", "share of weights that the update leaves unchanged"),

@@ -18,11 +18,13 @@ PATTERN = "attention"
 
 
 class AttentionEntropy(Probe):
-    """Entropy -sum_t a_t log a_t, in nats, of the attention weights a of the last token, its mean over all rows.
+    """Entropy -sum_t a_t log a_t, in nats, of the attention weights a of the token read out, its mean over all rows.
 
     By layer and head: 0 where one token has all the weight, log(tokens) where all have the same. Reads the model's
     activations ``attention``, or ``attention_l`` of layer l, [rows, tokens, heads].
     """
+
+    several_answers = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         if not patterns(shapes.experiment.model, shapes):

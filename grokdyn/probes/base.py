@@ -55,6 +55,7 @@ class Probe(Spec):
 
     needs_initial_params = False  # True where ``measure`` reads ``view.initial_params``
     needs_classes = False  # True where ``measure`` reads labels as classes
+    several_answers = False  # True where it serves rows with several answers: logits [rows, answers, outputs]
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         """Return the variables that ``measure`` gives, by name."""

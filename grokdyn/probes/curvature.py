@@ -32,6 +32,7 @@ def product(view: View) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
 class RitzProbe(Probe):
     """Base: probes by Lanczos. Each iteration costs about two gradients; those of H are shared between probes."""
 
+    several_answers = True
     iterations: int = field(Count(2, 1000), default=10, doc="products of the Hessian with a vector")
 
     def ritz_values(self, view: View, scale: jax.Array | None = None) -> jax.Array:
@@ -98,6 +99,7 @@ class HessianTrace(Probe):
     ``hessian_trace_error`` is its standard error. Each sample costs about two gradients.
     """
 
+    several_answers = True
     samples: int = field(Count(2, 100_000), default=16, doc="random vectors")
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:

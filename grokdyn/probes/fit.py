@@ -11,6 +11,8 @@ from grokdyn.probes.view import View, mean
 class Loss(Probe):
     """Mean loss over the train rows (labels as trained) and over the test rows (clean labels)."""
 
+    several_answers = True
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {"train_loss": Variable("train loss"), "test_loss": Variable("test loss")}
 
@@ -20,7 +22,7 @@ class Loss(Probe):
 
 
 class Accuracy(Probe):
-    """Share of rows whose largest logit is the label's.
+    """Share of rows whose largest logit is the label's; of several answers, all have to be.
 
     ``train_accuracy`` counts labels as trained. With label noise also, among train rows: ``clean_rows_accuracy`` of
     those not corrupted, ``corrupted_rows_accuracy`` of the corrupted ones against the corrupted label (memorised),
@@ -28,6 +30,7 @@ class Accuracy(Probe):
     """
 
     needs_classes = True
+    several_answers = True
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = {"train_accuracy": Variable("train accuracy"), "test_accuracy": Variable("test accuracy")}
@@ -40,11 +43,11 @@ class Accuracy(Probe):
         return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        right = (view.predictions == view.labels).astype("float32")
+        right = view.right(view.labels).astype("float32")
         found = {"train_accuracy": mean(right, view.train), "test_accuracy": mean(right, view.test)}
         if view.noisy:
             corrupted = view.split.corrupted
-            truly = (view.predictions == view.clean_labels).astype("float32")
+            truly = view.right(view.clean_labels).astype("float32")
             found |= {
                 "clean_rows_accuracy": mean(right, view.train & ~corrupted),
                 "corrupted_rows_accuracy": mean(right, corrupted),

@@ -134,6 +134,7 @@ class Neurons(Probe):
     """
 
     activation: str | None = ACTIVATION
+    several_answers = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from grid_conflicts(shapes)
@@ -213,6 +214,8 @@ class KeyedProbe(Probe):
 
 class KeyFrequencies(KeyedProbe):
     """Which frequencies are key: ``key_frequency`` 1 where they are, and their number ``key_frequencies``."""
+
+    several_answers = True
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid = residues_of(shapes.experiment.task)

@@ -34,6 +34,7 @@ def with_tensors(shapes: Shapes, name: str, long_name: str) -> dict[str, Variabl
 class NormProbe(Probe):
     """Base: the L2 norm of a tree, sqrt(sum of squares), over all tensors and per tensor."""
 
+    several_answers = True
     name = ""
     long_name = ""
 

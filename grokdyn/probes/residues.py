@@ -58,14 +58,16 @@ def residues_of(task: Any) -> Residues | None:
     inputs = np.asarray(inputs)
     if not np.issubdtype(inputs.dtype, np.integer):
         return None
-    varying = inputs[:, np.any(inputs != inputs[0], axis=0)]
+    # What varies after the operands is the result, where a row has it.
+    varying = inputs[:, np.any(inputs != inputs[0], axis=0)][:, :2]
     first = int(varying.min(initial=np.iinfo(np.int32).max))
     grid = np.stack([x.ravel() for x in np.mgrid[:p, :p]], axis=1)
     # Residues from 1 of a modulus p would be p - 1 squared rows; a grid of p residues is that of Z_p.
     if not np.array_equal(varying - first, grid):
         return None
     signature = task.signature()
-    return Residues(p, first, signature.vocabulary, signature.width, np.asarray(labels))
+    labels = np.asarray(labels)
+    return Residues(p, first, signature.vocabulary, signature.width, labels if labels.ndim == 1 else labels[:, 0])
 
 
 def grid_conflicts(shapes: Shapes, balanced: bool = False) -> Iterator[tuple[str, Any, str]]:

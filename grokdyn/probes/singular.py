@@ -23,6 +23,7 @@ class LearningCoefficient(Probe):
     chains * (burn_in + draws) gradients.
     """
 
+    several_answers = True
     draws: int = field(Count(1, 10**6), default=200, doc="steps of a chain that count")
     chains: int = field(Count(2, 10_000), default=4, doc="independent chains")
     burn_in: int = field(Count(0, 10**6), default=0, doc="steps of a chain before those")

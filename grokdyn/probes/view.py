@@ -88,7 +88,7 @@ class View:
 
     @property
     def logits(self) -> jax.Array:
-        """Logits [rows, outputs]."""
+        """Logits [rows, outputs], or [rows, answers, outputs]."""
         return self.by_row[0]
 
     @cached_property
@@ -97,7 +97,7 @@ class View:
 
         def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
             logits = self.function(self.params, part[0])
-            return logits, self.loss.rows(logits, part[1]), largest(logits)
+            return logits, self.loss.of_rows(logits, part[1]), largest(logits)
 
         rows = self.labels.shape[0]
         if rows <= WHOLE * self.tile:
@@ -114,7 +114,7 @@ class View:
 
     @property
     def labels(self) -> jax.Array:
-        """Labels [rows] as trained."""
+        """Labels [rows], or [rows, answers], as trained."""
         return self.split.labels
 
     @cached_property
@@ -139,8 +139,13 @@ class View:
 
     @cached_property
     def predictions(self) -> jax.Array:
-        """Class of the largest logit [rows]."""
+        """Class of the largest logit [rows], or [rows, answers]."""
         return self.by_row[2]
+
+    def right(self, labels: jax.Array) -> jax.Array:
+        """Return whether the predictions of a row are its labels, all of them: bool [rows]."""
+        same = self.predictions == labels
+        return same if same.ndim == 1 else jnp.all(same, axis=-1)
 
     @cached_property
     def gradient(self) -> Params:

@@ -8,7 +8,7 @@ from typing import Any
 
 from grokdyn.spec import base
 from grokdyn.spec.errors import Missing, SpecError, nearest
-from grokdyn.spec.places import BASES, KINDS
+from grokdyn.spec.places import ALIASES, BASES, KINDS
 from grokdyn.spec.rules import Rule, imported, location
 
 # Kinds that a message names.
@@ -68,6 +68,8 @@ class Part(Rule):
 
     def named(self, kind: Any, path: str) -> type:
         kinds = KINDS[self.family]
+        if isinstance(kind, str):
+            kind = ALIASES.get(self.family, {}).get(kind, kind)
         if isinstance(kind, str) and kind in kinds:
             return imported(kinds[kind], path, self.allowed)
         if isinstance(kind, str) and ":" in kind:

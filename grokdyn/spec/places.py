@@ -100,6 +100,9 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 
+# family -> a further name that a file may use for a kind.
+ALIASES = {"optimizer": {"grokfast": "grokfast_ema"}}
+
 # family -> the class that all of its components extend.
 BASES = {
     "stop": "grokdyn.spec.stop:StopRule",

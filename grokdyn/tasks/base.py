@@ -19,8 +19,9 @@ class Signature(NamedTuple):
         width: tokens per row (vocabulary > 0), or length of the input vector.
         outputs: number of logits, or length of the target vector.
         rows: number of rows of the table.
-        symbols: how many outputs, the last ones, are never a label: tokens such as "=".
+        symbols: how many outputs, the last ones, are never a label of the (first) answer: tokens such as "=".
         regression: whether targets are real vectors in place of classes.
+        answers: labels of a row, each a token of its own; logits are then [rows, answers, outputs].
     """
 
     vocabulary: int
@@ -29,10 +30,11 @@ class Signature(NamedTuple):
     rows: int
     symbols: int = 0
     regression: bool = False
+    answers: int = 1
 
     @property
     def classes(self) -> int:
-        """Number of labels that there are."""
+        """Number of labels that there are, of the (first) answer."""
         return self.outputs - self.symbols
 
 
@@ -41,7 +43,8 @@ class Table(NamedTuple):
 
     Attributes:
         inputs: int32 tokens [rows, width], or floats [rows, width].
-        labels: int32 classes [rows], without noise; for regression the targets, floats [rows, outputs].
+        labels: int32 classes [rows], without noise, or [rows, answers] where a row has several; for regression the
+            targets, floats [rows, outputs].
     """
 
     inputs: Any
@@ -54,7 +57,7 @@ class Task(Spec):
     ``train_fraction`` of the rows are train rows: exactly int(fraction * rows) of them, the first in an order drawn
     from the split stream, so that for one seed a smaller fraction is a subset of a larger one. The rest are test rows.
     ``label_noise`` of the train rows, exactly int(noise * n), carry a corrupted label; test labels stay clean. A
-    corrupted real target is that of another row.
+    corrupted real target is that of another row; of several answers the first is corrupted.
     """
 
     train_fraction: float = field(Number(0, 1, open_low=True), default=0.5, doc="share of the rows used for training")

@@ -53,7 +53,9 @@ class ModularArithmetic(Task):
     add to an even a and do the other with an odd one.
 
     ``sequence`` writes a row with symbols, numbered from p on in the order =, op, <eos>: ``"a b ="`` are the tokens
-    (a, b, p) of Nanda et al. (2023). Logits are then over the whole vocabulary, symbols last, as in their code.
+    (a, b, p) of Nanda et al. (2023). Logits are then over the whole vocabulary, symbols last, as in their code. With
+    ``"<eos> a op b = c"`` a row has two answers, c after "=" and <eos> after c, as in the code of Power et al.: its
+    loss is their mean, it is right where both are, and the model reads out two tokens (``answers = 2``).
 
     With ``encoding = "binary"`` the inputs are instead the binary codes of both residues, most significant bit first,
     14 zeros and ones at p = 113 (Prieto et al. 2025). ``permuted``: every run draws, from its split stream, which
@@ -119,7 +121,7 @@ class ModularArithmetic(Task):
 
     def table(self) -> Table:
         if self.encoding == "tokens":
-            return Table(written(self.sequence, self.p, *self.operands()), self.labels())
+            return written(self.sequence, self.p, *self.operands(), self.labels())
         return Table(binary(np.stack(self.operands(), axis=1), self.bits), self.labels())
 
     def draw(self, key: jax.Array) -> Table:

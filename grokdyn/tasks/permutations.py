@@ -55,4 +55,4 @@ class SymmetricGroup(Task):
         # Read as digits, lexicographic order is that of numbers.
         digits = self.n ** np.arange(self.n - 1, -1, -1)
         labels = np.searchsorted(elements @ digits, results @ digits)
-        return Table(written(self.sequence, len(elements), x, y), labels.astype(np.int32))
+        return written(self.sequence, len(elements), x, y, labels)

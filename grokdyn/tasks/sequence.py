@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from grokdyn.tasks.base import Signature
+from grokdyn.tasks.base import Signature, Table
 
-SEQUENCES = ("a b", "a b =", "a op b =", "<eos> a op b =")
+SEQUENCES = ("a b", "a b =", "a op b =", "<eos> a op b =", "<eos> a op b = c")
 # Symbols are numbered after the elements, in this order, those that a sequence has.
 SYMBOLS = ("=", "op", "<eos>")
 
@@ -18,12 +18,18 @@ def symbols_of(sequence: str) -> list[str]:
 
 def signature_of(sequence: str, elements: int, rows: int) -> Signature:
     """Return the signature of pairs of elements written as a sequence; logits are over the whole vocabulary."""
-    symbols = len(symbols_of(sequence))
+    parts, symbols = sequence.split(), len(symbols_of(sequence))
     vocabulary = elements + symbols
-    return Signature(vocabulary, len(sequence.split()), vocabulary, rows, symbols)
+    return Signature(vocabulary, len(parts), vocabulary, rows, symbols, answers=1 + ("c" in parts))
 
 
-def written(sequence: str, elements: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return pairs of elements [rows] as int32 tokens [rows, length of the sequence]."""
+def written(sequence: str, elements: int, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Table:
+    """Return pairs of elements [rows] and their results as the table of a sequence.
+
+    Where the result is part of the sequence, the <eos> that follows it is asked for too: labels [rows, 2].
+    """
     numbered = {symbol: np.full_like(a, elements + i) for i, symbol in enumerate(symbols_of(sequence))}
-    return np.stack([(numbered | {"a": a, "b": b})[part] for part in sequence.split()], axis=1).astype(np.int32)
+    known, parts = numbered | {"a": a, "b": b, "c": c}, sequence.split()
+    tokens = np.stack([known[part] for part in parts], axis=1).astype(np.int32)
+    labels = np.stack([c, known["<eos>"]], axis=1) if "c" in parts else c
+    return Table(tokens, labels.astype(np.int32))

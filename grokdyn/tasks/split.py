@@ -43,6 +43,9 @@ def draw_split(task: Task, labels: jax.Array, classes: int, split_key: jax.Array
     if labels.ndim == 1:
         noisy = another(label_key, labels, classes, task.noise)
         return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        noisy = another(label_key, labels[:, 0], classes, task.noise)
+        return Split(order, n_train, labels.at[:, 0].set(jnp.where(corrupted, noisy, labels[:, 0])), corrupted)
     noisy = labels[another(label_key, jnp.arange(rows, dtype=jnp.int32), rows, task.noise)]
     return Split(order, n_train, jnp.where(corrupted[:, None], noisy, labels), corrupted)
 

@@ -50,7 +50,8 @@ def mean_loss(
     model, in_force = lane.experiment.model, lane.experiment.loss.in_force(step)
 
     def loss(params: Params) -> tuple[jax.Array, jax.Array]:
-        losses = in_force.rows(model.function(params, lane.initial_params, rows.inputs, key, rows.offset), rows.labels)
+        logits = model.function(params, lane.initial_params, rows.inputs, key, rows.offset)
+        losses = in_force.of_rows(logits, rows.labels)
         terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
         terms = terms / in_force.divisor(total).astype(losses.dtype)
         terms = terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms

@@ -86,7 +86,8 @@ def given(start: Start, table: Table | None, expected: Params) -> Given:
     labels = np.array(table.labels)
     if labels.ndim > 1:
         if start.train_labels is not None:
-            raise SpecError("start.train_labels", Words("labels"), "nothing, for a task of real targets")
+            allowed = "nothing, for a task of real targets or of several answers a row"
+            raise SpecError("start.train_labels", Words("labels"), allowed)
         return Given(params, order_of(rows, size), labels, np.zeros(size, bool), len(rows))
     if start.train_labels is not None:
         new = integers("start.train_labels", start.train_labels)

@@ -81,7 +81,15 @@ def test_plot_info_and_list(spec, capsys):
     assert "18: 18 done, 0 diverged, 0 to come" in capsys.readouterr().out
     assert main(["list"]) == 0
     assert main(["list", "optimizers"]) == 0
-    assert "weight_decay" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "weight_decay" in told
+    assert "The authors leave embeddings" not in told
+    assert main(["list", "muon"]) == 0
+    assert "The authors leave embeddings" in capsys.readouterr().out
+    assert main(["list", "stops"]) == 0
+    assert "stalled" in capsys.readouterr().out
+    assert main(["list", "optimiser"]) == 2
+    assert "did you mean 'optimizers'" in capsys.readouterr().err
 
 
 MISTAKES = {

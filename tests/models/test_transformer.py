@@ -1,15 +1,22 @@
 """The transformer against a naive transcription of every variant, its two paths, its initialisation, its dropout."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import grokdyn as gd
+from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.dropout import Dropout
+from grokdyn.models.transformer_params import INITS
 from grokdyn.tasks.base import Signature
+from tests import cases
+from tests.train.lanes import taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
 V, T, D, HEADS, FF = 11, 3, 8, 2, 10
@@ -24,13 +31,15 @@ MODELS = {
     "mup": SMALL.replace(layers=2, init="mup", tied=True, norm="pre", positions="none"),
     "no_mlp": SMALL.replace(layers=2, d_mlp=0, norm="post", attention_bias=True),
     "both_ways": SMALL.replace(layers=2, causal=False, positions="none", **BIASES),
+    "answers": SMALL.replace(layers=2, norm="pre", answers=2, **BIASES),
 }
 
 
 def parameters(model, seed=0):
     """Return random parameters, none of them 0 or 1."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(lambda: model.initial(jax.random.key(0), SIGNATURE, jnp.float64))
+    signature = SIGNATURE._replace(answers=model.answers)
+    shapes = jax.eval_shape(lambda: model.initial(jax.random.key(0), signature, jnp.float64))
     return {name: 0.5 * rng.normal(size=w.shape) for name, w in shapes.items()}
 
 
@@ -38,7 +47,20 @@ def tokens(rows=40):
     return np.random.default_rng(1).integers(0, V, (rows, T)).astype(np.int32)
 
 
-PHI = {"relu": lambda z, xp: xp.maximum(z, 0), "gelu": lambda z, xp: jax.nn.gelu(z, approximate=False)}
+def gelu(z, xp):
+    if xp is np:
+        return z * (1 + np.vectorize(math.erf)(z / np.sqrt(2))) / 2
+    return z * (1 + jax.scipy.special.erf(z / np.sqrt(2))) / 2
+
+
+PHI = {
+    "relu": lambda z, xp: xp.maximum(z, 0),
+    "square": lambda z, xp: z * z,
+    "tanh": lambda z, xp: xp.tanh(z),
+    "gelu": gelu,
+    "gelu_tanh": lambda z, xp: z * (1 + xp.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2,
+    "identity": lambda z, xp: z,
+}
 
 
 def naive(model, params, inputs, xp=np):
@@ -56,6 +78,7 @@ def naive(model, params, inputs, xp=np):
         return x * params[f"{name}_scale{suffix}"] + params[f"{name}_shift{suffix}"]
 
     x, seen = params["W_E"][inputs], {}
+    T, D = x.shape[1:]
     if model.positions == "learned":
         x = x + params["W_pos"]
     if model.positions == "sinusoidal":
@@ -71,7 +94,8 @@ def naive(model, params, inputs, xp=np):
             for h in range(model.heads):
                 own = slice(h * width, (h + 1) * width)
                 scores = xp.sum(q[:, i, None, own] * k[:, :last, own], -1)
-                weights = xp.exp(scores / (width if model.init == "mup" else np.sqrt(width)))
+                scores = scores / (width if model.init == "mup" else np.sqrt(width))
+                weights = xp.exp(scores - scores.max(-1, keepdims=True))
                 weights = weights / weights.sum(-1, keepdims=True)
                 if attention is not None:
                     attention[:, i, :last, h] = weights
@@ -93,32 +117,80 @@ def naive(model, params, inputs, xp=np):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_path_is_the_naive_model(name):
-    """Logits and activations at the last token, by either path; activations at every position."""
+    """Logits and activations at the token read out, by either path; activations at every position."""
     model = MODELS[name]
     params, inputs = parameters(model), tokens()
     exact, seen = naive(model, params, inputs)
     for path in ("answer", "full"):
         found = jax.jit(model.replace(path=path).forward)(params, inputs)
-        close(found.logits, exact[:, -1])
+        close(found.logits, read_out(model, exact))
         assert found.activations.keys() == seen.keys()
         for key, value in found.activations.items():
-            close(value, seen[key][:, -1])
+            close(value, seen[key][:, -model.answers])
     everywhere = jax.jit(model.activations)(params, inputs)
     assert everywhere.keys() == seen.keys()
     for key, value in everywhere.items():
         close(value, seen[key])
 
 
-@pytest.mark.parametrize("name", ["pre", "post", "mup"])
+def read_out(model, logits):
+    """Return the logits after every token at the answers' tokens."""
+    return logits[:, -1] if model.answers == 1 else logits[:, -model.answers :]
+
+
+OPTIONS = {
+    "layers": st.integers(1, 3),
+    "heads": st.sampled_from((1, 2, 4)),
+    "d_mlp": st.sampled_from((0, FF)),
+    "activation": st.sampled_from(tuple(ACTIVATIONS)),
+    "norm": st.sampled_from(("none", "pre", "post")),
+    "positions": st.sampled_from(("learned", "sinusoidal", "none")),
+    "causal": st.booleans(),
+    "attention_bias": st.booleans(),
+    "mlp_bias": st.booleans(),
+    "unembedding_bias": st.booleans(),
+    "tied": st.booleans(),
+    "init": st.sampled_from(INITS),
+    "answers": st.integers(1, T),
+}
+ALL = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.slow
+@ALL
+@given(options=st.fixed_dictionaries(OPTIONS), rows=st.sampled_from((1, 12, 40)))
+def test_all_paths_of_every_combination_of_options_are_the_naive_model(options, rows):
+    """Logits, activations and gradients; 12 rows have more tokens than the vocabulary, 40 than its pairs too."""
+    model = SMALL.replace(**options)
+    # Small weights: three layers of squares amplify the rounding of large ones.
+    params, inputs = {name: 0.4 * w for name, w in parameters(model).items()}, tokens(rows)
+    exact, seen = naive(model, params, inputs)
+    exact, slopes = read_out(model, exact), []
+    target = np.random.default_rng(2).normal(size=exact.shape)
+    for path in ("answer", "full", "auto"):
+        other = model.replace(path=path)
+        logits, back, activations = jax.vjp(lambda p, m=other: m.forward(p, inputs), params, has_aux=True)
+        close(logits, exact, 1e-11)
+        assert activations.keys() == seen.keys()
+        for key, value in activations.items():
+            close(value, seen[key][:, -model.answers], 1e-11)
+        slopes.append(back(jnp.asarray(target))[0])
+    for key, slope in slopes[0].items():
+        close(slope, np.asarray(slopes[1][key]), 1e-9)
+        close(slope, np.asarray(slopes[2][key]), 1e-9)
+
+
+@pytest.mark.parametrize("name", ["pre", "post", "mup", "answers"])
 def test_gradients_of_every_path_are_those_of_the_naive_model(name):
     model, inputs = MODELS[name], tokens(15)
     params = jax.tree.map(jnp.asarray, parameters(model))
-    target = np.random.default_rng(2).normal(size=(len(inputs), V))
+    several = (model.answers,) if model.answers > 1 else ()
+    target = np.random.default_rng(2).normal(size=(len(inputs), *several, V))
 
     def gradient(logits_of):
         return jax.jit(jax.grad(lambda p: jnp.sum(target * logits_of(p))))(params)
 
-    exact = gradient(lambda p: naive(model, p, inputs, jnp)[0][:, -1])
+    exact = gradient(lambda p: read_out(model, naive(model, p, inputs, jnp)[0]))
     for path in ("answer", "full"):
         found = gradient(lambda p, path=path: model.replace(path=path).forward(p, inputs).logits)
         for key in exact:
@@ -211,9 +283,54 @@ def test_nandas_names_are_read():
     found = gd.interop.from_torch(model, {f"init.{name}": w for name, w in theirs.items()}, prefix="init.")
     assert found.keys() == params.keys()
     assert all(np.array_equal(found[name], params[name]) for name in params)
-    theirs.pop("unembed.W_U")
-    with pytest.raises(gd.SpecError, match="arrays embed"):
-        gd.interop.from_torch(model, theirs)
+    for change, message in (
+        ({"layers": 1}, "arrays embed"),
+        ({"heads": 4}, r"state_dict.blocks.0.attn.W_Q: got shape \(2, 4, 8\); allowed: shape \(4, 2, 8\)"),
+        ({"d_mlp": 9}, r"state_dict.blocks.0.mlp.W_in: got shape \(10, 8\); allowed: shape \(9, 8\)"),
+        ({"d_model": 6}, r"state_dict.embed.W_E: got shape \(8, 11\); allowed: shape \(6, any\)"),
+        ({"norm": "pre"}, "model: got a model with norms or further biases; allowed: one without ln1_scale_0"),
+    ):
+        with pytest.raises(gd.SpecError, match=message):
+            gd.interop.from_torch(model.replace(**change), theirs)
+
+
+def test_names_are_read_of_what_a_model_has():
+    """No positions, no MLP, a tied embedding; a tensor of a kind that numpy does not have."""
+    model = SMALL.replace(positions="none", d_mlp=0, tied=True)
+    params = parameters(model)
+    heads = {name: params[f"W_{name}_0"].T.reshape(HEADS, D // HEADS, D) for name in "QKV"}
+    theirs = {"embed.W_E": params["W_E"].T, "blocks.0.attn.W_O": params["W_O_0"].T}
+    theirs |= {f"blocks.0.attn.W_{name}": w for name, w in heads.items()}
+    found = gd.interop.from_torch(model, theirs | {"embed.W_E": Bfloat16(params["W_E"].T)})
+    assert found.keys() == params.keys()
+    assert all(np.array_equal(found[name], params[name]) for name in params if name != "W_E")
+    assert np.array_equal(found["W_E"], np.float32(params["W_E"]))
+
+
+class Bfloat16:
+    """What a tensor of that dtype offers."""
+
+    dtype = "torch.bfloat16"
+
+    def __init__(self, values):
+        self.values = values
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Float32(self.values)
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+class Float32(Bfloat16):
+    def numpy(self):
+        return np.float32(self.values)
 
 
 def test_dropout_acts_in_all_places_and_only_with_a_key(monkeypatch):
@@ -250,16 +367,68 @@ def test_dropout_keeps_the_mean():
     assert np.all(np.abs(drawn.mean(0) - model.forward(params, inputs).logits) < error)
 
 
+TWO = gd.ModularArithmetic(p=5, sequence="<eos> a op b = c", label_noise=0.25)
+
+
+def test_two_answers_are_trained_and_right_together():
+    """The loss is the mean over both, against the naive model; a row is right where both are; one label is noisy."""
+    experiment = cases.tiny(
+        task=TWO,
+        model=gd.Transformer(d_model=8, heads=2, d_mlp=12, answers=2, init_scale=3.0),
+        loss=gd.CrossEntropy(precision="float64"),
+        optimizer=gd.SGD(learning_rate=0.5),
+        dtype="float64",
+        record=gd.At((0, 1)),
+        probes=(gd.Loss(), gd.Accuracy(), gd.UpdateNorm(), gd.AttentionEntropy(), gd.FourierPower(), gd.Neurons()),
+        steps=1,
+    )
+    found, run = gd.run(experiment), taken_apart(experiment)
+    labels, inputs = np.asarray(run.lane.split.labels), np.asarray(run.table.inputs)
+    train = np.asarray(run.rows.index[run.rows.counts])
+    test = np.setdiff1d(np.arange(25), train)
+
+    def losses(params, rows):
+        logits = naive(experiment.model, params, inputs[rows], jnp)[0][:, -2:]
+        log_p = logits - jax.scipy.special.logsumexp(logits, axis=-1, keepdims=True)
+        return -jnp.take_along_axis(log_p, labels[rows][..., None], axis=-1), logits
+
+    for part, rows in (("train", train), ("test", test)):
+        loss, logits = losses(run.state.params, rows)
+        np.testing.assert_allclose(found[f"{part}_loss"][0], loss.mean(), rtol=1e-12)
+        right = np.all(np.argmax(logits, axis=-1) == labels[rows], axis=1)
+        assert found[f"{part}_accuracy"][0] == right.mean()
+    slope = jax.grad(lambda p: losses(p, train)[0].mean())(run.state.params)
+    size = np.sqrt(sum(np.sum(np.square(g)) for g in slope.values()))
+    np.testing.assert_allclose(found.update_norm[0], 0.5 * size, rtol=1e-10)
+    clean = np.asarray(run.table.labels)
+    assert np.all(labels[:, 1] == clean[:, 1])
+    assert set(np.flatnonzero(labels[:, 0] != clean[:, 0])) <= set(np.flatnonzero(run.lane.split.corrupted))
+    assert run.lane.split.corrupted.sum() == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model": gd.Transformer(d_model=10)}, r"model\.heads: got 4; allowed: a divisor of d_model, 10"),
         ({"task": gd.SparseParity(), "model": gd.Transformer()}, r"model\.kind: got 'transformer'.*has no tokens"),
         ({"model": gd.Transformer(norm="rms")}, r"model\.norm: got 'rms'; allowed: one of none, pre, post"),
+        ({"model": gd.Transformer(answers=2)}, r"model\.answers: got 2; allowed: 1, as many as a row of this task has"),
+        ({"task": TWO}, r"model\.answers: got 1; allowed: 2, as many"),
+        ({"task": TWO, "model": gd.MLP()}, r"model\.kind: got 'mlp'; allowed: a model that reads out 2 tokens"),
+        (
+            {"task": TWO, "model": gd.Transformer(answers=2), "probes": ("loss", "logits")},
+            r"probes\[1\]: got 'logits'; allowed: a probe of rows with 2 answers",
+        ),
     ],
 )
 def test_mistakes_are_told(changes, message):
-    base = {"task": gd.ModularArithmetic(p=5), "loss": gd.MSE(), "optimizer": gd.SGD(), "steps": 1}
+    base = {
+        "task": gd.ModularArithmetic(p=5),
+        "model": gd.Transformer(),
+        "loss": gd.MSE(),
+        "optimizer": gd.SGD(),
+        "steps": 1,
+    }
     with pytest.raises(gd.SpecError, match=message):
         gd.run(gd.Experiment(**(base | changes)))
 

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import grokdyn as gd
+from grokdyn.spec import base
 from tests import cases
 from tests.contract import arrays
 from tests.train.lanes import taken_apart
@@ -81,6 +82,8 @@ def test_grokfast_ma_is_the_released_loop(window):
 
 def test_the_short_name_is_the_exponential_filter():
     assert gd.Grokfast is gd.GrokfastEMA
+    found = base.check(cases.tiny(optimizer={"kind": "grokfast", "inner": "sgd", "lamb": 5}))
+    assert found.optimizer == gd.GrokfastEMA(inner=gd.SGD(), lamb=5.0)
 
 
 def test_an_l2_term_inside_is_not_amplified():
@@ -235,6 +238,20 @@ def test_a_run_with_sam_follows_the_gradient_uphill():
 def test_what_makes_no_sense_is_told(optimizer, path):
     with pytest.raises(gd.SpecError) as caught:
         gd.Sweep(cases.tiny(optimizer=optimizer), {})
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "path"),
+    [
+        (lambda muon: muon, "optimizer.leave"),
+        (lambda muon: gd.GrokfastEMA(inner=gd.NormConstraint(inner=muon)), "optimizer.inner.inner.leave"),
+        (lambda muon: gd.SwitchOptimizer(first=SGD, then=muon, at=2), "optimizer.then.leave"),
+    ],
+)
+def test_a_matrix_left_out_has_to_be_there(wrapped, path):
+    with pytest.raises(gd.SpecError, match="got 'W_U'; allowed: tensors of this model: W_0, W_1") as caught:
+        gd.run(cases.tiny(optimizer=wrapped(gd.Muon(leave=("W_0", "W_U")))))
     assert caught.value.path == path
 
 

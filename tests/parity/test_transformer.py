@@ -33,6 +33,22 @@ def test_nandas_transformer_follows_pytorch():
     np.testing.assert_allclose(ds.test_loss.sel(step=steps), reference["test_loss"][at], rtol=1e-3)
 
 
+def test_in_float64_it_follows_pytorch_closely():
+    """The same start and split, the size of the paper, 50 steps."""
+    start, reference = load("nanda_transformer"), load("nanda_transformer_f64")
+    experiment = nanda(
+        dtype="float64",
+        loss=gd.CrossEntropy(precision="float64"),
+        probes=(gd.Loss(),),
+        record=gd.At((0, 2, 10, 25, 50)),
+    )
+    params = gd.interop.from_torch(experiment.model, start, prefix="init.")
+    rows = start["train_pairs"][:, 0] * P + start["train_pairs"][:, 1]
+    ds = gd.run(experiment, start=gd.Start(params=params, train_rows=rows))
+    np.testing.assert_allclose(ds.train_loss, reference["train_loss"][ds.step], rtol=1e-10)
+    np.testing.assert_allclose(ds.test_loss.sel(step=reference["eval_steps"]), reference["test_loss"], rtol=1e-10)
+
+
 # A float64 run against a transcription that shares no code with it: forward, backward and update written out.
 
 

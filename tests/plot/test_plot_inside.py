@@ -60,7 +60,7 @@ def test_progress_marks_the_three_phases(shown):
     shades = figure.axes[0].patches
     assert [(p.get_x(), p.get_x() + p.get_width()) for p in shades] == [(0, 20), (20, 160), (160, 160)]
     texts = shown(figure)
-    assert {"memorisation", "circuit formation", "cleanup", "excluded loss", "Gini"} <= {
+    assert {"memorisation", "circuit formation", "cleanup", "excluded loss", "Gini coefficient", "readout"} <= {
         t.replace("_", " ") for t in texts
     }
 

@@ -15,11 +15,12 @@ pytestmark = pytest.mark.usefixtures("x64")
 def test_a_table_fits_its_signature(task):
     (inputs, labels), shapes = jax.device_get(jax.jit(lambda: tabled(task))()), task.signature()
     assert inputs.shape == (shapes.rows, shapes.width)
-    assert labels.shape == ((shapes.rows, shapes.outputs) if shapes.regression else (shapes.rows,))
+    several = (shapes.outputs,) if shapes.regression else (shapes.answers,) if shapes.answers > 1 else ()
+    assert labels.shape == (shapes.rows, *several)
     assert labels.dtype == (np.float32 if shapes.regression else np.int32)
     assert inputs.dtype == (np.int32 if shapes.vocabulary else np.float32)
     assert not shapes.vocabulary or set(np.ravel(inputs).tolist()) <= set(range(shapes.vocabulary))
-    assert shapes.regression or set(labels.tolist()) <= set(range(shapes.outputs))
+    assert shapes.regression or set(np.ravel(labels).tolist()) <= set(range(shapes.outputs))
 
 
 @pytest.mark.parametrize("task", cases.cases("task"))

@@ -48,7 +48,7 @@ def test_a_table_is_the_double_loop(op, p, first, symmetric):
     assert inputs.tolist() == [list(pair) for pair in pairs]
     assert labels.tolist() == [TRUTH[op](a, b, p) for a, b in pairs]
     assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
-    assert task.signature() == (p, 2, p, len(pairs), 0, False)
+    assert task.signature() == (p, 2, p, len(pairs), 0, False, 1)
 
 
 @pytest.mark.parametrize("op", ["add", "x3+xy2+y"])
@@ -96,15 +96,26 @@ def test_a_sequence_is_written_with_symbols_after_the_residues(sequence, write, 
     assert inputs.dtype == np.int32
     assert np.array_equal(labels, task.replace(sequence="a b").table().labels)
     signature = task.signature()
-    assert signature == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols, False)
+    assert signature == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols, False, 1)
     assert signature.classes == 5
 
 
-def test_no_corrupted_label_is_a_symbol():
-    task = gd.ModularArithmetic(p=5, sequence="<eos> a op b =", train_fraction=1.0, label_noise=1.0)
+def test_a_sequence_with_its_result_has_two_answers():
+    task = gd.ModularArithmetic(op="div", p=5, sequence="<eos> a op b = c")
+    inputs, labels = task.table()
+    assert inputs.tolist() == [[7, a, 6, b, 5, TRUTH["div"](a, b, 5)] for a, b in rows_of("div", 5)]
+    assert labels.tolist() == [[TRUTH["div"](a, b, 5), 7] for a, b in rows_of("div", 5)]
+    assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
+    assert task.signature() == (8, 6, 8, 20, 3, False, 2)
+
+
+@pytest.mark.parametrize("sequence", ["<eos> a op b =", "<eos> a op b = c"])
+def test_no_corrupted_label_is_a_symbol(sequence):
+    task = gd.ModularArithmetic(p=5, sequence=sequence, train_fraction=1.0, label_noise=1.0)
     with jax.enable_x64(True):
-        labels = jax.jit(drawn)(arrays(task)).labels
-    assert set(labels.tolist()) == set(range(5))
+        labels = np.asarray(jax.jit(drawn)(arrays(task)).labels)
+    assert set(labels.reshape(25, -1)[:, 0].tolist()) == set(range(5))
+    assert labels.ndim == 1 or set(labels[:, 1].tolist()) == {7}, "the <eos> that follows is not corrupted"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_table_is_the_composition(op, n):
 def test_five_things_make_a_group():
     task = gd.SymmetricGroup(sequence="a b =")
     inputs, labels = task.table()
-    assert task.signature() == (121, 3, 121, 14400, 1, False)
+    assert task.signature() == (121, 3, 121, 14400, 1, False, 1)
     assert set(inputs[:, 2].tolist()) == {120}
     table = labels.reshape(120, 120)
     everyone = np.arange(120)
@@ -47,3 +47,6 @@ def test_five_things_make_a_group():
     a, b, c = np.random.default_rng(0).integers(0, 120, (3, 500))
     assert np.array_equal(table[table[a, b], c], table[a, table[b, c]])
     assert not np.array_equal(table, table.T)
+    asked = task.replace(sequence="<eos> a op b = c").table()
+    assert np.array_equal(asked.inputs[:, 5], labels)
+    assert np.array_equal(asked.labels, np.stack([labels, np.full(14400, 122)], axis=1))
