@@ -30,7 +30,8 @@ def curves(
     """Draw variables against the optimizer step.
 
     A line is the median over the runs along `over`, its band spans the lowest to the highest of `quantiles`, each run
-    is a faint line; runs that became non-finite leave the median from then on. Each variable has its colour. Every
+    is a faint line; runs that became non-finite leave the median from then on, those that a stop rule ended count with
+    their last value. Each variable has its colour. Every
     other axis with more than one value spreads over panels: one axis in reading order, two as rows and columns. `hue`
     puts one axis into colour instead, and variables into line styles. A recorded step 0 stays visible on the log axis:
     up to the next record the axis is linear, as its label says. `yscale=None` is log for losses and linear otherwise.

@@ -15,7 +15,7 @@ from grokdyn.analysis import checks
 from grokdyn.analysis.progress import progress_phases
 
 from . import layout, panel, style
-from .brushes import Brush, band_handle
+from .brushes import Brush, band_handle, held
 from .fourier import SIDES
 
 LOSSES = ("train_loss", "test_loss", "restricted_loss", "excluded_loss")
@@ -50,7 +50,13 @@ def progress(
         borders = median_borders(ds, over, generalised)
         for ax in axes:
             shade(ax, borders, steps)
-        panel.draw(axes[0], {}, [Brush(ds[name], {}, COLORS[name], "-") for name in LOSSES], over, (0.1, 0.9))
+        panel.draw(
+            axes[0],
+            {},
+            [Brush(ds[name], held(ds, ds[name]), {}, COLORS[name], "-") for name in LOSSES],
+            over,
+            (0.1, 0.9),
+        )
         axes[0].set_ylabel("loss")
         for ax, name in zip(axes[1:], below, strict=True):
             draw_below(ax, ds, name, over)
@@ -77,7 +83,13 @@ def draw_below(ax: Axes, ds: xr.Dataset, name: str, over: str) -> None:
     sides = array["side"].values.tolist() if "side" in array.dims else [None]
     for i, side in enumerate(sides):
         one = array if side is None else array.sel(side=side)
-        panel.draw(ax, {}, [Brush(one, {}, style.CYCLE[-1] if side is None else style.CYCLE[i], "-")], over, (0.1, 0.9))
+        panel.draw(
+            ax,
+            {},
+            [Brush(one, held(ds, one), {}, style.CYCLE[-1] if side is None else style.CYCLE[i], "-")],
+            over,
+            (0.1, 0.9),
+        )
         if side is not None:
             ax.plot([], [], color=style.CYCLE[i], label=SIDES.get(side, str(side)))
     ax.set_ylabel("Gini coefficient" if name == "fourier_gini" else style.name_of(array))
