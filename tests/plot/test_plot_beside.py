@@ -33,8 +33,23 @@ def test_panels_that_mean_the_same_share_a_legend():
     assert [ax.get_title() for ax in alike.axes] == ["one (3 seeds)", "two (2 seeds)"]
     assert all(ax.get_legend() is None for ax in alike.axes)
     apart = beside([Panel("one", ds, variables), Panel("two", ds, ("train_accuracy",))])
-    assert not apart.legends
-    assert all(ax.get_legend() is not None for ax in apart.axes)
+    assert [text.get_text() for text in apart.legends[0].get_texts()] == ["median, 10–90 % of 3 seeds"]
+    assert [text.get_text() for text in apart.axes[0].get_legend().get_texts()] == ["train", "test"]
+    assert apart.axes[1].get_legend() is None, "its axis says what it is"
+
+
+def test_a_run_that_a_rule_has_ended_keeps_its_last_value_in_the_median_and_one_that_broke_leaves_it():
+    accuracy = np.array(
+        [[0.0, 0.4, 1.0, np.nan, np.nan], [0.0, 0.1, np.nan, np.nan, np.nan], [0.0, 0.2, 0.3, 0.4, 0.5]]
+    )
+    ds = xr.Dataset(
+        {"test_accuracy": (("seed", "step"), accuracy), "stopped_at": ("seed", [20, -1, -1])},
+        {"seed": [0, 1, 2], "step": [0, 10, 20, 30, 40]},
+    )
+    (ax,) = beside([Panel("one", ds, ("test_accuracy",))]).axes
+    *faint, median = ax.lines
+    np.testing.assert_allclose(median.get_ydata(), np.nanmedian([accuracy[1], accuracy[2], [0, 0.4, 1, 1, 1]], axis=0))
+    assert np.isnan(faint[0].get_ydata()[3:]).all(), "its own line ends where it ended"
 
 
 @pytest.mark.parametrize(
