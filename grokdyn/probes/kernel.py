@@ -65,15 +65,11 @@ class KernelProbe(SubsetProbe):
         return view.once(key, lambda: self.kernel_at(view, view.params))
 
     def targets(self, view: View) -> jax.Array:
-        """Return the targets [rows, outputs]."""
+        """Return the targets of the function whose kernel K is, [rows, outputs] or [rows, 1]."""
         labels = view.labels[self.index(view)]
-        if labels.ndim > 1:
-            return labels
-        outputs = view.experiment.task.signature().outputs
-        if self.outputs == "trace":
-            return one_hot(labels, outputs).astype(jnp.float32)
-        codes = one_hot(labels, outputs)
-        return (codes[:, self.first].astype(jnp.float32) - codes[:, self.second].astype(jnp.float32))[:, None]
+        if labels.ndim == 1:
+            labels = one_hot(labels, view.experiment.task.signature().outputs).astype(jnp.float32)
+        return labels if self.outputs == "trace" else (labels[:, self.first] - labels[:, self.second])[:, None]
 
 
 class KernelAlignment(KernelProbe):

@@ -89,6 +89,19 @@ def test_a_difference_of_two_logits_has_its_own_kernel_and_targets(seen):
     np.testing.assert_allclose(found["kernel_alignment"], cos(K, np.outer(y, y)), rtol=1e-9)
 
 
+def test_a_difference_of_two_real_outputs_has_the_difference_of_their_targets():
+    teacher = gd.TeacherStudent(dimension=3, points=8, teacher=gd.MLP(hidden=(2,)), teacher_outputs=3)
+    probe = gd.KernelSpectrum(rows=6, outputs="difference", first=2, second=0, top=2)
+    experiment = EXPERIMENT.replace(task=teacher, probes=(probe,))
+    run = taken_apart(experiment)
+    found = jax.jit(lambda state: record(run.program, run.lane, run.rows, state, run.table))(run.state)
+    places, c = np.arange(6) * 8 // 6, np.array([-1.0, 0.0, 1.0])
+    full = twin(EXPERIMENT.model, run.state.params, jnp.asarray(run.table.inputs)[places])
+    y, vectors = np.asarray(run.table.labels)[places] @ c, np.linalg.eigh(np.einsum("ijab,a,b->ij", full, c, c))[1]
+    energy = np.sum((vectors[:, -2:].T @ y) ** 2) / np.sum(y**2)
+    np.testing.assert_allclose(found["kernel_label_energy"], energy, rtol=1e-6)
+
+
 def test_drift_and_velocity_are_those_of_numpy(seen):
     run, params, found = seen
     table = np.arange(ROWS) * 2
