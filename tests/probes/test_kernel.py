@@ -198,7 +198,8 @@ def test_what_does_not_fit_is_told_before_anything_is_compiled(probe, words):
     assert dict(TRACES) == before
 
 
-def test_models_without_layers_or_activations_are_told():
+def test_models_without_layers_or_activations_are_told_before_anything_is_compiled():
+    before = dict(TRACES)
     encoder = EXPERIMENT.replace(model=gd.Encoder(d_model=4, heads=2, ff=4))
     with pytest.raises(gd.SpecError, match=r"probes\[0\].method.*auto, jacobian, products: this model"):
         gd.run(encoder.replace(probes=(gd.KernelDrift(rows=4, method="layers"),)))
@@ -207,6 +208,7 @@ def test_models_without_layers_or_activations_are_told():
         gd.run(blind.replace(probes=(gd.FeatureCKA(rows=4),)))
     with pytest.raises(gd.SpecError, match="part: got 'rest'; allowed: one of table, train, test"):
         gd.run(EXPERIMENT.replace(probes=(gd.KernelAlignment(part="rest"),)))
+    assert dict(TRACES) == before
 
 
 @pytest.mark.parametrize(
