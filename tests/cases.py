@@ -93,7 +93,7 @@ PROBES = (
     gd.KernelDrift(rows=4, part="train", method="jacobian"),
     gd.KernelVelocity(rows=4, part="test"),
     gd.Laziness(rows=5),
-    gd.FeatureCKA(rows=5),
+    gd.FeatureCKA(rows=5, grams=True),
     gd.KernelDynamics(),
     gd.Sharpness(iterations=4),
     gd.EdgeOfStability(iterations=4),

@@ -68,8 +68,14 @@ def effective_rank(values: jax.Array) -> jax.Array:
     return jnp.exp(-jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0)))
 
 
+def unit_gram(X: jax.Array) -> jax.Array:
+    """Return XX^T / |XX^T| of features [n, ...] with centred columns; the CKA of two is their inner product."""
+    X = wide(X).reshape(X.shape[0], -1)
+    X = X - jnp.mean(X, axis=0)
+    gram = X @ X.T
+    return gram / norm(gram)
+
+
 def linear_cka(X: jax.Array, Z: jax.Array) -> jax.Array:
     """Return |Z^T X|^2 / (|X^T X| |Z^T Z|) of features [n, ...] with centred columns (Kornblith et al. 2019)."""
-    X, Z = (wide(A).reshape(A.shape[0], -1) for A in (X, Z))
-    X, Z = (A - jnp.mean(A, axis=0) for A in (X, Z))
-    return cosine(X @ X.T, Z @ Z.T)
+    return inner(unit_gram(X), unit_gram(Z))

@@ -7,20 +7,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from grokdyn.kernel.measures import linear_cka
+from grokdyn.kernel.measures import linear_cka, unit_gram
 from grokdyn.models.base import Params
 from grokdyn.probes.base import Shapes, Variable
-from grokdyn.probes.subset import SubsetProbe, input_shape
+from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
+from grokdyn.spec.base import field
+from grokdyn.spec.rules import Flag
 
 
 class FeatureCKA(SubsetProbe):
     """Linear CKA of a model's named activations over some rows (Kornblith et al. 2019), see ``kernel.measures``.
 
     ``feature_cka`` [layer, other_layer]: between layers. ``feature_cka_initial`` [layer]: with the same at step 0.
-    Activations of a row are taken as one vector; a layer without variance is nan.
+    Activations of a row are taken as one vector; a layer without variance is nan. ``grams`` records
+    ``feature_gram`` [layer, feature_row, other_feature_row] too, from which ``analysis.cka_over_time`` has the CKA
+    between any two records.
     """
+
+    grams: bool = field(Flag(), default=False, doc="record the products of features too")
 
     needs_initial_params = True
 
@@ -35,14 +42,19 @@ class FeatureCKA(SubsetProbe):
         yield from super().conflicts(shapes)
         if not self.names(shapes):
             yield "kind", "feature_cka", "another probe: this model names no activations"
+        yield from too_large(self.rows, 0, "their products take")
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         names = self.names(shapes)
         both = {"layer": names, "other_layer": names}
-        return {
+        found = {
             "feature_cka": Variable("CKA between layers", dims=("layer", "other_layer"), coordinates=both),
             "feature_cka_initial": Variable("CKA with initialisation", dims=("layer",), coordinates={"layer": names}),
         }
+        if self.grams:
+            axes = {"layer": names, **dict.fromkeys(("feature_row", "other_feature_row"), np.arange(self.rows))}
+            found["feature_gram"] = Variable("products of centred features", dims=tuple(axes), coordinates=axes)
+        return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         assert view.initial_params is not None
@@ -52,7 +64,10 @@ class FeatureCKA(SubsetProbe):
             return list(view.experiment.model.forward(params, inputs).activations.values())
 
         now, first = features(view.params), features(view.initial_params)
-        return {
+        found = {
             "feature_cka": jnp.stack([jnp.stack([linear_cka(a, b) for b in now]) for a in now]),
             "feature_cka_initial": jnp.stack([linear_cka(a, b) for a, b in zip(now, first, strict=True)]),
         }
+        if self.grams:
+            found["feature_gram"] = jnp.stack([unit_gram(a) for a in now])
+        return found

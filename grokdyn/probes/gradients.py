@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.kernel.gradients import block_cosines, coherence, cosines, gradient_gram, noise_scale
+from grokdyn.kernel.ntk import costs
+from grokdyn.kernel.readout import Readout
 from grokdyn.losses.base import one_hot
-from grokdyn.models.base import Model
 from grokdyn.probes.base import Shapes, Variable
-from grokdyn.probes.subset import SubsetProbe
+from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
-
-# Bytes that the gradients of all rows may take, where a model has no layers.
-MOST_BYTES = 2**30
 
 
 class GradientProbe(SubsetProbe):
@@ -25,9 +23,12 @@ class GradientProbe(SubsetProbe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
-        needed = self.rows * sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes.params.values())
-        if needed > MOST_BYTES and type(shapes.experiment.model).linear_layers is Model.linear_layers:
-            yield "rows", self.rows, f"fewer: their gradients take {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
+        # G is made as the kernel of one function is: by layers where the model has them, else from all gradients.
+        one = Readout("difference")
+        x = input_shape(shapes.signature, self.rows)
+        with jax.enable_x64(True):
+            known = costs(shapes.experiment.model, shapes.params, x, None, shapes.signature.outputs, one)
+        yield from too_large(self.rows, known.get("layers", known["jacobian"]).memory, "their gradients take")
 
     def slopes(self, view: View) -> jax.Array:
         """Return the gradient of every row's loss in its logits [rows, outputs]."""

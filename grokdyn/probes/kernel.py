@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.kernel import measures
-from grokdyn.kernel.ntk import METHODS, MOST_BYTES, costs, ntk
+from grokdyn.kernel.ntk import METHODS, costs, ntk
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.base import one_hot
 from grokdyn.models.base import Params
 from grokdyn.probes.base import Shapes, Variable
-from grokdyn.probes.subset import SubsetProbe, input_shape
+from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count
@@ -47,9 +47,9 @@ class KernelProbe(SubsetProbe):
             known = costs(shapes.experiment.model, shapes.params, x, None, outputs, self.readout)
         if self.method != "auto" and self.method not in known:
             yield "method", self.method, f"auto, {', '.join(known)}: this model has layers that are not linear"
+            return
         least = min(cost.memory for name, cost in known.items() if self.method in ("auto", name))
-        if least > MOST_BYTES:
-            yield "rows", self.rows, f"fewer: their kernel takes {least / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"
+        yield from too_large(self.rows, least, "their kernel takes")
 
     def kernel_at(self, view: View, params: Params) -> jax.Array:
         """Return K at some parameters; that of a linearised model is at those of step 0, always."""
@@ -65,15 +65,11 @@ class KernelProbe(SubsetProbe):
         return view.once(key, lambda: self.kernel_at(view, view.params))
 
     def targets(self, view: View) -> jax.Array:
-        """Return the targets [rows, outputs]."""
+        """Return the targets of the function whose kernel K is, [rows, outputs] or [rows, 1]."""
         labels = view.labels[self.index(view)]
-        if labels.ndim > 1:
-            return labels
-        outputs = view.experiment.task.signature().outputs
-        if self.outputs == "trace":
-            return one_hot(labels, outputs).astype(jnp.float32)
-        codes = one_hot(labels, outputs)
-        return (codes[:, self.first].astype(jnp.float32) - codes[:, self.second].astype(jnp.float32))[:, None]
+        if labels.ndim == 1:
+            labels = one_hot(labels, view.experiment.task.signature().outputs).astype(jnp.float32)
+        return labels if self.outputs == "trace" else (labels[:, self.first] - labels[:, self.second])[:, None]
 
 
 class KernelAlignment(KernelProbe):

@@ -10,19 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.kernel.dynamics import modes, moved, regression
-from grokdyn.kernel.ntk import ntk
+from grokdyn.kernel.ntk import MOST_BYTES, costs, ntk
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.mse import MSE
 from grokdyn.models.base import Params
 from grokdyn.optim.schedules import Constant
 from grokdyn.optim.sgd import SGD
 from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.subset import input_shape
 from grokdyn.probes.view import View, mean
 
 # Train points times outputs: one eigendecomposition of so many takes a minute.
 MOST_MODES = 4096
-# Entries of the kernel between all rows and the train rows.
-MOST_ENTRIES = 2**27
+FULL = Readout("full")
 FITS = "mse under sgd without momentum, decay, clipping, schedule, mini-batches and dropout"
 
 
@@ -52,8 +52,12 @@ class KernelDynamics(Probe):
         points = shapes.n_train[1] * outputs
         if points > MOST_MODES:
             yield "kind", "kernel_dynamics", f"at most {MOST_MODES} train points times outputs; here {points}"
-        elif points * shapes.signature.rows * outputs > MOST_ENTRIES:
-            yield "kind", "kernel_dynamics", f"at most {MOST_ENTRIES} entries of the kernel of all rows"
+            return
+        needed = bytes_of_kernel(shapes)
+        # Train rows are padded, to less than twice their number.
+        if 2 * needed > MOST_BYTES:
+            least = f"{needed / 2**30:.3g} GiB for the kernel of all rows with the train rows"
+            yield "kind", "kernel_dynamics", f"fewer rows: {least}, at most {MOST_BYTES / 2**31:g}"
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         experiment, rows = view.experiment, view.rows
@@ -86,10 +90,19 @@ def descends(optimizer: Any) -> bool:
     return plain and isinstance(optimizer.schedule, Constant)
 
 
+def bytes_of_kernel(shapes: Shapes) -> float:
+    """Return the bytes alive at once while the kernel between all rows and the train rows is computed, in float64."""
+    params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, np.float64), shapes.params)
+    x = input_shape(shapes.signature, shapes.signature.rows)
+    with jax.enable_x64(True):
+        known = costs(shapes.experiment.model, params, x, shapes.n_train[1], shapes.signature.outputs, FULL)
+    return min(cost.memory for cost in known.values())
+
+
 def kernel_with_train_rows(view: View, params: Params) -> jax.Array:
     """Return K_0 between all rows and the train rows [rows * outputs, train rows * outputs], 0 where padded."""
     inputs = jnp.asarray(view.inputs)
-    K = ntk(view.experiment.model, params, inputs, inputs[view.rows.index], Readout("full"))
+    K = ntk(view.experiment.model, params, inputs, inputs[view.rows.index], FULL)
     K = jnp.where(view.rows.counts[:, None, None], K, 0)
     rows, n, outputs, _ = K.shape
     return jnp.transpose(K, (0, 2, 1, 3)).reshape(rows * outputs, n * outputs)

@@ -9,11 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.kernel.ntk import MOST_BYTES
 from grokdyn.probes.base import Probe, Shapes
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count
 from grokdyn.tasks.base import Signature
+
+# Matrices [rows, rows] in float64 that are alive while a kernel or Gram matrix is measured.
+ALIVE = 4
 
 
 class SubsetProbe(Probe):
@@ -50,3 +54,14 @@ class SubsetProbe(Probe):
 def input_shape(signature: Signature, rows: int) -> jax.ShapeDtypeStruct:
     """Return the shape and dtype of some rows' inputs."""
     return jax.ShapeDtypeStruct((rows, signature.width), jnp.int32 if signature.vocabulary else jnp.float32)
+
+
+def too_large(rows: int, making: float, what: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield the conflict of a probe whose matrix [rows, rows] takes more memory than it may.
+
+    Args:
+        making: bytes that it takes to compute the matrix; measuring it comes on top.
+    """
+    needed = making + 8 * ALIVE * rows**2
+    if needed > MOST_BYTES:
+        yield "rows", rows, f"fewer: {what} {needed / 2**30:.3g} GiB, at most {MOST_BYTES >> 30}"

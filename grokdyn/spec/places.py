@@ -149,6 +149,7 @@ OTHERS = {
     "analysis": "grokdyn.analysis",
     "theory": "grokdyn.theory",
     "ntk": "grokdyn.kernel.ntk:ntk",
+    "Readout": "grokdyn.kernel.readout:Readout",
 }
 
 # name in the package -> "module:attribute".

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -20,10 +23,14 @@ class KernelEigenvector(GaussianRegression):
     index: int = field(Integer(1, 100_000), default=1, doc="place of the eigenvalue, 1 the largest; at most points")
     epsilon: float = field(Number(0), default=0.25, doc="weight of the quadratic part")
 
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        yield from super().problems()
+        if self.index > self.points:
+            yield "index", self.index, f"at most points, {self.points}"
+
     def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
         gram = x @ x.T
         _, vectors = jnp.linalg.eigh(gram + self.epsilon**2 * jnp.square(gram))
-        place = jnp.clip(self.points - jnp.asarray(self.index, jnp.int32), 0, self.points - 1)
-        vector = jnp.take(vectors, place, axis=1)
+        vector = jnp.take(vectors, self.points - jnp.asarray(self.index, jnp.int32), axis=1)
         # eigh leaves the sign open: the entry of the first point is made positive.
         return vector * jnp.where(vector[0] < 0, -1, 1) * jnp.sqrt(jnp.float64(self.points))

@@ -21,6 +21,9 @@ DEEP = gd.MLP(hidden=(5, 4), activation="tanh", bias=True, init="ntk", output_sc
 COMMITTEE = gd.Committee(width=3, epsilon=0.4, output_scale=2.0)
 ENCODER = gd.Encoder(d_model=4, heads=2, ff=6)
 TRANSFORMER = gd.Transformer(d_model=4, heads=2, d_mlp=5, norm="pre")
+TIED = gd.Transformer(
+    d_model=4, heads=1, d_mlp=3, norm="post", activation="gelu_tanh", attention_bias=True, tied=True, init="mup"
+)
 KINDS = {"full": Readout("full"), "trace": Readout("trace"), "difference": Readout("difference", 2, 1)}
 
 
@@ -36,7 +39,7 @@ def started(model, task, seed=0):
 
 def twin(model, params, x):
     """Return the full kernel [n, n, outputs, outputs] from the Jacobian of all logits in all parameters."""
-    J = jax.jacrev(lambda params: model.forward(params, x).logits)(params)
+    J = jax.jit(jax.jacrev(lambda params: model.forward(params, x).logits))(params)
     J = np.concatenate([np.reshape(leaf, (*leaf.shape[:2], -1)) for leaf in jax.tree.leaves(J)], axis=-1)
     return np.einsum("iap,jbp->ijab", J, J)
 
@@ -68,6 +71,7 @@ SERVED = [
     *itertools.product([(DEEP, TOKENS), (COMMITTEE, VECTORS)], ["jacobian", "products", "layers"]),
     ((ENCODER, TOKENS), "jacobian"),
     ((TRANSFORMER, TOKENS), "products"),
+    ((TIED, TOKENS), "auto"),
 ]
 
 

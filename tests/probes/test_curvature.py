@@ -1,5 +1,7 @@
 """Probes of the Hessian and of single rows' gradients against dense twins in float64."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,9 @@ from jax.flatten_util import ravel_pytree
 import grokdyn as gd
 from grokdyn.engine import plan
 from grokdyn.kernel import gradients
+from grokdyn.models.activations import ACTIVATIONS
+from grokdyn.probes.curvature import product
+from grokdyn.tasks.base import Signature
 from grokdyn.train.step import record
 from tests.train.lanes import taken_apart
 
@@ -29,7 +34,15 @@ EXPERIMENT = gd.Experiment(
         gd.ExampleScores(rows=6, part="train"),
     ),
 )
-ENCODER = EXPERIMENT.replace(model=gd.Encoder(d_model=2, heads=1, ff=2))
+TRANSFORMER = EXPERIMENT.replace(model=gd.Transformer(d_model=2, heads=1, d_mlp=2, norm="pre"))
+FUNCTIONS = {
+    "without bias": {a: gd.MLP(hidden=(3,), activation=a, init="ntk", output_scale=1.5) for a in ACTIVATIONS},
+    "with bias": {a: gd.MLP(hidden=(3,), activation=a, bias=True) for a in ACTIVATIONS},
+    "tokens": {
+        "encoder": gd.Encoder(d_model=2, heads=1, ff=2),
+        "committee": gd.Committee(width=2, epsilon=0.6, output_scale=2.0),
+    },
+}
 
 
 def seen(experiment, params=None):
@@ -49,10 +62,41 @@ def losses_of(run, experiment, places):
     return losses, flat
 
 
-@pytest.fixture(scope="module", params=[EXPERIMENT, ENCODER], ids=["mlp", "encoder"])
+@pytest.fixture(scope="module", params=[EXPERIMENT, TRANSFORMER], ids=["mlp", "transformer"])
 def both(request):
     with jax.enable_x64(True):
         return request.param, *seen(request.param)
+
+
+@pytest.mark.parametrize("which", FUNCTIONS)
+def test_products_and_gradients_of_every_model_are_the_dense_ones(which):
+    x, signature = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2))), Signature(0, 2, 3, 5)
+    if which == "tokens":
+        x, signature = jnp.asarray([[0, 1], [2, 2], [1, 0], [1, 2], [0, 0]], jnp.int32), Signature(3, 2, 3, 5)
+    y, loss = jnp.asarray([0, 2, 1, 1, 0]), EXPERIMENT.loss
+
+    def found(model):
+        params = model.start(jax.random.key(1), signature, "float64")
+        flat, unravel = ravel_pytree(params)
+
+        def losses(params):
+            return loss.rows(model.forward(params, x).logits, y)
+
+        def mean(params):
+            return jnp.mean(losses(params))
+
+        times, _ = product(SimpleNamespace(params=params, gradient_at=jax.grad(mean)))
+        slopes = jax.grad(lambda z: jnp.sum(loss.rows(z, y)))(model.forward(params, x).logits)
+        g = jax.jacrev(lambda w: losses(unravel(w)))(flat)
+        dense = jax.hessian(lambda w: mean(unravel(w)))(flat)
+        gram = gradients.gradient_gram(model, params, x, slopes)
+        return (jax.vmap(times)(jnp.eye(flat.size)), dense), (gram, g @ g.T)
+
+    models = FUNCTIONS[which]
+    for name, pairs in jax.jit(lambda: {kind: found(model) for kind, model in models.items()})().items():
+        for estimate, twin in pairs:
+            assert np.any(twin)
+            np.testing.assert_allclose(estimate, twin, rtol=0, atol=1e-9 * np.abs(twin).max(), err_msg=name)
 
 
 def test_the_hessian_is_the_dense_one(both):
@@ -196,6 +240,26 @@ def test_the_noise_scale_is_unbiased_in_its_parts():
         assert abs(values.mean() - truth) < 5 * values.std() / np.sqrt(20_000)
     one = gradients.noise_scale(jnp.asarray(gram[0]))
     np.testing.assert_allclose(one, m * (q - s)[0] / (m * s - q)[0], rtol=1e-12)
+
+
+def test_the_learning_coefficient_of_a_quadratic_is_exact():
+    """Linear regression off its minimum: the chain is Gaussian, of precision A = n_beta H + gamma."""
+    probe = gd.LearningCoefficient(draws=4000, chains=8, burn_in=1000, step_size=0.02, n_beta=30.0, localisation=5.0)
+    experiment = EXPERIMENT.replace(
+        task=gd.LinearTeacher(dimension=3, points=12, noise_std=0.5),
+        model=gd.MLP(hidden=(), init="normal"),
+        loss=gd.MSE(),
+        probes=(probe,),
+    )
+    run, found = seen(experiment)
+    losses, w = losses_of(run, experiment, np.asarray(run.lane.split.order)[:6])
+    g, H = (np.asarray(of(lambda w: jnp.mean(losses(w)))(w)) for of in (jax.grad, jax.hessian))
+    A = 30 * H + 5 * np.eye(3)
+    shift = -30 * np.linalg.solve(A, g)
+    covariance = np.linalg.inv(A @ (np.eye(3) - 0.02 / 4 * A))
+    exact = 30 * (g @ shift + shift @ H @ shift / 2 + np.trace(H @ covariance) / 2)
+    assert abs(found["llc"] - exact) < 4 * found["llc_error"]
+    assert found["llc_error"] < 0.05 * abs(exact)
 
 
 def test_a_learning_coefficient_costs_no_training_and_is_finite():

@@ -75,6 +75,33 @@ def test_alignment_and_spectrum_are_those_of_numpy(seen):
     np.testing.assert_allclose(found["kernel_label_energy"], energy, rtol=1e-8)
 
 
+def test_a_difference_of_two_logits_has_its_own_kernel_and_targets(seen):
+    """Alignment with y = 1 for the first class, -1 for the second, 0 for the others."""
+    run, params, _ = seen
+    probe = gd.KernelAlignment(rows=ROWS, part="test", outputs="difference", first=2, second=1)
+    changed = run.lane.replace(experiment=run.lane.experiment.replace(probes=(probe,)))
+    moved = run.state.replace(params=params)
+    found = jax.jit(lambda state: record(run.program, changed, run.rows, state, run.table))(moved)
+    test = np.asarray(run.lane.split.order)[8:]
+    full = twin(EXPERIMENT.model, params, jnp.asarray(run.table.inputs)[test])
+    c = np.array([0.0, -1.0, 1.0, 0.0])
+    K, y = np.einsum("ijab,a,b->ij", full, c, c), codes(run, test) @ c
+    np.testing.assert_allclose(found["kernel_alignment"], cos(K, np.outer(y, y)), rtol=1e-9)
+
+
+def test_a_difference_of_two_real_outputs_has_the_difference_of_their_targets():
+    teacher = gd.TeacherStudent(dimension=3, points=8, teacher=gd.MLP(hidden=(2,)), teacher_outputs=3)
+    probe = gd.KernelSpectrum(rows=6, outputs="difference", first=2, second=0, top=2)
+    experiment = EXPERIMENT.replace(task=teacher, probes=(probe,))
+    run = taken_apart(experiment)
+    found = jax.jit(lambda state: record(run.program, run.lane, run.rows, state, run.table))(run.state)
+    places, c = np.arange(6) * 8 // 6, np.array([-1.0, 0.0, 1.0])
+    full = twin(EXPERIMENT.model, run.state.params, jnp.asarray(run.table.inputs)[places])
+    y, vectors = np.asarray(run.table.labels)[places] @ c, np.linalg.eigh(np.einsum("ijab,a,b->ij", full, c, c))[1]
+    energy = np.sum((vectors[:, -2:].T @ y) ** 2) / np.sum(y**2)
+    np.testing.assert_allclose(found["kernel_label_energy"], energy, rtol=1e-6)
+
+
 def test_drift_and_velocity_are_those_of_numpy(seen):
     run, params, found = seen
     table = np.arange(ROWS) * 2
@@ -128,6 +155,21 @@ def test_feature_cka_is_that_of_numpy(seen):
             np.testing.assert_allclose(found["feature_cka"][i, j], cka(now[a], now[b]), rtol=1e-9)
 
 
+def test_features_at_two_times_are_compared_later():
+    probe = gd.FeatureCKA(rows=ROWS, grams=True)
+    with jax.enable_x64(False):
+        ds = gd.run(EXPERIMENT.replace(probes=(probe,), record=gd.Every(1), **{"optimizer.learning_rate": 5.0}))
+    found = gd.analysis.cka_over_time(ds)
+    assert found.sizes == {"step": 3, "layer": 4, "other_step": 3}
+    np.testing.assert_allclose(found.sel(other_step=0), ds.feature_cka_initial, rtol=1e-10)
+    np.testing.assert_allclose(found, found.rename(step="other_step", other_step="step"), rtol=1e-12)
+    assert found.sel(step=2, other_step=1).min() < 0.999
+    with pytest.raises(ValueError, match="no such variable"):
+        gd.analysis.cka_over_time(ds.drop_vars("feature_gram"))
+    with pytest.raises(ValueError, match="no dimension feature_row, other_feature_row"):
+        gd.analysis.cka_over_time(ds, "feature_cka")
+
+
 def test_measures_have_the_values_that_need_no_computing():
     rng = np.random.default_rng(0)
     y, X = jnp.asarray(rng.normal(size=(9, 1))), jnp.asarray(rng.normal(size=(9, 4)))
@@ -156,15 +198,30 @@ def test_what_does_not_fit_is_told_before_anything_is_compiled(probe, words):
     assert dict(TRACES) == before
 
 
-def test_models_without_layers_or_activations_are_told():
+def test_models_without_layers_or_activations_are_told_before_anything_is_compiled():
+    before = dict(TRACES)
     encoder = EXPERIMENT.replace(model=gd.Encoder(d_model=4, heads=2, ff=4))
     with pytest.raises(gd.SpecError, match=r"probes\[0\].method.*auto, jacobian, products: this model"):
         gd.run(encoder.replace(probes=(gd.KernelDrift(rows=4, method="layers"),)))
     blind = EXPERIMENT.replace(task=gd.MultiIndex(dimension=2, points=8), model=gd.Committee(width=4))
     with pytest.raises(gd.SpecError, match="names no activations"):
         gd.run(blind.replace(probes=(gd.FeatureCKA(rows=4),)))
-    wide = EXPERIMENT.replace(task=gd.MultiIndex(dimension=2, points=40_000), model=gd.Committee(width=4))
-    with pytest.raises(gd.SpecError, match=r"rows: got 20000; allowed: fewer: their kernel takes .* GiB, at most 1"):
-        gd.run(wide.replace(probes=(gd.KernelAlignment(rows=20_000),)))
     with pytest.raises(gd.SpecError, match="part: got 'rest'; allowed: one of table, train, test"):
         gd.run(EXPERIMENT.replace(probes=(gd.KernelAlignment(part="rest"),)))
+    assert dict(TRACES) == before
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        (gd.KernelAlignment(rows=20_000), "their kernel takes"),
+        (gd.GradientCoherence(rows=20_000), "their gradients take"),
+        (gd.FeatureCKA(rows=20_000), "their products take"),
+    ],
+)
+def test_rows_that_memory_does_not_hold_are_told_before_anything_is_compiled(probe, words):
+    wide = EXPERIMENT.replace(task=gd.MultiIndex(dimension=2, points=40_000), probes=(probe,))
+    before = dict(TRACES)
+    with pytest.raises(gd.SpecError, match=rf"probes.0..rows: got 20000; allowed: fewer: {words} .* GiB, at most 1"):
+        gd.run(wide)
+    assert dict(TRACES) == before

@@ -1,6 +1,7 @@
 """Baselines of the first kernel: the closed form is the linearised network under the same descent."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -49,6 +50,40 @@ def test_a_network_leaves_its_linearisation():
     assert found.kernel_change[-1] > 1e-3
 
 
+def test_the_linearised_network_runs_beside_the_network_under_any_optimizer():
+    """One more value of an axis; its losses are those of a model that is linear in its Jacobian's features."""
+    experiment = EXPERIMENT.replace(optimizer=gd.AdamW(learning_rate=0.1), probes=(gd.Loss(),), record=gd.Every(4))
+    with jax.enable_x64(False):
+        found = gd.run(gd.Sweep(experiment, {"model.linearised": [False, True]}))
+    run = taken_apart(experiment)
+    x, y = (np.asarray(a, float) for a in run.table)
+    order, first = np.asarray(run.lane.split.order), run.state.params
+
+    def logits(params):
+        return experiment.model.forward(params, x).logits
+
+    f0, J = logits(first), jax.jit(jax.jacrev(logits))(first)
+
+    def losses(params):
+        f = f0 + sum(jnp.tensordot(J[k], params[k] - first[k], np.ndim(first[k])) for k in first)
+        return jnp.mean((f - y) ** 2, axis=1)[order]
+
+    transform = experiment.optimizer.transform()
+
+    @jax.jit
+    def step(params, memory):
+        updates, memory = transform.update(jax.grad(lambda w: jnp.mean(losses(w)[:6]))(params), memory, params)
+        return jax.tree.map(jnp.add, params, updates), memory
+
+    params, memory, linear = first, transform.init(first), found.sel(linearised=True)
+    for t in range(13):
+        if t % 4 == 0:
+            np.testing.assert_allclose(linear.train_loss.sel(step=t), jnp.mean(losses(params)[:6]), rtol=1e-9)
+            np.testing.assert_allclose(linear.test_loss.sel(step=t), jnp.mean(losses(params)[6:]), rtol=1e-9)
+        params, memory = step(params, memory)
+    assert abs(found.train_loss[0, -1] / linear.train_loss[-1] - 1) > 1e-2
+
+
 def test_kernel_regression_is_that_of_numpy():
     experiment = EXPERIMENT.replace(steps=1, record=gd.Every(1))
     with jax.enable_x64(False):
@@ -72,6 +107,7 @@ def test_kernel_regression_is_that_of_numpy():
         ({"optimizer.momentum": [0.0, 0.5]}, "mse under sgd without"),
         ({"batch_size": 2}, "mse under sgd without"),
         ({"task.points": 5000, "task.train_points": 2049}, "at most 4096 train points times outputs; here 4098"),
+        ({"task.points": 200_000, "task.train_points": 1000}, "fewer rows: 5.97 GiB for the kernel of all rows"),
     ],
 )
 def test_what_has_no_closed_form_is_told(changes, words):
