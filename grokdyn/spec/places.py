@@ -120,6 +120,7 @@ OTHERS = {
     "Start": "grokdyn.train.start:Start",
     "ClusterError": "grokdyn.engine.connect:ClusterError",
     "StoreError": "grokdyn.engine.files:StoreError",
+    "OutOfMemoryError": "grokdyn.engine.run:OutOfMemoryError",
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",
     "fork": "grokdyn.engine.snapshots:fork",
