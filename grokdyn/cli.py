@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return bench.main(arguments[1:])
     overrides = {}
     try:
-        if arguments[:1] == ["run"]:
+        if arguments[:1] in (["run"], ["plan"]):
             arguments, overrides = split_overrides(arguments)
         options = parser().parse_args(arguments)
         return options.command(options, overrides)
@@ -115,7 +115,12 @@ def parser() -> argparse.ArgumentParser:
     batch.set_defaults(command=machines.sbatch)
     machines.add_sbatch(batch)
 
-    ahead = command("plan", commands.plan, "tell what a sweep will cost, before it runs")
+    ahead = command(
+        "plan",
+        commands.plan,
+        "tell what a sweep will cost, before it runs",
+        usage="grokdyn plan SPEC.toml [--scale NAME] [--path.to.field VALUE ...]",
+    )
     ahead.add_argument("spec", metavar="SPEC.toml")
     ahead.add_argument("--scale", default="full", help="a [scale.NAME] table of the file (default: full, as written)")
 
@@ -138,9 +143,11 @@ def parser() -> argparse.ArgumentParser:
     plot.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
     plot.add_argument("--delay", type=float, help="steps that make it grokking; default: five times the steps to fit")
     plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
+    plot.add_argument("--anyway", action="store_true", help="leave out what is damaged")
 
     info = command("info", commands.info, "tell what a store holds")
     info.add_argument("store", metavar="DIR")
+    info.add_argument("--anyway", action="store_true", help="leave out what is damaged")
     info.add_argument("--watch", action="store_true", help="again every few seconds, until the sweep is finished")
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")

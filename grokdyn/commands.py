@@ -124,7 +124,7 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.engine.store import open_store
     from grokdyn.report import draw, draw_diagram
 
-    found, folder = open_store(options.store), Path(options.store) / "figures"
+    found, folder = open_store(options.store, options.anyway), Path(options.store) / "figures"
     style = {"threshold": options.threshold, "delay": options.delay}
     if options.value is not None:
         drawn = [draw_diagram(found, folder, options.value, options.x, options.y, options.format, **style)]
@@ -143,7 +143,7 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.report import describe, show
 
     while True:
-        found, manifest = open_store(options.store), read_manifest(options.store)
+        found, manifest = open_store(options.store, options.anyway), read_manifest(options.store, options.anyway)
         describe(found, manifest)
         if not options.watch or manifest.get("finished"):
             break
@@ -156,9 +156,8 @@ def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a sweep will cost."""
     from grokdyn.engine.estimate import estimate
     from grokdyn.report import show_estimates
-    from grokdyn.spec.files import load
 
-    show_estimates(estimate(load(options.spec, options.scale)))
+    show_estimates(estimate(read(Path(options.spec), options.scale, overrides)))
     return 0
 
 

@@ -163,18 +163,21 @@ def costs(manifest: dict[str, Any]) -> dict[str, str]:
     told = {"time": f"{took} in {many}" + (f", planned {duration(planned)}" if planned else "")}
     peak = max((session.get("peak_bytes") or 0 for session in sessions), default=0)
     if peak and manifest.get("bytes_per_batch"):
-        state = max(manifest["bytes_per_batch"])
-        told["memory"] = f"{peak / 2**20:,.0f} MiB at most, of which the state of a batch {state / 2**20:,.1f} MiB"
+        batch = max(manifest["bytes_per_batch"]) / 2**20
+        told["memory"] = f"{peak / 2**20:,.0f} MiB at most, of which {batch:,.1f} MiB planned for a batch"
     return told
 
 
 def show_estimates(estimates: Sequence[Estimate]) -> None:
     """Print what cohorts will cost."""
     table = Table(title="plan")
-    for head in ("cohort", "runs", "batches", "steps", "state", "operations", "compile", "training"):
+    for head in ("cohort", "runs", "batches", "lanes a device", "steps", "memory", "operations", "compile", "training"):
         table.add_column(head, justify="right")
     for i, e in enumerate(estimates):
-        cells = (f"{e.runs:,}", f"{e.batches} x {e.runs_per_batch:,}", f"{e.steps:,}", f"{e.bytes / 2**20:,.1f} MiB")
+        together = f", {e.lanes_per_block} at once" if e.lanes_per_block > 1 else ""
+        lanes = f"{e.lanes_per_device:,}{together}"
+        memory = f"{e.bytes / 2**20:,.1f} MiB"
+        cells = (f"{e.runs:,}", f"{e.batches} x {e.runs_per_batch:,}", lanes, f"{e.steps:,}", memory)
         times = (f"{e.operations:.2e}", f"{e.compile_seconds:.1f} s", duration(e.seconds))
         table.add_row(str(i + 1), *cells, *times)
     total = sum(e.seconds + e.compile_seconds for e in estimates)

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from grokdyn.engine.plan import Cohort
+from grokdyn.engine.plan import Cohort, dealt
 from grokdyn.engine.progress import Tally
-from grokdyn.engine.results import Part
+from grokdyn.engine.results import MISSING, Part
 from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.train.compiled import advance_lanes, begin_lanes, placed
@@ -18,6 +18,8 @@ from grokdyn.train.lane import OK
 
 # One number larger than any step.
 NEVER = np.iinfo(np.int64).max
+# What could be computed in the time that it takes to move a byte between devices.
+OPERATIONS_PER_BYTE = 2000
 
 
 class Batch:
@@ -64,6 +66,7 @@ class Batch:
 
     def advance(self) -> None:
         """Train the active lanes for one chunk."""
+        self.spread()
         order, counts = self.placement()
         self.states, found = self.advanced(order, counts, self.cohort.stretches[self.chunk])
         trained = self.active.copy()
@@ -83,6 +86,24 @@ class Batch:
         active = self.active.reshape(self.cohort.devices, -1)
         order = np.argsort(~active, axis=1, kind="stable").astype(np.int32)
         return order.ravel(), active.sum(axis=1).astype(np.int32)
+
+    def spread(self) -> None:
+        """Deal the active lanes over the devices anew, where some have many more left than others and it pays."""
+        counts = self.active.reshape(self.cohort.devices, -1).sum(axis=1)
+        saved = int(counts.max()) - -(-int(counts.sum()) // self.cohort.devices)
+        work = self.cohort.update_operations * saved * (self.cohort.last_step - self.step)
+        if work > OPERATIONS_PER_BYTE * self.cohort.lane_bytes * len(self.lanes):
+            self.move(dealt(np.argsort(~self.active, kind="stable"), self.cohort.devices))
+
+    def move(self, places: np.ndarray) -> None:
+        """Put the lanes that are at some places into the first, second, ... place."""
+        self.lanes, self.run_of, self.active = self.lanes[places], self.run_of[places], self.active[places]
+        self.ends_after, self.stopped_at = self.ends_after[places], self.stopped_at[places]
+        self.records = {name: values[places] for name, values in self.records.items()}
+        self.rules = [self.rules[place] for place in places]
+        self.real = np.argsort(places)[self.real]
+        moved = jax.tree.map(lambda x: x[places], jax.device_get((self.constants, self.states)))
+        self.constants, self.states = placed(moved, self.mesh, sharded=True)
 
     def keep(self, found: Mapping[str, np.ndarray], trained: np.ndarray) -> None:
         """Write a chunk's records where they belong; pauses that are not recorded fall away."""
@@ -138,13 +159,14 @@ class Batch:
         return Tally(int(done.sum()), int(stopped.sum()), int((over & ~stopped).sum()))
 
     def part(self) -> Part:
-        """Return what the batch has found."""
+        """Return what the batch has found so far; the status of runs in training is that of missing ones."""
+        ended, going = self.status(), self.active[self.real] & (not self.done)
         return Part(
             self.cohort.runs[self.lanes[self.real]],
             self.cohort.recorded,
             variables(self.cohort),
             {name: values[self.real] for name, values in self.records.items()},
-            self.status(),
+            {**ended, "status": np.where(going, MISSING, ended["status"])},
         )
 
     def leaves(self) -> list[np.ndarray]:
@@ -172,7 +194,7 @@ class Batch:
     def saved(self) -> dict[str, Any]:
         """Return all that a later process needs to go on from here, as a tree of arrays."""
         return {
-            "chunk": np.int64(self.chunk),
+            "step": np.int64(self.step),
             "active": self.active[self.real],
             "ends_after": self.ends_after[self.real],
             "stopped_at": self.stopped_at[self.real],
@@ -181,8 +203,11 @@ class Batch:
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what ``saved`` returned."""
-        self.chunk = int(saved["chunk"])
+        """Go on from what ``saved`` returned; from the beginning, where no chunk of this plan ends at its step."""
+        chunks = np.flatnonzero(self.cohort.schedule[:, -1] == saved.get("step", -1))
+        if not len(chunks):
+            return
+        self.chunk = int(chunks[0]) + 1
         self.active[self.real] = saved["active"]
         self.ends_after, self.stopped_at = (
             np.asarray(saved[name])[self.run_of] for name in ("ends_after", "stopped_at")

@@ -12,7 +12,7 @@ from typing import IO, Any
 import jax
 import numpy as np
 
-from grokdyn.engine.files import StoreError, writing
+from grokdyn.engine.files import StoreError, remove, writing
 
 KEPT = 2
 # What orbax writes of a checkpoint besides its arrays, with room to spare.
@@ -26,19 +26,19 @@ class Checkpoints:
     its checkpoints and the other only reads them.
     """
 
-    def __init__(self, store: Path, batch: int):
+    def __init__(self, store: Path, batch: str):
         import orbax.checkpoint as ocp  # takes a second, and only stores need it
 
         # What goes wrong is raised, and told in one line; orbax also logs a traceback of each of its threads.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
-        self.orbax, self.folder = ocp, store.absolute() / "checkpoints" / f"{batch:06d}"
+        self.orbax, self.folder = ocp, store.absolute() / "checkpoints" / batch
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
         with writing(self.folder):
             self.manager = ocp.CheckpointManager(self.folder, options=options)
             self.claim = claimed(self.folder.with_suffix(".lock"))
 
-    def save(self, chunk: int, tree: Mapping[str, Any]) -> None:
-        """Save the batch's state after a chunk.
+    def save(self, step: int, tree: Mapping[str, Any]) -> None:
+        """Save the batch's state at a step.
 
         Raises:
             StoreError: if it cannot be written; earlier checkpoints stay.
@@ -47,8 +47,8 @@ class Checkpoints:
             return
         self.check_room(tree)
         try:
-            # A number that exists is of a chunk that is computed again after damage: the same bits.
-            self.manager.save(chunk, args=self.orbax.args.StandardSave(tree), force=True)
+            # A step that exists is one that was computed again after damage: the same bits.
+            self.manager.save(step, args=self.orbax.args.StandardSave(tree), force=True)
         except Exception as error:  # a full disk comes back from orbax as one of several kinds
             raise StoreError(f"out: cannot write a checkpoint to {str(self.folder)!r}: {first_line(error)}") from None
 
@@ -72,8 +72,8 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove all checkpoints: the batch is finished."""
         if self.claim is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.with_suffix(".lock").unlink(missing_ok=True)
+            remove(self.folder)
+            remove(self.folder.with_suffix(".lock"))
         self.close()
 
     def close(self) -> None:

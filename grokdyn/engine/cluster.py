@@ -96,7 +96,8 @@ def train(client: Client, path: Path, progress: bool | None, anyway: bool, check
     known, todo, name = store.read_manifest(path), unfinished(path), f"grokdyn-{uuid.uuid4().hex[:8]}"
     costs, needs = run_steps(known), placement(client, known)
     with reporter([sum(costs)], progress) as shown:
-        shown.advance(sum(costs) - sum(costs[batch] for batch in todo))
+        shown.skip(sum(costs) - sum(costs[batch] for batch in todo))
+        shown.pace.start()  # batches come back whole, those of several workers at about the same time
         tasks = {
             batch: client.submit(
                 worker.train,

@@ -20,7 +20,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         runs, batches, runs_per_batch, steps: as planned.
-        bytes: state of a batch, on all devices together.
+        lanes_per_device: of a batch; lanes_per_block: how many of them are computed together.
+        bytes: state and records of a batch, on all devices together.
         operations: floating-point operations of all updates.
         seconds: training time, from ``run_step``, the seconds per update of one run with all devices busy.
         compile_seconds: once, before it.
@@ -30,6 +31,8 @@ class Estimate(NamedTuple):
     runs: int
     batches: int
     runs_per_batch: int
+    lanes_per_device: int
+    lanes_per_block: int
     steps: int
     bytes: int
     operations: float
@@ -61,8 +64,10 @@ def estimated(cohort: plan.Cohort, found: list[Any]) -> Estimate:
         len(cohort.runs),
         len(cohort.batches),
         cohort.width,
+        len(cohort.batches[0]) // cohort.devices,
+        cohort.block,
         cohort.length,
-        plan.lane_bytes(cohort.program, cohort.template, cohort.table, cohort.given) * len(cohort.batches[0]),
+        cohort.lane_bytes * len(cohort.batches[0]),
         operations_per_step(cohort) * len(cohort.runs) * cohort.length,
         *known,
     )

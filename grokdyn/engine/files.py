@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,25 +27,38 @@ def writing(path: Path) -> Iterator[None]:
         raise StoreError(f"out: cannot write to {str(path)!r}: {told}") from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        file.write(text)
+@contextmanager
+def whole(place: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    """Yield a file to write, which takes its place when it is complete."""
+    with tempfile.NamedTemporaryFile(mode, dir=place.parent, suffix=".tmp", delete=False, **options) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(file.name)
+            raise
     os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    os.replace(file.name, place)
+
+
+def write_text(place: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with whole(place, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def write_arrays(place: Path, arrays: dict[str, Any]) -> None:
     """Write a compressed npz file whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, place)
+    with whole(place, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and as far as it can be."""
+    with suppress(OSError):
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from grokdyn.engine import pieces
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.checkpoint import Checkpoints
+from grokdyn.engine.files import remove
 from grokdyn.engine.interrupt import Interrupted, Wish
 from grokdyn.engine.results import Part
 
@@ -15,16 +19,22 @@ from grokdyn.engine.results import Part
 class Forgetful:
     """Keeps nothing: results stay in memory."""
 
-    def finished(self, number: int) -> Part | None:
+    def finished(self, name: str) -> Part | None:
         return None
 
-    def begin(self, number: int, batch: Batch) -> None:
+    def halved(self, name: str) -> bool:
+        return False
+
+    def begin(self, name: str, batch: Batch) -> None:
         pass
 
-    def after_chunk(self, number: int, batch: Batch) -> None:
+    def after_chunk(self, name: str, batch: Batch) -> None:
         pass
 
-    def finish(self, number: int, part: Part) -> None:
+    def finish(self, name: str, part: Part, snapshots: Sequence[int]) -> None:
+        pass
+
+    def join(self, name: str, halves: Sequence[str], part: Part, snapshots: Sequence[int]) -> None:
         pass
 
 
@@ -36,13 +46,18 @@ class Keeper:
         self.saved = time.monotonic()
         self.checkpoints: Checkpoints | None = None
 
-    def finished(self, number: int) -> Part | None:
+    def finished(self, name: str) -> Part | None:
         """Return what a batch found in an earlier session."""
-        return pieces.find_part(self.path, number)
+        return pieces.find_part(self.path, name)
 
-    def begin(self, number: int, batch: Batch) -> None:
+    def halved(self, name: str) -> bool:
+        """Return whether an earlier session found that a batch has to be halved."""
+        return any(any((self.path / where).glob(f"{name}-*")) for where in ("parts", "checkpoints"))
+
+    def begin(self, name: str, batch: Batch) -> None:
         """Bring a batch to where an earlier session left it."""
-        self.checkpoints = Checkpoints(self.path, number)
+        self.close()
+        self.checkpoints = Checkpoints(self.path, name)
         before = self.checkpoints.load()
         if before is not None:
             batch.restore(before)
@@ -53,25 +68,45 @@ class Keeper:
             self.checkpoints.close()
             self.checkpoints = None
 
-    def after_chunk(self, number: int, batch: Batch) -> None:
+    def after_chunk(self, name: str, batch: Batch) -> None:
         """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
         if batch.step in batch.cohort.snapshots:
             there = batch.ends_after[batch.real] >= batch.step
-            pieces.write_snapshot(self.path, number, batch.step, batch.leaves(), there)
+            pieces.write_snapshot(self.path, name, batch.step, batch.leaves(), there)
         if batch.done or self.checkpoints is None:
             return
         asked = self.wish.asked  # once: the answer may change in between
         if asked or time.monotonic() - self.saved >= self.every:
-            self.checkpoints.save(batch.chunk, batch.saved())
+            self.checkpoints.save(batch.step, batch.saved())
+            pieces.write_part(pieces.so_far_file(self.path, name), batch.part())
             self.saved = time.monotonic()
         if asked:
-            raise Interrupted(f"interrupted at step {batch.step} of batch {number + 1}; grokdyn resume {self.path}")
+            raise Interrupted(f"interrupted at step {batch.step} of {told(name)}; grokdyn resume {self.path}")
 
-    def finish(self, number: int, part: Part) -> None:
+    def finish(self, name: str, part: Part, snapshots: Sequence[int]) -> None:
         """Write what a batch found; its checkpoints go."""
-        pieces.write_part(self.path, number, part)
+        for step in snapshots:
+            if not pieces.snapshot_file(self.path, name, step).is_file():  # all its runs were over before
+                pieces.write_snapshot(self.path, name, step, (), np.zeros(len(part.runs), bool))
+        pieces.write_part(pieces.part_file(self.path, name), part)
+        remove(pieces.so_far_file(self.path, name))
         if self.checkpoints is not None:
             self.checkpoints.remove()
             self.checkpoints = None
         if self.wish.asked:
-            raise Interrupted(f"interrupted after batch {number + 1}; grokdyn resume {self.path}")
+            raise Interrupted(f"interrupted after {told(name)}; grokdyn resume {self.path}")
+
+    def join(self, name: str, halves: Sequence[str], part: Part, snapshots: Sequence[int]) -> None:
+        """Write what a batch found of which the halves are finished."""
+        for step in snapshots:
+            pieces.join_snapshots(self.path, name, halves, step)
+        pieces.write_part(pieces.part_file(self.path, name), part)
+        for half in halves:
+            for step in snapshots:
+                remove(pieces.snapshot_file(self.path, half, step))
+            remove(pieces.part_file(self.path, half))
+
+
+def told(name: str) -> str:
+    """Return how a message calls a batch, or a half of one."""
+    return f"batch {int(name.partition('-')[0]) + 1}"

@@ -1,8 +1,12 @@
-"""The pieces of a store: what batches found, stored states, given starts; each a file of its own."""
+"""The pieces of a store: what batches found, stored states, given starts; each a file of its own.
+
+A batch goes by its number, or, where memory was short and it was halved, by a word such as ``"000003-0"``.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,21 @@ from grokdyn.probes.base import Variable
 from grokdyn.train.start import Origin, Start
 
 
-def part_file(path: Path, number: int) -> Path:
-    return path / "parts" / f"{number:06d}.npz"
+def word(batch: int | str) -> str:
+    """Return what a batch's files are named after."""
+    return batch if isinstance(batch, str) else f"{batch:06d}"
 
 
-def write_part(path: Path, number: int, part: Part) -> None:
+def part_file(path: Path, batch: int | str) -> Path:
+    return path / "parts" / f"{word(batch)}.npz"
+
+
+def so_far_file(path: Path, batch: int | str) -> Path:
+    """Return the file of what a batch in training has found so far; for looking at, nothing goes on from it."""
+    return path / "checkpoints" / f"{word(batch)}.npz"
+
+
+def write_part(place: Path, part: Part) -> None:
     """Write what a batch found; doing so again does no harm.
 
     Raises:
@@ -29,19 +43,18 @@ def write_part(path: Path, number: int, part: Part) -> None:
     about = np.frombuffer(json.dumps({"variables": kinds, "axes": axes}).encode(), np.uint8)
     arrays = {f"array.{name}": array for name, array in part.arrays.items()}
     status = {f"status.{name}": array for name, array in part.status.items()}
-    with writing(path):
-        write_arrays(
-            part_file(path, number), {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
-        )
+    with writing(place.parents[1]):
+        place.parent.mkdir(exist_ok=True)
+        write_arrays(place, {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status})
 
 
-def find_part(path: Path, number: int) -> Part | None:
+def find_part(path: Path, batch: int | str) -> Part | None:
     """Return what a batch found, or None if it is not finished.
 
     Raises:
         StoreError: if its file is damaged, naming it.
     """
-    place = part_file(path, number)
+    place = part_file(path, batch)
     return read_part(place) if place.is_file() else None
 
 
@@ -98,19 +111,23 @@ def leaves_of(file: Any) -> tuple[np.ndarray, ...]:
     return tuple(file[f"leaf.{i}"] for i in range(sum(name.startswith("leaf.") for name in file.files)))
 
 
-def snapshot_file(path: Path, batch: int, step: int) -> Path:
-    return path / "snapshots" / f"{batch:06d}-{step:010d}.npz"
+def snapshot_file(path: Path, batch: int | str, step: int) -> Path:
+    return path / "snapshots" / f"{word(batch)}-{step:010d}.npz"
 
 
-def write_snapshot(path: Path, batch: int, step: int, leaves: list[np.ndarray], there: np.ndarray) -> None:
-    """Write the state of a batch's runs at a step; ``there`` marks the runs that were not over before."""
+def write_snapshot(path: Path, batch: int | str, step: int, leaves: Sequence[np.ndarray], there: np.ndarray) -> None:
+    """Write the state of a batch's runs at a step.
+
+    Args:
+        there: marks the runs that were not over before [runs]; where all were, there are no leaves.
+    """
     place = snapshot_file(path, batch, step)
     with writing(path):
         place.parent.mkdir(exist_ok=True)
         write_arrays(place, {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}})
 
 
-def read_snapshot(path: Path, batch: int, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def read_snapshot(path: Path, batch: int | str, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Return what ``write_snapshot`` wrote.
 
     Raises:
@@ -121,3 +138,14 @@ def read_snapshot(path: Path, batch: int, step: int) -> tuple[tuple[np.ndarray, 
             return leaves_of(file), file["there"]
     except FileNotFoundError:
         raise StoreError(f"{str(path)!r} has no snapshot of batch {batch} at step {step}") from None
+
+
+def join_snapshots(path: Path, batch: str, halves: Sequence[str], step: int) -> None:
+    """Make one snapshot of those of a batch's halves."""
+    if snapshot_file(path, batch, step).is_file():
+        return
+    found = [read_snapshot(path, half, step) for half in halves]
+    shapes = next((leaves for leaves, _ in found if leaves), ())
+    filled = [leaves or [np.zeros((len(there), *x.shape[1:]), x.dtype) for x in shapes] for leaves, there in found]
+    leaves = [np.concatenate(same) for same in zip(*filled, strict=True)]
+    write_snapshot(path, batch, step, leaves, np.concatenate([there for _, there in found]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from grokdyn.engine.devices import block_size
+from grokdyn.engine.devices import batch_bytes, block_size
+from grokdyn.engine.files import StoreError
 from grokdyn.engine.fit import check_fit
 from grokdyn.engine.schedule import schedule
 from grokdyn.probes.base import Shapes
@@ -20,14 +22,14 @@ from grokdyn.train.start import Given, Origin, Start, given
 
 # Runs begin at step 0.
 NOWHERE = Origin()
-# Bytes of lane state that one batch may take: small enough for a laptop, large enough to keep devices busy.
-BATCH_BYTES = {"cpu": 2**30, "other": 8 * 2**30}
 # Most rows per tile on a CPU: the activations of an encoder layer then stay in the second-level cache, and products of
 # matrices lose nothing yet.
 CPU_TILE = 512
 # A tile's rows are a multiple of the numbers in a vector register.
 VECTOR = 16
 MOST_LANES = 4096
+# Floating-point operations of a chunk: seconds to a minute, however slow or shared the machine.
+CHUNK_OPERATIONS = {"cpu": 2e12, "other": 1e14}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Cohort:
         table: the task's table, or None where each run draws its own.
         program, shapes: what the compiled functions and the probes need to know.
         given: a checked Start, or None.
+        lane_bytes: of one lane's constants, state and records.
         width: runs per batch.
         order: positions into ``runs``, those with few train rows first, as they are cut into batches.
         batches: positions into ``runs``, one array of equal length per batch; the last run is repeated to fill it.
@@ -59,6 +62,7 @@ class Cohort:
     program: Program
     shapes: Shapes
     given: Given | None
+    lane_bytes: int
     width: int
     order: np.ndarray
     batches: list[np.ndarray]
@@ -82,6 +86,12 @@ class Cohort:
     @property
     def last_step(self) -> int:
         return int(self.schedule[-1, -1])
+
+    @property
+    def update_operations(self) -> float:
+        """A rough number of floating-point operations of an update of a run: two a parameter and row, thrice."""
+        rows = self.template.batch_size or self.program.rows
+        return 6.0 * sum(leaf.size for leaf in jax.tree.leaves(self.shapes.params)) * rows
 
     @property
     def length(self) -> int:
@@ -148,14 +158,15 @@ def cohort(
     check_fit(template, shapes)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)
-    if width is None:
-        width = runs_per_batch(program, template, table, checked, len(runs), most, cpu)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
+    size = state_bytes(program, template, table, checked) + record_bytes(template, shapes) * len(recorded)
+    if width is None:
+        width = runs_per_batch(size, len(runs), most, devices[0])
     snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
     if block is None:
         block = block_size(cpu, -(-width // used))
-    return Cohort(
+    made = Cohort(
         runs,
         stacked,
         template,
@@ -163,6 +174,7 @@ def cohort(
         program,
         shapes,
         checked,
+        size,
         width,
         by_size,
         cut(by_size, width, used, block),
@@ -173,6 +185,9 @@ def cohort(
         schedule(recorded, snapshots, origin.step),
         origin,
     )
+    work = made.update_operations * width * made.length
+    slices = int(work / CHUNK_OPERATIONS["cpu" if cpu else "other"]) + 1
+    return replace(made, schedule=schedule(recorded, snapshots, origin.step, slices))
 
 
 def in_blocks(cohort: Cohort, block: int) -> Cohort:
@@ -181,7 +196,13 @@ def in_blocks(cohort: Cohort, block: int) -> Cohort:
 
 
 def sizes_of(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Return the ``sizes`` that a manifest remembers."""
+    """Return the ``sizes`` that a manifest remembers.
+
+    Raises:
+        StoreError: if it was lost.
+    """
+    if "cohorts" not in manifest:
+        raise StoreError("manifest.json is not there: how the runs of this store were batched is lost")
     return [(cohort["runs_per_batch"], cohort["lanes_per_block"]) for cohort in manifest["cohorts"]]
 
 
@@ -225,21 +246,22 @@ def initial_shapes(template: Any, signature: Any) -> Any:
         return jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
 
 
-def lane_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> int:
+def state_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> int:
     """Return the bytes of one lane's constants and state."""
     with jax.enable_x64(True):
         shapes = jax.eval_shape(lambda e: begin(program, e, table, checked), template)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes) if hasattr(leaf.dtype, "itemsize"))
 
 
-def runs_per_batch(
-    program: Program, template: Any, table: Table | None, checked: Given | None, runs: int, most: int, cpu: bool
-) -> int:
+def record_bytes(template: Any, shapes: Shapes) -> int:
+    """Return the bytes of what all probes record of a run at one step."""
+    variables = [variable for probe in template.probes for variable in probe.variables(shapes).values()]
+    return 8 * sum(math.prod(len(v.coordinates[dim]) for dim in v.dims) for v in variables)
+
+
+def runs_per_batch(size: int, runs: int, most: int, device: Any) -> int:
     """Return the runs of a batch: as many as the memory budget allows, the same for all batches of the cohort."""
-    budget = BATCH_BYTES["cpu" if cpu else "other"]
-    if not cpu:  # activations of all lanes of a block are alive together
-        budget //= 4
-    fitting = max(1, budget // max(1, lane_bytes(program, template, table, checked)))
+    fitting = max(1, batch_bytes(device) // max(1, size))
     batches = -(-runs // min(runs, fitting, most))
     return -(-runs // batches)
 
@@ -251,7 +273,12 @@ def cut(order: np.ndarray, width: int, devices: int, block: int) -> list[np.ndar
     """
     lanes = -(-width // (devices * block)) * devices * block
     batches = [order[first : first + width] for first in range(0, len(order), width)]
-    return [np.append(b, np.full(lanes - len(b), b[-1])).reshape(-1, devices).T.ravel() for b in batches]
+    return [dealt(np.append(b, np.full(lanes - len(b), b[-1])), devices) for b in batches]
+
+
+def dealt(order: np.ndarray, devices: int) -> np.ndarray:
+    """Return what comes first, second, ... dealt to the devices in turn, those of the first device in front."""
+    return order.reshape(-1, devices).T.ravel()
 
 
 def run_steps(planned: list[Cohort], wanted: Collection[int] | None = None) -> list[int]:

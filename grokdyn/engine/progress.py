@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 # Seconds between plain lines; nothing is said of work that ends sooner.
 PATIENCE = 10.0
@@ -30,16 +31,41 @@ class Tally:
         return ", ".join(f"{count:,} {what}" for what, count in vars(self).items() if count)
 
 
+class Pace:
+    """How fast a cohort trains, told by the chunks after the first: that one held the compilation."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.made = 0
+
+    def start(self) -> None:
+        self.began, self.made = time.monotonic(), 0
+
+    def advance(self, run_steps: int) -> None:
+        if self.began is None:
+            self.start()
+        else:
+            self.made += run_steps
+
+    @property
+    def rate(self) -> float | None:
+        """Updates of runs per second; None until some were timed."""
+        if self.began is None or not self.made:
+            return None
+        return self.made / max(time.monotonic() - self.began, 1e-6)
+
+
 class Reporter:
-    """Receives run-steps as they are done, and how runs ended; this one says nothing."""
+    """Receives updates as they are made, and how runs ended; this one says nothing."""
 
     def __init__(self, totals: Sequence[int]):
         self.totals = [max(total, 1) for total in totals]
-        self.cohort, self.past, self.present = 0, Tally(), Tally()
+        self.turn(0)
 
     def turn(self, cohort: int) -> None:
         """Go over to another cohort."""
         self.cohort, self.past, self.present = cohort, Tally(), Tally()
+        self.done, self.pace = 0, Pace()
 
     def running(self, tally: Tally) -> None:
         """Take note of how runs of the batch in training have ended so far."""
@@ -51,6 +77,17 @@ class Reporter:
 
     def advance(self, run_steps: int) -> None:
         """Take note of updates made."""
+        self.done += run_steps
+        self.pace.advance(run_steps)
+        self.show()
+
+    def skip(self, run_steps: int) -> None:
+        """Take note of updates that need not be made: they are in the store, or their runs are over."""
+        self.done += run_steps
+        self.show()
+
+    def show(self) -> None:
+        """Show how far it is."""
 
     def say(self, text: str) -> None:
         """Tell something that is not progress."""
@@ -64,33 +101,32 @@ class Reporter:
     def ended(self) -> str:
         return str(self.past + self.present)
 
+    @property
+    def seconds_left(self) -> float | None:
+        rate = self.pace.rate
+        return None if rate is None else (self.totals[self.cohort] - self.done) / rate
+
 
 class Bars(Reporter):
     """A bar for every cohort, with run-steps per second, how runs ended, and the time left."""
 
     def __init__(self, progress: Progress, totals: Sequence[int]):
-        super().__init__(totals)
         self.progress = progress
         self.tasks: dict[int, TaskID] = {}
-        self.turn(0)
+        super().__init__(totals)
 
     def turn(self, cohort: int) -> None:
         super().turn(cohort)
         if cohort not in self.tasks:
             about = "compiling" if len(self.totals) == 1 else self.name
-            self.tasks[cohort] = self.progress.add_task(about, total=self.totals[cohort], rate="", ended="")
-        self.began = 0.0
+            self.tasks[cohort] = self.progress.add_task(about, total=self.totals[cohort], rate="", left="", ended="")
 
-    def advance(self, run_steps: int) -> None:
-        # The rate counts from the first finished chunk on: that one held the compilation.
-        now, task = time.monotonic(), self.tasks[self.cohort]
-        done = self.progress.tasks[task].completed
-        if not self.began:
-            self.began, self.before = now, done + run_steps
-        elif now > self.began:
-            rate = (done + run_steps - self.before) / (now - self.began)
-            self.progress.update(task, rate=f"{rate:,.0f} run-steps/s")
-        self.progress.update(task, advance=run_steps, description=self.name, ended=self.ended)
+    def show(self) -> None:
+        rate, left = self.pace.rate, self.seconds_left
+        told: dict[str, Any] = {"description": self.name, "ended": self.ended}
+        if rate is not None and left is not None:
+            told |= {"rate": f"{rate:,.0f} run-steps/s", "left": f"{clock(left)} left"}
+        self.progress.update(self.tasks[self.cohort], completed=self.done, **told)
 
     def finished(self, tally: Tally) -> None:
         super().finished(tally)
@@ -105,31 +141,32 @@ class Lines(Reporter):
 
     def __init__(self, totals: Sequence[int]):
         super().__init__(totals)
-        self.done = 0
         self.said = time.monotonic()
-        self.turn(0)
 
-    def turn(self, cohort: int) -> None:
-        super().turn(cohort)
-        self.done, self.began = 0, time.monotonic()
-
-    def advance(self, run_steps: int) -> None:
-        self.done += run_steps
+    def show(self) -> None:
         now = time.monotonic()
         if now - self.said >= PATIENCE:
             self.said = now
-            self.say(f"{self.name}: {self.told(now)}" if len(self.totals) > 1 else self.told(now))
+            self.say(f"{self.name}: {self.told}" if len(self.totals) > 1 else self.told)
 
-    def told(self, now: float) -> str:
+    @property
+    def told(self) -> str:
         if not self.done:
             return "compiling"
-        total, rate = self.totals[self.cohort], self.done / (now - self.began)
-        left = f"{(total - self.done) / rate:,.0f} s left"
-        parts = f"{self.done / total:.0%} of {total:,} run-steps", f"{rate:,.0f}/s", left, self.ended
-        return ", ".join(part for part in parts if part)
+        total, rate, left = self.totals[self.cohort], self.pace.rate, self.seconds_left
+        parts = [f"{self.done / total:.0%} of {total:,} run-steps"]
+        if rate is not None and left is not None:
+            parts += [f"{rate:,.0f}/s", f"{clock(left)} left"]
+        return ", ".join(part for part in (*parts, self.ended) if part)
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 @contextmanager
@@ -148,8 +185,7 @@ def reporter(totals: Sequence[int], wanted: bool | None) -> Iterator[Reporter]:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[ended]}"),
         )
         with Progress(*columns, console=console) as progress:

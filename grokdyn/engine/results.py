@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.lane import OK
 
+# The status of a run that is not there yet, or still in training.
+MISSING = -1
 STATUS = {
     "status": "status of the run",
     "diverged_at": "step whose loss was first not finite",
@@ -55,7 +57,10 @@ def joined(parts: Sequence[Part]) -> Part:
 
 
 def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
-    """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1."""
+    """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1.
+
+    Of several parts that hold the same run, the last counts.
+    """
     coordinates = united(parts)
     shape = tuple(sweep.shape.values())
     names = {name: v for part in parts for name, v in part.variables.items()}
@@ -65,15 +70,15 @@ def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
         flat = np.full((sweep.size, *(len(coordinates[d]) for d in dims)), np.nan)
         for part in parts:
             if name in part.arrays:
-                place(flat, part, part.variables[name], part.arrays[name], coordinates)
+                flat[places(part.runs, part.steps, part.variables[name], coordinates)] = part.arrays[name]
         attributes = {"long_name": variable.long_name, "units": variable.units}
         data[name] = ((*sweep.shape, *dims), flat.reshape(*shape, *flat.shape[1:]), attributes)
     for name, long_name in STATUS.items():
-        flat = np.full(sweep.size, -1, np.int64)
+        flat = np.full(sweep.size, MISSING, np.int64)
         for part in parts:
             flat[part.runs] = part.status[name]
         data[name] = (tuple(sweep.shape), flat.reshape(shape), {"long_name": long_name})
-    data["status"][2].update(flag_values=[-1, 0, 1], flag_meanings="missing ok non_finite")
+    data["status"][2].update(flag_values=[MISSING, 0, 1], flag_meanings="missing ok non_finite")
     found = xr.Dataset(data, coords={**sweep_coordinates(sweep), **coordinates})
     found.attrs["axes"] = list(sweep.shape)
     found["step"].attrs.update(long_name="step", units="optimizer updates")
@@ -101,10 +106,10 @@ def labelled(values: Sequence[Any]) -> np.ndarray:
     return np.asarray(values, np.dtypes.StringDType() if text else None)
 
 
-def place(flat: np.ndarray, part: Part, variable: Variable, array: np.ndarray, coordinates: dict[str, Any]) -> None:
-    """Write a part's array where its runs, steps and coordinates are in the whole."""
-    index = [part.runs, np.searchsorted(coordinates["step"], part.steps)]
+def places(runs: np.ndarray, steps: np.ndarray, variable: Variable, coordinates: Mapping[str, Any]) -> Any:
+    """Return the index of some runs' values of a variable in an array [all runs, all steps, all coordinates]."""
+    index = [runs, np.searchsorted(coordinates["step"], steps)]
     for dim in variable.dims:
         everywhere = coordinates[dim].tolist()
         index.append(np.asarray([everywhere.index(v) for v in np.asarray(variable.coordinates[dim]).tolist()]))
-    flat[np.ix_(*index)] = array
+    return np.ix_(*index)

@@ -21,10 +21,11 @@ from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices, peak_bytes
 from grokdyn.engine.estimate import planned_seconds
-from grokdyn.engine.files import StoreError
+from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
-from grokdyn.engine.keeper import Forgetful, Keeper
+from grokdyn.engine.keeper import Forgetful, Keeper, told
 from grokdyn.engine.manifest import check_same, described, versions
+from grokdyn.engine.mend import mend
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset, joined
 from grokdyn.engine.scope import scope
@@ -113,8 +114,11 @@ def resume(
         cluster: as in ``run``; a sweep need not go on where it began.
 
     Raises:
-        StoreError: if the folder is not a store, is damaged, or something has changed, naming it.
+        StoreError: if the folder is not a store, is damaged, or something has changed, naming it. Results that are
+            damaged are no error: the batches that lost something are trained again.
     """
+    if store.is_finished(path):
+        mend(Path(path))
     if cluster is not None:
         from grokdyn.engine.cluster import resume_on
 
@@ -140,9 +144,9 @@ def create(
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
         planned = tuned(planned, found)
-        needed = [plan.lane_bytes(c.program, c.template, c.table, c.given) * len(c.batches[0]) for c in planned]
+        needed = [c.lane_bytes * len(c.batches[0]) for c in planned]
         costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}
-        made = {**described(sweep, planned, found), **costs, "finished": False}
+        made = {**described(sweep, found), "cohorts": plan.described(planned), **costs, "finished": False}
         store.create(Path(out), sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
 
@@ -183,9 +187,9 @@ def work(
         return
     with scope(sweep):
         found = devices()
+        changed = accepted(path, sweep, known, found, anyway)
         sizes, experiments = plan.sizes_of(known), list(sweep.experiments())
         planned = plan.cohorts(experiments, pieces.read_start(path), found, sizes, pieces.read_origin(path))
-        check_same(known, described(sweep, planned, found), anyway)
         with (
             reporter(plan.run_steps(planned, batches), progress) as shown,
             wish_to_stop(wish) as asked,
@@ -196,7 +200,26 @@ def work(
                     pass
             finally:
                 session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
-                store.note_session(path, {**session, "peak_bytes": peak_bytes(found)})
+                noted = {"changed": changed} if changed else {}
+                store.note_session(path, {**session, "peak_bytes": peak_bytes(found), **noted})
+    if store.is_finished(path):  # by others, while a batch was trained here once more
+        store.settle(path)
+
+
+def accepted(path: Path, sweep: Sweep, known: dict[str, Any], found: list[Any], anyway: bool) -> str:
+    """Return what has changed since a store was made; where that is taken, the present spec becomes the store's.
+
+    Raises:
+        StoreError: if something has, unless told otherwise.
+    """
+    present = described(sweep, found)
+    changed = check_same(known, present, anyway)
+    removed = known.get("finished") and not store.is_finished(path)
+    with writing(path):
+        store.restore_spec(path, known)
+        if removed or (changed and known.get("spec") != present["spec"]):
+            store.unsettle(path, {**known, "spec": present["spec"]})
+    return changed
 
 
 def collect(path: str | Path) -> xr.Dataset:
@@ -253,46 +276,71 @@ def trained(
             number += 1
             if wanted is not None and number not in wanted:
                 continue
-            part = keeper.finished(number)
-            if part is not None:
-                shown.advance(cohort.length * len(part.runs))
-            else:
-                part = within_memory(cohort, lanes, mesh, shared, number, shown, keeper)
-                keeper.finish(number, part)
+            part = within_memory(cohort, lanes, mesh, shared, pieces.word(number), shown, keeper)
             shown.finished(part.tally())
             yield part
 
 
 def within_memory(
-    cohort: plan.Cohort, lanes: np.ndarray, mesh: Any, shared: Any, number: int, shown: Reporter, keeper: Any
+    cohort: plan.Cohort, lanes: np.ndarray, mesh: Any, shared: Any, name: str, shown: Reporter, keeper: Any
 ) -> Part:
-    """Train a batch; where the device's memory is too small for it, its halves one after the other.
+    """Train a batch, if no earlier session did; where memory is too small for it, its halves one after the other.
 
-    Halves keep no checkpoints: what fits is known only once it has been trained.
+    Raises:
+        OutOfMemoryError: where it is too small for a single run.
     """
-    try:
-        return train_batch(Batch(cohort, lanes, mesh, shared), number, shown, keeper)
-    except jax.errors.JaxRuntimeError as error:
-        runs = np.unique(lanes)
-        if "RESOURCE_EXHAUSTED" not in str(error) or len(runs) == 1:
-            raise
-    shown.say(f"batch {number + 1}: {len(runs)} runs do not fit into memory; trying half of them at a time")
+    runs, done, part = np.unique(lanes), shown.done, keeper.finished(name)
+    if part is not None:
+        shown.skip(cohort.length * len(runs))
+        return part
+    if not keeper.halved(name):
+        try:
+            part = train_batch(Batch(cohort, lanes, mesh, shared), name, shown, keeper)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            if len(runs) == 1:
+                raise OutOfMemoryError(cohort) from None
+            shown.done = done
+            shown.say(f"{told(name)}: {len(runs)} runs do not fit into memory; trying half of them at a time")
+        else:
+            keeper.finish(name, part, cohort.snapshots)
+            return part
     # A block is filled up with lanes that take memory too: it must not stay larger than what is in it.
-    cohort = replace(cohort, block=min(cohort.block, -(-len(runs) // (2 * cohort.devices))))
-    halves = [plan.cut(half, len(half), cohort.devices, cohort.block)[0] for half in np.array_split(runs, 2)]
-    return joined([within_memory(cohort, half, mesh, shared, number, shown, Forgetful()) for half in halves])
+    smaller = replace(cohort, block=min(cohort.block, -(-len(runs) // (2 * cohort.devices))))
+    halves = {
+        f"{name}-{i}": plan.cut(half, len(half), smaller.devices, smaller.block)[0]
+        for i, half in enumerate(np.array_split(runs, 2))
+    }
+    parts = [within_memory(smaller, half, mesh, shared, own, shown, keeper) for own, half in halves.items()]
+    part = joined(parts)
+    keeper.join(name, list(halves), part, cohort.snapshots)
+    return part
 
 
-def train_batch(batch: Batch, number: int, shown: Reporter, keeper: Keeper | Forgetful) -> Part:
+class OutOfMemoryError(ValueError):
+    """A device's memory is too small for a single run."""
+
+    def __init__(self, cohort: plan.Cohort):
+        super().__init__(
+            f"memory: a single run does not fit, its state and records are {cohort.lane_bytes / 2**20:,.1f} MiB; "
+            "allowed: a smaller model or task, a batch_size, probes that need less, or a device with more"
+        )
+
+
+def train_batch(batch: Batch, name: str, shown: Reporter, keeper: Keeper | Forgetful) -> Part:
     """Train a batch to its end, from where an earlier session left it."""
-    keeper.begin(number, batch)
-    told = batch.cohort.first_step
+    keeper.begin(name, batch)
+    length, last = batch.cohort.length, batch.cohort.last_step
+    going, before = int(batch.active.sum()), batch.step
+    shown.skip(batch.size * length - going * (last - before))
     while not batch.done:
         batch.advance()
         shown.running(batch.tally())
-        # Runs that are over count as trained to the end, so that the bar ends full.
-        shown.advance((batch.step - told) * batch.size)
-        told = batch.step
-        keeper.after_chunk(number, batch)
-    shown.advance((batch.cohort.last_step - told) * batch.size)
+        shown.advance(going * (batch.step - before))
+        # What runs that are over would have had to do counts as done, so that the bar ends full.
+        ended, before = going - int(batch.active.sum()), batch.step
+        shown.skip(ended * (last - before))
+        going -= ended
+        keeper.after_chunk(name, batch)
     return batch.part()

@@ -11,10 +11,15 @@ CHUNKS = 64
 STRETCHES, SHORTEST = 16, 100
 
 
-def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndarray:
-    """Return the steps at which the compiled program pauses, cut into equal chunks, see ``Cohort.schedule``."""
-    pauses = with_pauses(np.union1d(recorded, snapshots), first)
-    length = -(-len(pauses) // CHUNKS)
+def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int, slices: int = 1) -> np.ndarray:
+    """Return the steps at which the compiled program pauses, cut into equal chunks, see ``Cohort.schedule``.
+
+    Args:
+        slices: chunks that the work is worth, of half a minute or so: where it is much, there are more of them, since
+            what is interrupted is saved between chunks only.
+    """
+    pauses = with_pauses(np.union1d(recorded, snapshots), first, max(STRETCHES, slices))
+    length = -(-len(pauses) // max(CHUNKS, slices))
     chunks: list[list[int]] = [[]]
     for step in pauses.tolist():
         if len(chunks[-1]) == length:
@@ -26,9 +31,9 @@ def schedule(recorded: np.ndarray, snapshots: np.ndarray, first: int) -> np.ndar
     return np.asarray(chunks, np.int64)
 
 
-def with_pauses(wanted: np.ndarray, first: int) -> np.ndarray:
+def with_pauses(wanted: np.ndarray, first: int, stretches: int) -> np.ndarray:
     """Return the wanted steps and pauses between them, so that no stretch is longer than a part of the run."""
-    longest = max(SHORTEST, -(-int(wanted[-1] - first) // STRETCHES))
+    longest = max(SHORTEST, -(-int(wanted[-1] - first) // stretches))
     between = [
         np.linspace(a, b, -(-int(b - a) // longest) + 1)[1:].astype(np.int64)
         for a, b in zip(np.append(first, wanted), wanted, strict=False)

@@ -68,24 +68,19 @@ def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
         shared = placed((cohort.table, cohort.given), mesh, sharded=False)
         for lanes in cohort.batches:
             number += 1
-            batch, seen = Batch(cohort, lanes, mesh, shared), []
-            for step in cohort.snapshots.tolist():
+            batch, seen = Batch(cohort, lanes, mesh, shared), variables(cohort)
+            steps, runs = cohort.snapshots, cohort.runs[lanes[batch.real]]
+            arrays = {
+                name: np.full((len(runs), len(steps), *(len(v.coordinates[dim]) for dim in v.dims)), np.nan)
+                for name, v in seen.items()
+            }
+            for i, step in enumerate(steps.tolist()):
                 states, there = pieces.read_snapshot(path, number, step)
-                batch.adopt(states)
-                values = {name: v[batch.real] for name, v in batch.look().items()}
-                seen.append({name: np.where(expanded(there, v), v, np.nan) for name, v in values.items()})
-            arrays = {name: np.stack([s[name] for s in seen], axis=1) for name in seen[0]}
-            yield Part(
-                cohort.runs[lanes[batch.real]],
-                cohort.snapshots,
-                variables(cohort),
-                arrays,
-                batch.status(),
-            )
-
-
-def expanded(there: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return there.reshape(-1, *[1] * (like.ndim - 1))
+                if there.any():
+                    batch.adopt(states)
+                    for name, values in batch.look().items():
+                        arrays[name][there, i] = values[batch.real][there]
+            yield Part(runs, steps, seen, arrays, batch.status())
 
 
 def fork(

@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from typing import Any
 import xarray as xr
 import zarr.codecs
 
-from grokdyn.engine.files import StoreError, write_text, writing
+from grokdyn.engine.damage import checksums, read_results
+from grokdyn.engine.files import StoreError, remove, write_text, writing
+from grokdyn.engine.manifest import check_spec
 from grokdyn.engine.pieces import read_part, write_origin, write_start
-from grokdyn.engine.results import dataset
+from grokdyn.engine.results import Part, dataset
 from grokdyn.spec import toml
+from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep, decode
 from grokdyn.train.start import Origin, Start
 
 SCHEMA = 1
+# What only an unfinished store needs.
+SCAFFOLD = ("parts", "checkpoints", "sessions")
 
 
 def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manifest: dict[str, Any]) -> None:
@@ -42,11 +48,10 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
         try:
-            (made / "parts").mkdir()
             write_text(made / "spec.toml", sweep.to_toml())
             write_start(made, start)
             write_origin(made, origin)
-            write_manifest(made, manifest)
+            unsettle(made, manifest)
             made.chmod(0o755)
             os.replace(made, path)  # also over an empty folder
         except BaseException:
@@ -59,7 +64,10 @@ def check_free(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise StoreError(f"out: {str(path)!r} is a file; allowed: a folder that is empty or does not exist yet")
     if path.is_dir() and any(path.iterdir()):
-        raise StoreError(f"out: {str(path)!r} is not empty; allowed: a folder that is empty or does not exist yet")
+        other = f", or: grokdyn resume {path}" if (path / "spec.toml").is_file() else ""
+        raise StoreError(
+            f"out: {str(path)!r} is not empty; allowed: a folder that is empty or does not exist yet{other}"
+        )
     parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise StoreError(f"out: {str(parent)!r} cannot be written; allowed: a folder that you may write")
@@ -67,6 +75,11 @@ def check_free(path: Path) -> None:
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     write_text(path / "manifest.json", json.dumps({**manifest, "schema": SCHEMA}, indent=2) + "\n")
+
+
+def copy_of_manifest(path: Path) -> Path:
+    """Return where an unfinished store keeps a copy: without the plan its parts and checkpoints would be lost."""
+    return path / "parts" / "manifest.json"
 
 
 def batches(path: Path) -> range:
@@ -86,8 +99,7 @@ def finish(path: Path, found: xr.Dataset) -> None:
         StoreError: if they cannot be written; the parts stay, and resuming writes the results from them.
     """
     write_dataset(path, path / "results.zarr", found, over=False)
-    with writing(path):
-        settle(path)
+    settle(path)
 
 
 def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True) -> None:
@@ -112,7 +124,7 @@ def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True)
 def note_session(path: Path, session: dict[str, Any]) -> None:
     """Note what one session of training took, in a file of its own: several may end at once."""
     name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-    with writing(path):
+    with suppress(OSError):  # a full disk: what made the session end is told, its length is not missed
         (path / "sessions").mkdir(exist_ok=True)
         write_text(path / "sessions" / f"{name}.json", json.dumps({"name": name, **session}))
 
@@ -120,61 +132,128 @@ def note_session(path: Path, session: dict[str, Any]) -> None:
 def settle(path: Path) -> None:
     """Note that a store is finished, and remove what only an unfinished one needs."""
     known = read_manifest(path)
-    if not known.get("finished"):
-        write_manifest(path, {**known, "finished": True})
-    for name in ("parts", "checkpoints", "sessions"):
-        shutil.rmtree(path / name, ignore_errors=True)
-    for left in path.glob("*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
+    with writing(path):
+        if not known.get("finished"):
+            sums = {"results.zarr": checksums(path / "results.zarr")}
+            write_manifest(path, {**known, "finished": True, "checksums": sums})
+        restore_spec(path, known)
+    for left in (*(path / name for name in SCAFFOLD), *path.glob("*.tmp"), *path.glob("*/*.tmp")):
+        remove(left)
+
+
+def unsettle(path: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of a store that has batches to train, and its copy."""
+    copy_of_manifest(path).parent.mkdir(exist_ok=True)
+    made = {name: value for name, value in manifest.items() if name != "checksums"}
+    write_manifest(path, {**made, "finished": False})
+    write_text(copy_of_manifest(path), (path / "manifest.json").read_text())
+
+
+def restore_spec(path: Path, known: dict[str, Any]) -> None:
+    """Write a spec that is not there again, from what the manifest knows."""
+    if not (path / "spec.toml").is_file():
+        write_text(path / "spec.toml", known["spec"])
 
 
 def read_spec(path: str | Path) -> Sweep:
     """Return the sweep a store was made from.
 
     Raises:
-        StoreError: if the folder is not a store.
+        StoreError: if the folder is not a store, or the spec is damaged.
     """
-    if not (Path(path) / "spec.toml").is_file():
-        raise StoreError(f"{str(path)!r} is not a store; allowed: a folder written by grokdyn run")
-    found = decode(toml.read(Path(path) / "spec.toml"))
+    file = Path(path) / "spec.toml"
+    try:
+        found = decode(toml.read(file) if file.is_file() else toml.loads(noted_spec(Path(path))))
+    except SpecError as error:
+        hint = "remove it, and what the manifest knows takes its place"
+        raise StoreError(f"{str(file)!r} is damaged: {error}; {hint}") from None
     return Sweep(found, {}) if isinstance(found, Experiment) else found
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return how a store was made, and what its sessions took."""
-    noted = sessions(Path(path))  # before the manifest: settling writes them into it, then removes them
+def noted_spec(path: Path) -> str:
+    """Return the spec that the manifest of a folder holds.
+
+    Raises:
+        StoreError: if it holds none.
+    """
+    with suppress(StoreError):
+        known = read_manifest(path)
+        if "\n" in known.get("spec", ""):
+            return known["spec"]
+    raise StoreError(f"{str(path)!r} is not a store; allowed: a folder written by grokdyn run")
+
+
+def read_manifest(path: str | Path, anyway: bool = False) -> dict[str, Any]:
+    """Return how a store was made, and what its sessions took.
+
+    Args:
+        anyway: where it is damaged, return nothing.
+
+    Raises:
+        StoreError: if it is not there or is damaged, or a newer version has written the store.
+    """
+    path = Path(path)
+    noted = sessions(path)  # before the manifest: settling writes them into it, then removes them
+    file, copy = path / "manifest.json", copy_of_manifest(path)
+    if not file.is_file():
+        if not copy.is_file() and is_finished(path):
+            return {"finished": True, "sessions": noted}
+        file = copy if copy.is_file() else file
     try:
-        known = json.loads((Path(path) / "manifest.json").read_text())
+        known = json.loads(file.read_text())
         told = known.get("sessions", [])
-        return {**known, "sessions": told + [session for session in noted if session not in told]}
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{str(Path(path) / 'manifest.json')!r} cannot be read: {error}") from None
+    except (OSError, ValueError, AttributeError) as error:
+        if anyway:
+            return {}
+        instead = "its copy takes its place" if copy.is_file() else "the results can be read without it"
+        hint = f"; remove it, and {instead}" if file != copy and (copy.is_file() or is_finished(path)) else ""
+        raise StoreError(f"{str(file)!r} cannot be read: {error}{hint}") from None
+    if known.get("schema", SCHEMA) > SCHEMA:
+        allowed = f"allowed: up to {SCHEMA}, or a newer grokdyn"
+        raise StoreError(f"{str(file)!r}: got schema {known['schema']}; {allowed}")
+    return {**known, "sessions": told + [session for session in noted if session not in told]}
 
 
 def sessions(path: Path) -> list[dict[str, Any]]:
     """Return the sessions that the manifest does not hold yet."""
     found = []
     for file in sorted((path / "sessions").glob("*.json")):
-        with suppress(FileNotFoundError):  # it is in the manifest by now
+        with suppress(OSError, ValueError):  # it is in the manifest by now, or damaged and not missed
             found.append(json.loads(file.read_text()))
     return found
 
 
-def open_store(path: str | Path) -> xr.Dataset:
+def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     """Open the results of a store, also of one that is still being written.
 
+    Args:
+        anyway: leave out what is damaged, as if those runs were missing.
+
     Returns:
-        The Dataset, loaded; runs that are not there yet are nan with status -1.
+        The Dataset, loaded. Runs that are not there yet are nan with status -1; those in training hold what they have
+        found at the last checkpoint, and have that status too.
 
     Raises:
-        StoreError: if the folder is not a store or is damaged.
+        StoreError: if the folder is not a store or is damaged, naming the files.
     """
     path = Path(path)
-    results = path / "results.zarr"
     sweep = read_spec(path)
-    if results.is_dir():
-        try:
-            return xr.open_zarr(results).load()
-        except Exception as error:  # zarr's errors on damage are of many kinds
-            raise StoreError(f"{str(results)!r} is damaged: {error}") from None
-    return dataset(sweep, [read_part(file) for file in sorted((path / "parts").glob("*.npz"))])
+    if not is_finished(path):
+        check_spec(path, read_manifest(path), sweep)
+        with suppress(FileNotFoundError):  # another process has put the results together in between
+            return dataset(sweep, list(parts(path, anyway)))
+    return read_results(path, read_manifest(path, anyway), anyway)
+
+
+def parts(path: Path, anyway: bool) -> Iterator[Part]:
+    """Yield what batches in training have found so far, then what finished ones have."""
+    for where in ("checkpoints", "parts"):
+        for file in sorted((path / where).glob("*.npz")):
+            try:
+                yield read_part(file)
+            except StoreError:
+                if not anyway:
+                    raise
+            except FileNotFoundError:  # the batch is finished, and in parts/ now
+                if where == "parts":
+                    raise

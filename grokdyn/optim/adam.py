@@ -37,8 +37,8 @@ class Adam(Optimizer):
 
     def preconditioner(self, state: Any) -> Any:
         own = next(part for part in state if isinstance(part, AdamState))
-        root = jnp.sqrt(correction(self.b2, own.count))
-        return jax.tree.map(lambda r: r / rounded(root, r) + rounded(self.eps, r), own.root)
+        scale = 1 / jnp.sqrt(correction(self.b2, own.count))
+        return jax.tree.map(lambda r: r * rounded(scale, r) + rounded(self.eps, r), own.root)
 
 
 class AdamW(Adam):
@@ -70,7 +70,8 @@ def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.Grad
     is an explosion. Here the root is stored, r <- sqrt(b2 r^2 + (1 - b2) g^2), with the larger of r and |g| taken
     out of the square root. That is right for every g and eps in the normal float range, and rounds as often.
 
-    Numbers may be traced. 1 - b and 1 - b^t are formed in float64 where that is enabled, then rounded.
+    Numbers may be traced. 1 - b and 1 / (1 - b^t) are formed in float64 where that is enabled, then rounded: a
+    division by 1 - b^t XLA would turn into one or another product, for one device not as for several.
     """
 
     def init(params: Any) -> AdamState:
@@ -78,12 +79,12 @@ def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.Grad
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         count = state.count + jnp.ones((), jnp.int32)
-        c1, c2 = correction(b1, count), jnp.sqrt(correction(b2, count))
+        c1, c2 = 1 / correction(b1, count), 1 / jnp.sqrt(correction(b2, count))
 
         def step(m: jax.Array, r: jax.Array) -> jax.Array:
-            denominator = r / rounded(c2, r) + rounded(eps, r)
+            denominator = r * rounded(c2, r) + rounded(eps, r)
             # 0/0 happens only for eps = 0 and a gradient that was always 0: no step.
-            return m / rounded(c1, m) / jnp.where(denominator > 0, denominator, 1)
+            return m * rounded(c1, m) / jnp.where(denominator > 0, denominator, 1)
 
         mu = jax.tree.map(lambda g, m: rounded(b1, g) * m + rounded(1 - wide(b1), g) * g, updates, state.mu)
         root = jax.tree.map(lambda g, r: root_of_mean_square(r, g, b2), updates, state.root)

@@ -97,10 +97,10 @@ def test_a_batch_that_fails_is_tried_again(whole, client, tmp_path, monkeypatch)
 def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_path, monkeypatch):
     trained = engine_run.train_batch
 
-    def broken(batch, number, *rest):
-        if number == 3:
+    def broken(batch, name, *rest):
+        if name == "000003":
             raise RuntimeError("cosmic ray")
-        return trained(batch, number, *rest)
+        return trained(batch, name, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(engine_run, "train_batch", broken)
@@ -330,7 +330,7 @@ def children(pid):
 
 
 @contextmanager
-def machines(folder, workers=2):
+def machines(folder, workers=2, options=()):
     """Start a scheduler and workers as a user does, each a process of its own; yield them and the file to find them."""
     file, told = folder / "scheduler.json", {"cwd": folder, "stderr": subprocess.DEVNULL}
     file.unlink(missing_ok=True)
@@ -340,7 +340,7 @@ def machines(folder, workers=2):
         return subprocess.Popen([sys.executable, "-m", "dask", what, *common, *more], **told)
 
     scheduler = started("scheduler", "--port", "0")
-    made = [started("worker", "--nthreads", "1") for _ in range(workers)]
+    made = [started("worker", "--nthreads", "1", *options) for _ in range(workers)]
     try:
         when(file.exists)
         yield file, scheduler, made
@@ -369,4 +369,18 @@ def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
         limit.start()
         found = gd.resume(tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=0.3)
         limit.cancel()
+    assert found.identical(gd.run(longer, progress=False))
+
+
+@pytest.mark.slow
+def test_workers_that_end_after_their_lifetime_hand_their_batches_on(tmp_path):
+    """As on a site where jobs may run for a while only: every worker saves, leaves, and another takes its place."""
+    longer = gd.Sweep(LONG.base.replace(steps=200_000, record=gd.Every(5000)), LONG.axes)
+    limited = ("--lifetime", "15 seconds", "--lifetime-stagger", "5 seconds", "--lifetime-restart")
+    with machines(tmp_path, workers=2, options=limited) as (file, _, _):
+        found = gd.run(longer, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=1e9)
+    assert (
+        len(store.read_manifest(tmp_path / "s")["sessions"])
+        > store.read_manifest(tmp_path / "s")["cohorts"][0]["batches"]
+    )
     assert found.identical(gd.run(longer, progress=False))

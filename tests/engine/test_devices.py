@@ -31,9 +31,5 @@ def test_one_two_four_and_eight_devices_agree(tmp_path):
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "8"}
     subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], check=True, env=environment)
     one, two, four, eight = (gd.open(tmp_path / str(count)) for count in (1, 2, 4, 8))
-    assert four.identical(two)
-    assert eight.identical(two)
+    assert all(other.identical(two) for other in (one, four, eight))
     assert np.isfinite(two.train_loss).all()
-    # For a single device XLA chooses other kernels, which round otherwise; the engine itself never uses just one.
-    for name in ("train_loss", "test_loss", "weight_norm"):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-5)

@@ -64,7 +64,7 @@ def test_what_was_planned_stands_beside_what_it_took(tmp_path, capsys):
     assert main(["info", str(tmp_path / "s")]) == 0
     shown = capsys.readouterr().out
     assert "in 1 session, planned" in shown
-    assert "of which the state of a batch" in shown
+    assert "planned for a batch" in shown
 
 
 def test_plan_and_later_commands_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -87,23 +87,76 @@ def test_a_checkpoint_that_is_damaged_costs_time_and_nothing_else(sweep, whole, 
     assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
 
 
-def test_what_changed_is_named_on_resuming(sweep, tmp_path, monkeypatch):
+@pytest.fixture
+def cut(sweep, tmp_path, monkeypatch):
+    """Return a store that was cut off in its only batch, after a checkpoint."""
     with monkeypatch.context() as patch:
-        cut_after(patch, 1)
+        cut_after(patch, 4)
         with pytest.raises(CutError):
-            gd.run(sweep, out=tmp_path / "s", progress=False)
-    known = store.read_manifest(tmp_path / "s")
-    store.write_manifest(tmp_path / "s", {**known, "jax": "0.0.1"})
-    with pytest.raises(gd.StoreError, match=r"jax was 0\.0\.1"):
-        gd.resume(tmp_path / "s", progress=False)
-    assert gd.resume(tmp_path / "s", progress=False, anyway=True).status.size == 12
-    text = (tmp_path / "s/spec.toml").read_text()
-    (tmp_path / "s/spec.toml").write_text(text.replace("steps = 60", "steps = 61"))
-    store.write_manifest(tmp_path / "s", known)
-    for name in ("results.zarr",):
-        (tmp_path / "s" / name).rename(tmp_path / "gone")
-    with pytest.raises(gd.StoreError, match="spec was"):
-        gd.resume(tmp_path / "s", progress=False)
+            gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
+    return tmp_path / "s"
+
+
+@pytest.mark.parametrize("name", ["jax", "numpy", "grokdyn", "source", "device_kind", "random", "xla_flags"])
+def test_what_changed_is_named_on_resuming(cut, whole, name):
+    known = store.read_manifest(cut)
+    store.write_manifest(cut, {**known, name: "0.0.1"})
+    with pytest.raises(gd.StoreError, match=rf"cannot resume: {name} was 0\.0\.1, is .*; allowed: .*--anyway"):
+        gd.resume(cut, progress=False)
+    assert gd.resume(cut, progress=False, anyway=True).identical(whole[1])
+    assert f"{name} was 0.0.1" in store.read_manifest(cut)["sessions"][-1]["changed"]
+
+
+CHANGES = {
+    "steps = 60": ("steps = 61", "steps was 60, is 61"),
+    'dtype = "float32"': ('dtype = "float64"', "dtype was float32, is float64"),
+    'matmul_precision = "highest"': (
+        'matmul_precision = "default"', "matmul_precision was highest, is default",
+    ),
+    "learning_rate = 0.001": ("learning_rate = 0.002", r"optimizer\.learning_rate was 0\.001, is 0\.002"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHANGES)
+def test_a_spec_that_changed_is_refused_and_what_changed_named(cut, whole, text):
+    new, told = CHANGES[text]
+    spec = (cut / "spec.toml").read_text()
+    assert spec.count(text) == 1
+    (cut / "spec.toml").write_text(spec.replace(text, new))
+    for refused in (lambda: gd.resume(cut, progress=False), lambda: gd.open(cut)):
+        with pytest.raises(gd.StoreError, match=told):
+            refused()
+    (cut / "spec.toml").unlink()
+    assert gd.resume(cut, progress=False).identical(whole[1])
+    assert (cut / "spec.toml").read_text() == spec
+
+
+def test_a_spec_that_changed_is_taken_where_the_user_says_so(cut):
+    spec = (cut / "spec.toml").read_text()
+    (cut / "spec.toml").write_text(spec.replace("learning_rate = 0.001", "learning_rate = 0.002"))
+    found = gd.resume(cut, progress=False, anyway=True)
+    assert (found.status == 0).all()
+    assert "learning_rate = 0.002" in found.attrs["spec"]
+    assert gd.open(cut).identical(found)
+
+
+def test_other_runs_are_refused_in_any_case(cut):
+    spec = (cut / "spec.toml").read_text()
+    axis = "    0.7,\n"
+    assert spec.count(axis) == 1
+    (cut / "spec.toml").write_text(spec.replace(axis, "    0.7,\n    0.8,\n"))
+    with pytest.raises(gd.StoreError, match=r"sweep\.task\.train_fraction was .*; its runs would be others"):
+        gd.resume(cut, progress=False, anyway=True)
+
+
+def test_what_a_batch_in_training_has_found_can_be_seen(cut, whole):
+    found = gd.open(cut)
+    assert (found.status == -1).all()
+    seen = found.train_loss.notnull()
+    assert seen.any()
+    assert not seen.all()
+    np.testing.assert_array_equal(found.train_loss.where(seen), whole[1].train_loss.where(seen))
+    np.testing.assert_array_equal(seen.any([d for d in seen.dims if d != "step"]), found.step <= 25)
 
 
 def test_a_part_that_is_damaged_is_named(sweep, tmp_path, monkeypatch):
@@ -132,16 +185,84 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(sweep, whole, tmp_path, 
     assert gd.resume(tmp_path / "s", progress=False).status == 0
 
 
-def test_halves_of_a_batch_are_trained_where_memory_is_short(sweep, whole, monkeypatch):
-    begin = engine_run.Batch.__init__
+def short_of_memory(monkeypatch, most=4):
+    """Let batches of more runs not fit into memory; return the sizes that are tried."""
+    begin, tried = engine_run.Batch.__init__, []
 
     def small(self, cohort, lanes, mesh, shared):
-        if len(np.unique(lanes)) > 4:
+        tried.append(len(np.unique(lanes)))
+        if tried[-1] > most:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         begin(self, cohort, lanes, mesh, shared)
 
     monkeypatch.setattr(engine_run.Batch, "__init__", small)
+    return tried
+
+
+def test_halves_of_a_batch_are_trained_where_memory_is_short(sweep, whole, monkeypatch):
+    tried = short_of_memory(monkeypatch)
     assert gd.run(sweep, progress=False).identical(whole[1])
+    assert tried == [12, 6, 3, 3, 6, 3, 3]
+
+
+def test_halves_survive_an_interruption_like_whole_batches(sweep, whole, tmp_path, monkeypatch):
+    tried = short_of_memory(monkeypatch)
+    with monkeypatch.context() as patch:
+        cut_after(patch, 8 + 4)  # a quarter is finished, the next one half way
+        with pytest.raises(CutError):
+            gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
+    assert ((found := gd.open(tmp_path / "s")).status == 0).sum() == 3
+    assert (found.train_loss.notnull().any("step")).sum() == 6
+    del tried[:]
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
+    assert tried == [3, 6, 3, 3], "what is known not to fit is not tried again"
+    names = sorted(file.name for file in (whole[0] / "snapshots").iterdir())
+    assert sorted(file.name for file in (tmp_path / "s/snapshots").iterdir()) == names
+    for name in names:
+        with np.load(whole[0] / "snapshots" / name) as one, np.load(tmp_path / "s/snapshots" / name) as other:
+            assert one.files == other.files
+            for key in one.files:
+                np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_a_run_that_does_not_fit_alone_is_told_in_a_line(sweep, monkeypatch):
+    short_of_memory(monkeypatch, most=0)
+    with pytest.raises(gd.OutOfMemoryError, match=r"memory: a single run does not fit, .* MiB; allowed: a smaller"):
+        gd.run(sweep, progress=False)
+
+
+def test_a_batch_that_is_over_before_a_snapshot_has_none_of_its_runs_in_it(sweep, tmp_path):
+    base = sweep.base.replace(stop=(gd.When(variable="train_accuracy", threshold=0.0, records=2),))
+    ds = gd.run(gd.Sweep(base, sweep.axes), out=tmp_path / "s", progress=False)
+    assert (ds.stopped_at == 10).all()
+    found = gd.probe(tmp_path / "s", ["weight_norm"])
+    np.testing.assert_array_equal(
+        found.weight_norm.notnull().all(["weight_decay", "train_fraction", "seed"]), found.step == 0
+    )
+    with pytest.raises(gd.StoreError, match="run 3 was over before step 25"):
+        gd.fork(tmp_path / "s", run=3, step=25, change={})
+
+
+def test_lanes_move_to_devices_that_have_few_left(tmp_path, monkeypatch):
+    base = gd.Sweep.from_toml(SPEC).base.replace(snapshots=(), steps=200)
+    # Of every two runs the second diverges at once, and they were dealt to two devices in turn.
+    uneven = gd.Sweep(base, {"seed": range(7), "optimizer.learning_rate": [1e-3, 1e30]})
+    whole, counted, advanced = gd.run(uneven, progress=False), [], engine_run.Batch.advanced
+
+    def noted(self, order, counts, stretches):
+        counted.append(counts.tolist())
+        return advanced(self, order, counts, stretches)
+
+    monkeypatch.setattr(engine_run.Batch, "advanced", noted)
+    monkeypatch.setattr("grokdyn.engine.batch.OPERATIONS_PER_BYTE", 1e-3)
+    with monkeypatch.context() as patch:
+        cut_after(patch, 9)
+        with pytest.raises(CutError):
+            gd.run(uneven, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole)
+    assert counted[0] == [7, 7]
+    assert counted[-1] == [4, 3]
+    assert (whole.status.values == [0, 1]).all()
 
 
 def test_a_fork_without_changes_goes_on_with_the_same_bits(whole):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.engine import plan, store
+from grokdyn.engine import damage, plan, store
+from grokdyn.engine import files as files_module
+from grokdyn.engine import run as engine_run
 from tests import cases
 
 SWEEP = gd.Sweep(
@@ -140,9 +143,147 @@ def test_a_truncated_part_is_detected(interrupted):
             gd.open(interrupted)
 
 
-def test_damaged_results_are_detected(written, tmp_path):
-    shutil.copytree(written[0], tmp_path / "copy")
-    for meta in (tmp_path / "copy" / "results.zarr").rglob("zarr.json"):
-        meta.write_text("{")
+@pytest.fixture
+def copy(written, tmp_path):
+    """Return a finished store that may be spoilt."""
+    return shutil.copytree(written[0], tmp_path / "copy")
+
+
+def spoil(file, how):
+    whole = file.read_bytes()
+    if how == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(whole[: len(whole) // 2] if how == "cut off" else whole[:-20] + b"x" + whole[-19:])
+
+
+FILES = (
+    "train_loss/c/0/0/0", "weight_norm_per_tensor/c/0/0/0/0", "diverged_at/c/0/0",
+    "seed/c/0", "train_loss/zarr.json", "zarr.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["cut off", "removed", "flipped"])
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_results_are_named_and_what_is_whole_can_be_read(written, copy, name, how):
+    spoil(copy / "results.zarr" / name, how)
+    told = rf"results\.zarr.* is damaged: 1 of \d+ files, such as {name};.* resume trains again what is lost"
+    with pytest.raises(gd.StoreError, match=told):
+        gd.open(copy)
+    if name.endswith("zarr.json") or name.startswith("seed"):
+        with pytest.raises(gd.StoreError, match="nothing can be read without them"):
+            gd.open(copy, anyway=True)
+        return
+    rest, spoilt = gd.open(copy, anyway=True), name.partition("/")[0]
+    assert (rest.status == -1).all()  # the chunk held a value of every run
+    xr.testing.assert_identical(rest.drop_vars([spoilt, "status"]), written[1].drop_vars([spoilt, "status"]))
+    assert (rest[spoilt] == -1).all() if spoilt == "diverged_at" else rest[spoilt].isnull().all()
+
+
+@pytest.fixture
+def finely(written, copy):
+    """Return a finished store with a chunk for every run, as large sweeps have many."""
+    shutil.rmtree(copy / "results.zarr")
+    single = {n: {"chunks": (1,) * len(v.dims)} for n, v in written[1].data_vars.items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        written[1].to_zarr(copy / "results.zarr", encoding=single, consolidated=True)
+    known = store.read_manifest(copy)
+    store.write_manifest(copy, {**known, "checksums": {"results.zarr": damage.checksums(copy / "results.zarr")}})
+    return copy
+
+
+def test_resuming_trains_again_what_is_lost_and_nothing_else(written, finely, monkeypatch):
+    spoil(finely / "results.zarr/train_loss/c/1/0/2", "cut off")
+    rest = gd.open(finely, anyway=True)
+    assert rest.status.values.tolist() == [[0, 0], [-1, 0]]
+    xr.testing.assert_identical(rest.isel(weight_decay=0), written[1].isel(weight_decay=0))
+    assert rest.train_loss.isnull().sum() == 1
+    trained, train_batch = [], engine_run.train_batch
+
+    def noted(batch, name, *rest):
+        trained.append(name)
+        return train_batch(batch, name, *rest)
+
+    monkeypatch.setattr(engine_run, "train_batch", noted)
+    xr.testing.assert_identical(gd.resume(finely), written[1])
+    assert trained == ["000001"]
+    xr.testing.assert_identical(gd.open(finely), written[1])
+    assert sorted(path.name for path in finely.iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
+
+
+def test_results_that_were_removed_are_trained_again(written, copy):
+    shutil.rmtree(copy / "results.zarr")
+    assert (gd.open(copy).status == -1).all()
+    xr.testing.assert_identical(gd.resume(copy), written[1])
+    xr.testing.assert_identical(gd.open(copy), written[1])
+    spoil(copy / "results.zarr/train_loss/c/0/0/0", "cut off")
     with pytest.raises(gd.StoreError, match="is damaged"):
-        gd.open(tmp_path / "copy")
+        gd.open(copy)
+
+
+TEXTS = ("manifest.json", "spec.toml")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("part", [0, 0.5, 0.95])
+def test_a_text_that_is_cut_off_is_named_and_can_be_spared(written, interrupted, name, part):
+    text = (interrupted / name).read_text()
+    (interrupted / name).write_text(text[: int(part * len(text))])
+    for use in (gd.open, gd.resume):
+        with pytest.raises(gd.StoreError, match=rf"{name}.*(remove it|anyway)" if use is gd.open else "spec|manifest"):
+            use(interrupted)
+    (interrupted / name).unlink()
+    assert gd.open(interrupted).status.values.tolist() == [[0, 0], [0, 0]]
+    xr.testing.assert_identical(gd.resume(interrupted), written[1])
+    assert (interrupted / "spec.toml").is_file()
+    assert json.loads((interrupted / "manifest.json").read_text())["finished"] is True
+
+
+def test_results_can_be_read_without_a_manifest(written, copy):
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(gd.StoreError, match=r"manifest\.json.* remove it, and the results can be read without it"):
+        gd.open(copy)
+    xr.testing.assert_identical(gd.open(copy, anyway=True), written[1])
+    (copy / "manifest.json").unlink()
+    xr.testing.assert_identical(gd.open(copy), written[1])
+    xr.testing.assert_identical(gd.resume(copy), written[1])
+
+
+def test_a_store_of_a_newer_schema_is_not_guessed_at(written, copy):
+    known = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**known, "schema": store.SCHEMA + 1}))
+    for use in (gd.open, gd.resume):
+        with pytest.raises(gd.StoreError, match=r"got schema 2; allowed: up to 1, or a newer grokdyn"):
+            use(copy)
+
+
+def test_a_damaged_part_is_left_out_where_the_user_says_so(written, interrupted):
+    spoil(parts(interrupted)[0], "cut off")
+    rest = gd.open(interrupted, anyway=True)
+    assert rest.status.values.tolist() == [[-1, -1], [0, 0]]
+    xr.testing.assert_equal(rest.isel(weight_decay=1), written[1].isel(weight_decay=1))
+
+
+def test_a_note_on_a_session_that_is_damaged_is_not_missed(written, interrupted):
+    for file in (interrupted / "sessions").iterdir():
+        file.write_text('{"name": ')
+    assert store.read_manifest(interrupted)["sessions"] == []
+    xr.testing.assert_identical(gd.resume(interrupted), written[1])
+
+
+@pytest.mark.parametrize("what", ["parts", "results.zarr"])
+def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_lost(written, interrupted, what, monkeypatch):
+    """Root may write anywhere, so the system's refusal is played."""
+
+    def refused(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    if what == "parts":
+        parts(interrupted)[1].unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module.tempfile, "NamedTemporaryFile", refused)
+        patch.setattr(store.os, "replace", refused)
+        with pytest.raises(gd.StoreError, match="Permission denied; what was finished before is kept"):
+            gd.resume(interrupted)
+    xr.testing.assert_identical(gd.resume(interrupted), written[1])

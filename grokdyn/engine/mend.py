@@ -1,0 +1,64 @@
+"""A finished store whose results are damaged becomes an unfinished one that lacks only what is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from grokdyn.engine import pieces, plan, store
+from grokdyn.engine.batch import variables
+from grokdyn.engine.damage import read_results
+from grokdyn.engine.devices import devices
+from grokdyn.engine.files import StoreError, remove, writing
+from grokdyn.engine.results import MISSING, STATUS, Part, places
+from grokdyn.engine.scope import scope
+
+
+def mend(path: Path) -> None:
+    """Where the results of a store are damaged, make parts of the batches that are whole; resuming trains the others.
+
+    Raises:
+        StoreError: if nothing can be read any more.
+    """
+    known = store.read_manifest(path)
+    try:
+        read_results(path, known)
+    except StoreError:
+        if "cohorts" not in known:  # the manifest was lost too
+            raise
+        found = read_results(path, known, anyway=True)
+    else:
+        return
+    for number, part in enumerate(parts_of(path, found)):
+        if (part.status["status"] != MISSING).all():
+            pieces.write_part(pieces.part_file(path, number), part)
+    with writing(path):
+        damaged = path / "results.zarr.damaged.tmp"
+        remove(damaged)
+        os.replace(path / "results.zarr", damaged)
+        store.unsettle(path, known)
+    remove(damaged)
+
+
+def parts_of(path: Path, found: xr.Dataset) -> Iterator[Part]:
+    """Yield what every batch of a store has found, from the results."""
+    sweep, known = store.read_spec(path), store.read_manifest(path)
+    flat = {name: array.values.reshape(sweep.size, *array.shape[len(sweep.shape) :]) for name, array in found.items()}
+    coordinates = {str(name): array.values for name, array in found.coords.items()}
+    with scope(sweep):
+        experiments, sizes = list(sweep.experiments()), plan.sizes_of(known)
+        planned = plan.cohorts(experiments, pieces.read_start(path), devices(), sizes, pieces.read_origin(path))
+    for cohort in planned:
+        known_variables = variables(cohort)
+        for lanes in cohort.batches:
+            runs = cohort.runs[np.unique(lanes)]
+            arrays = {
+                name: flat[name][places(runs, cohort.recorded, variable, coordinates)]
+                for name, variable in known_variables.items()
+            }
+            status = {name: flat[name][runs] for name in STATUS}
+            yield Part(runs, cohort.recorded, known_variables, arrays, status)
