@@ -7,14 +7,20 @@ from typing import Any, NamedTuple
 import matplotlib.figure
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from grokdyn.analysis import checks
 
 from . import layout, panel, style
-from .brushes import Brush, brushes_for, legend_handles
+from .brushes import Brush, band_handle, brushes_for, line_handles
 
 MOST_COLUMNS = 3
+# Inches: height of a row of the legend, and width of an entry.
+ROW, ENTRY = 0.17, 0.85
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LEGEND: dict[str, Any] = {"fontsize": 6.5, "borderaxespad": 0.1, "borderpad": 0.1, "columnspacing": 1.4}
 # Characters of a value axis's label beside a panel of this height.
 LABEL_WIDTH = 28
 
@@ -50,35 +56,69 @@ def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
     """
     if not panels:
         raise checks.ArgumentError("panels=(): expected at least one.")
-    columns = min(len(panels), MOST_COLUMNS)
+    columns = 2 if len(panels) == 4 else min(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     with style.context():
         figure = style.new_figure(2.45 * columns + 0.3, 2.3 * rows)
         axes = list(np.ravel(np.asarray(figure.subplots(rows, columns, squeeze=False))))
-        handles, alike = [], len({one.data.sizes.get("seed", 1) for one in panels}) == 1
-        for i, (ax, one) in enumerate(zip(axes, panels, strict=False)):
-            handles.append(draw_panel(ax, one, alike))
+        entries, alike = [], len({one.data.sizes.get("seed", 1) for one in panels}) == 1
+        for letter, ax, one in zip(LETTERS, axes, panels, strict=False):
+            entries.append(draw_panel(ax, one, alike))
             if len(panels) > 1:
-                style.letter(ax, "abcdefghijklmnopqrstuvwxyz"[i])
-        explain(figure, axes, handles)
+                style.letter(ax, letter)
+        explain(figure, entries)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
     return figure
 
 
-def explain(figure: matplotlib.figure.Figure, axes: Sequence[Axes], handles: Sequence[list[Any]]) -> None:
-    """Put what all panels share into one legend below them, and what is a panel's own into the panel."""
-    texts = [{handle.get_label() for handle in of_panel} for of_panel in handles]
-    shared = set.intersection(*texts) if len(handles) > 1 else set()
-    if common := [handle for handle in handles[0] if handle.get_label() in shared]:
-        figure.legend(handles=common, loc="outside lower center", ncols=len(common), fontsize=6.5)
-    for ax, of_panel in zip(axes, handles, strict=False):
-        if own := [handle for handle in of_panel if handle.get_label() not in shared]:
-            ax.legend(handles=own, fontsize=6)
+def explain(figure: matplotlib.figure.Figure, entries: Sequence[tuple[list[Artist], list[Artist]]]) -> None:
+    """Put a legend below the panels: a row for those that mean the same by their colours, one for all of them.
+
+    Args:
+        entries: of every panel, what its lines are, and what is no line: a band, the paper's values.
+    """
+    lines: dict[tuple[str, ...], tuple[list[str], list[Artist]]] = {}
+    others: dict[str, Artist] = {}
+    for letter, (own, further) in zip(LETTERS, entries, strict=False):
+        others |= {str(handle.get_label()): handle for handle in further}
+        if own:
+            lines.setdefault(tuple(str(handle.get_label()) for handle in own), ([], own))[0].append(letter)
+    rows = [own for _, own in lines.values()]
+    if len(rows) > 1:
+        rows = [[named(letters), *own] for letters, own in lines.values()]
+    if len(rows) == 1:
+        rows[0] = [*rows[0], *others.values()]
+    elif others:
+        rows.append(list(others.values()))
+    width, height = figure.get_size_inches()
+    most = int(width / ENTRY)
+    total = height + ROW * sum(-(-len(row) // most) for row in rows)
+    figure.set_size_inches(width, total)
+    below = total - height
+    figure.get_layout_engine().set(rect=(0, below / total, 1, height / total))  # type: ignore[union-attr]
+    for row in rows:
+        columns = min(len(row), most)
+        figure.legend(handles=row, loc="upper center", bbox_to_anchor=(0.5, below / total), ncols=columns, **LEGEND)
+        below -= ROW * -(-len(row) // most)
 
 
-def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
-    """Draw one panel; return what its legend shows. Where panels differ in it, the title has the number of seeds."""
+def named(letters: Sequence[str]) -> Artist:
+    """Return what names panels at the head of their row."""
+    text = f"{letters[0]}–{letters[-1]}" if len(letters) > 2 and joined(letters) else ", ".join(letters)
+    return Line2D([], [], linestyle="", label=rf"$\bf{{{text}}}$")
+
+
+def joined(letters: Sequence[str]) -> bool:
+    """Return whether letters follow each other without a gap."""
+    return "".join(letters) in LETTERS
+
+
+def draw_panel(ax: Axes, one: Panel, alike: bool) -> tuple[list[Artist], list[Artist]]:
+    """Draw one panel; return the legend's entries of its lines, and the others.
+
+    Where panels differ in it, the title has the number of seeds.
+    """
     arrays = [checks.recorded(one.data, name, "variables") for name in one.variables]
     extra = layout.facet_axes(one.data, arrays, ("step", "seed", one.hue))
     if extra:
@@ -92,16 +132,16 @@ def draw_panel(ax: Axes, one: Panel, alike: bool) -> list[Any]:
         if key not in colors:
             raise checks.ArgumentError(f"paper: {key!r} is not drawn; allowed: {checks.listed(colors)}.")
         ax.plot(steps, values, "o", markersize=3.2, fillstyle="none", markeredgewidth=0.8, color=colors[key], zorder=5)
-    handles = legend_handles(one.data, arrays, one.hue, "seed", (0.1, 0.9), counted=alike)
-    if one.hue is None and len(arrays) == 1:
-        handles = handles[1:]  # the axis says what it is
+    # A single line needs no word: the axis says what it is.
+    lines = [] if one.hue is None and len(arrays) == 1 else line_handles(one.data, arrays, one.hue)
+    others = band_handle(one.data, arrays, "seed", (0.1, 0.9), counted=alike)
     if one.paper:
-        handles += ax.plot([], [], "o", markersize=3.2, fillstyle="none", color=style.INK, label="paper, one seed")
+        others += ax.plot([], [], "o", markersize=3.2, fillstyle="none", color=style.INK, label="paper, one seed")
     seeds = one.data.sizes.get("seed", 1)
     ax.set_title(one.title if alike else f"{one.title} ({seeds} seed{'s' * (seeds != 1)})")
     ax.set_xlabel(panel.step_label(one.data["step"].values, one.xscale))
     ax.set_ylabel(textwrap.fill(common_label(arrays), LABEL_WIDTH))
-    return handles
+    return lines, others
 
 
 def paper_key(one: Panel, brush: Brush) -> Any:

@@ -98,6 +98,11 @@ def legend_handles(
     counted: bool = True,
 ) -> list[Artist]:
     """Return what a legend shows; ``counted``: with the number of runs that a band is of."""
+    return line_handles(ds, arrays, hue) + band_handle(ds, arrays, over, quantiles, counted)
+
+
+def line_handles(ds: xr.Dataset, arrays: Sequence[xr.DataArray], hue: str | None) -> list[Artist]:
+    """Return what a legend shows of colours and line styles."""
     names = value_words(arrays)[1]
     if hue is None:
         handles: list[Artist] = [
@@ -110,7 +115,7 @@ def legend_handles(
         handles.append(Line2D([], [], linestyle="", label=f"{style.label_of(ds[hue])}:"))
         values = map(style.number, ds[hue].values.tolist())
         handles += [Line2D([], [], color=c, label=v) for c, v in zip(colors, values, strict=True)]
-    return handles + band_handle(ds, arrays, over, quantiles, counted)
+    return handles
 
 
 def band_handle(

@@ -7,6 +7,10 @@ from grokdyn.plot import Panel, beside
 STEPS = np.arange(0, 100, 10)
 
 
+def rows_of_legends(figure):
+    return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+
+
 def curves():
     rising = np.linspace(0, 1, len(STEPS)) * np.ones((2, 3, 1))
     dims = ("precision", "seed", "step")
@@ -21,8 +25,7 @@ def test_a_papers_values_have_the_colour_of_what_they_belong_to():
     (circles,) = [line for line in figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
     medians = {str(line.get_color()) for line in figure.axes[0].lines if line.get_marker() != "o"}
     assert str(circles.get_color()) in medians
-    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert "paper, one seed" in texts
+    assert "paper, one seed" in rows_of_legends(figure)[0]
     assert figure.axes[0].get_title() == "one"
 
 
@@ -33,9 +36,17 @@ def test_panels_that_mean_the_same_share_a_legend():
     assert [ax.get_title() for ax in alike.axes] == ["one (3 seeds)", "two (2 seeds)"]
     assert all(ax.get_legend() is None for ax in alike.axes)
     apart = beside([Panel("one", ds, variables), Panel("two", ds, ("train_accuracy",))])
-    assert [text.get_text() for text in apart.legends[0].get_texts()] == ["median, 10–90 % of 3 seeds"]
-    assert [text.get_text() for text in apart.axes[0].get_legend().get_texts()] == ["train", "test"]
-    assert apart.axes[1].get_legend() is None, "its axis says what it is"
+    one_row = ["train", "test", "median, 10–90 % of 3 seeds"]
+    assert rows_of_legends(apart) == [one_row], "what a single line is says its axis"
+
+
+def test_panels_that_mean_different_things_have_a_row_each_in_the_legend():
+    ds, variables = curves(), ("train_accuracy", "test_accuracy")
+    hued = [Panel(name, ds, ("test_accuracy",), hue="precision") for name in ("one", "two", "three")]
+    rows = rows_of_legends(beside([*hued, Panel("four", ds.isel(precision=0), variables)]))
+    assert rows[0] == [r"$\bf{a–c}$", "precision:", "float16", "float32"]
+    assert rows[1] == [r"$\bf{d}$", "train", "test"]
+    assert rows[2] == ["median, 10–90 % of 3 seeds"]
 
 
 def test_a_run_that_a_rule_has_ended_keeps_its_last_value_in_the_median_and_one_that_broke_leaves_it():
