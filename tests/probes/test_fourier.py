@@ -109,11 +109,16 @@ def test_dead_units_do_not_count():
 @pytest.mark.parametrize("p", [8, 11])
 def test_neurons_are_tuned_as_the_blocks_of_their_spectrum_say(p):
     params = random_params(p)
-    found = measured(params, gd.Neurons(), task=task(p=p))
-    shares = np.array([analytic.block_shares(analytic.hidden(params, p), k) for k in range(1, p // 2 + 1)])
+    found = measured(params, gd.Neurons(per_neuron=True), task=task(p=p))
+    hidden = analytic.hidden(params, p)
+    shares = np.array([analytic.block_shares(hidden, k) for k in range(1, p // 2 + 1)])
     np.testing.assert_allclose(found.neuron_share, shares.max(axis=0), rtol=1e-11)
     assert found.neuron_frequency.values.tolist() == (shares.argmax(axis=0) + 1).tolist()
     assert found.neurons_at_frequency.sum() == params["W_1"].shape[0]
+    power = shares * np.sum((hidden - hidden.mean(axis=(0, 1))) ** 2, axis=(0, 1))
+    np.testing.assert_allclose(found.neuron_power_per_neuron[1:], power, rtol=1e-10)
+    np.testing.assert_allclose(found.neuron_power[1:], power.sum(axis=1), rtol=1e-10)
+    assert not found.neuron_power_per_neuron[0].any()
 
 
 def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
@@ -133,6 +138,11 @@ def test_a_neuron_of_the_analytic_solution_also_doubles_its_frequency():
         found = measured(params, gd.Neurons(), dtype=dtype)
         assert found.neuron_frequency.values.tolist() == KS.tolist()
         np.testing.assert_allclose(found.neuron_share, 0.8, rtol=rtol)
+        # Over the p^2 pairs; what a frequency k leaves at 2k stands with the neurons of that frequency, or p - 2k.
+        own, double = (
+            [np.count_nonzero(n == ks) for n in range(P // 2 + 1)] for ks in (KS, np.minimum(2 * KS, P - 2 * KS))
+        )
+        np.testing.assert_allclose(found.neuron_power, P**2 * (np.array(own) + np.array(double) / 4), atol=P**2 * rtol)
 
 
 def test_key_frequencies_by_neurons_are_those_of_the_released_code():
