@@ -122,10 +122,11 @@ def test_neurons_are_tuned_as_the_blocks_of_their_spectrum_say(p):
 
 
 def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
-    """Four tiles of two and three values of a, the last one filled up."""
+    """Tiles of 24 rows hold two values of a; the sixth is filled up."""
     params = random_params()
     whole = measured(params, gd.Neurons())
-    monkeypatch.setattr(plan, "CPU_TILE", 3 * P - 7)
+    monkeypatch.setattr(plan, "CPU_TILE", 26)
+    monkeypatch.setattr(plan, "VECTOR", 1)
     tiled = measured(params, gd.Neurons())
     np.testing.assert_allclose(tiled.neuron_share, whole.neuron_share, rtol=1e-12)
     assert not np.array_equal(tiled.neuron_share, whole.neuron_share), "the tiles were not used"
@@ -303,10 +304,12 @@ def test_a_transformer_on_sequences_is_measured_alike():
 
 
 def test_attention_entropy_is_that_of_the_weights(monkeypatch):
-    """Against the weights by hand, with the rows in four tiles, the last one filled up."""
+    """Against the weights by hand, with the 49 rows in tiles of 8, the last one filled up."""
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
     experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
     monkeypatch.setattr(plan, "CPU_TILE", 10)
+    monkeypatch.setattr(plan, "VECTOR", 1)
+    assert plan.padded(24, cpu=True) == (24, 8)
     found = gd.run(experiment).attention_entropy
     with jax.enable_x64(True):
         run = taken_apart(experiment)
