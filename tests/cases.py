@@ -106,7 +106,7 @@ PROBES = (
     gd.FourierPower(),
     gd.InverseParticipationRatio(transform="fft"),
     gd.Circles(planes=2, embedding="W_0", unembedding="W_1"),
-    gd.Neurons(),
+    gd.Neurons(per_neuron=True),
     gd.KeyFrequencies(definition="embedding", threshold=1.5),
     gd.ProgressMeasures(threshold=0.25, per_frequency=True),
     gd.Circuit(),

@@ -47,11 +47,15 @@ def ntk(
         [n, m] for a trace or difference, [n, m, outputs, outputs] for the full kernel, in the parameters' dtype.
 
     Raises:
-        ValueError: if the method is unknown, does not serve the model, or nothing fits into memory.
+        ValueError: if the model reads out several tokens, the method is unknown or does not serve the model, or nothing
+            fits into memory.
     """
     readout = Readout() if readout is None else readout
     y = x if y is None else y
-    outputs = jax.eval_shape(lambda p: model.forward(p, x[:1]).logits, params).shape[-1]
+    shape = jax.eval_shape(lambda p: model.forward(p, x[:1]).logits, params).shape
+    if len(shape) > 2:
+        raise ValueError(f"model: got logits for {shape[1]} answers a row; allowed: a model that reads out one token")
+    outputs = shape[-1]
     known = costs(model, params, x, None if y is x else y.shape[0], outputs, readout)
     if method != "auto" and method not in known:
         raise ValueError(f"method: got {method!r}; allowed: auto, {', '.join(known)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -118,7 +118,8 @@ def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
         raise SpecError("model", Words("a model with norms or further biases"), allowed)
     given = {name: np.asarray(w) for name, w in arrays.items() if not name.endswith(".attn.mask")}
     if set(given) != set(names):
-        raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(names))
+        hint = f"prefix = {prefix_of(given, names)!r}?" if prefix_of(given, names) else ""
+        raise SpecError("state_dict", difference(given, names), "arrays " + ", ".join(names), hint)
     found = {}
     for theirs, (ours, how) in names.items():
         w, own = given[theirs], shapes[ours]
@@ -129,3 +130,18 @@ def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
             raise SpecError(f"state_dict.{theirs}", Words(f"shape {w.shape}"), f"shape {told}")
         found[ours] = w if how == "same" else w.reshape(-1, w.shape[-1]).T
     return found
+
+
+def difference(given: Collection[str], names: Collection[str]) -> Words:
+    """Return which names are missing among those given, or which are too many."""
+    missing = [name for name in names if name not in given]
+    if missing:
+        return Words("no " + ", ".join(missing))
+    return Words("also " + ", ".join(name for name in given if name not in names))
+
+
+def prefix_of(given: Collection[str], names: Collection[str]) -> str:
+    """Return what stands before all names in the first set of arrays that has them; nothing where none has."""
+    first = next(iter(names))
+    found = (name.removesuffix(first) for name in given if name.endswith(first))
+    return next((prefix for prefix in found if all(prefix + name in given for name in names)), "")

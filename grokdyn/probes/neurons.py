@@ -131,9 +131,13 @@ class Neurons(Probe):
     ``neuron_frequency``: the k whose block {1, cos wa, sin wa} x {1, cos wb, sin wb}, w = 2 pi k/p, without the
     constant, holds most of the variance of the neuron's activations over all pairs (a, b); ``neuron_share``: how much
     of it. ``neurons_at_frequency`` counts them.
+
+    ``neuron_power``: the sum over neurons of the squared components in every frequency's block, in an orthonormal basis
+    of the pairs; products of different frequencies are in no block. ``per_neuron`` adds ``neuron_power_per_neuron``.
     """
 
     activation: str | None = ACTIVATION
+    per_neuron: bool = field(Flag(), default=False, doc="power of every single neuron too")
     several_answers = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
@@ -148,11 +152,16 @@ class Neurons(Probe):
         layer = layer_of(known, self.activation)
         assert layer is not None
         axes = {"neuron": np.arange(known[layer].shape[-1]), "frequency": grid.frequencies}
-        return {
+        found = {
             "neuron_frequency": Variable("frequency", dims=("neuron",), coordinates=axes),
             "neuron_share": Variable("share of variance at one frequency", dims=("neuron",), coordinates=axes),
             "neurons_at_frequency": Variable("number of neurons", dims=("frequency",), coordinates=axes),
+            "neuron_power": Variable("power of the neurons", dims=("frequency",), coordinates=axes),
         }
+        if self.per_neuron:
+            both = ("frequency", "neuron")
+            found["neuron_power_per_neuron"] = Variable("power of a neuron", dims=both, coordinates=axes)
+        return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         found = tuning_of(view, self.activation)
@@ -162,6 +171,8 @@ class Neurons(Probe):
             "neuron_frequency": frequency.astype(jnp.float64),
             "neuron_share": share,
             "neurons_at_frequency": counts.astype(jnp.float64),
+            "neuron_power": jnp.sum(found.power, axis=1),
+            **({"neuron_power_per_neuron": found.power} if self.per_neuron else {}),
         }
 
 

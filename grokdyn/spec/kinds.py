@@ -44,7 +44,8 @@ class Part(Rule):
 
     @property
     def allowed(self) -> str:
-        return f"a {self.family}: kind = {kinds_told(self.family)}"
+        article = "an" if self.family[0] in "aeiou" else "a"
+        return f"{article} {self.family}: kind = {kinds_told(self.family)}"
 
     def decode(self, value: Any, path: str) -> Any:
         if belongs(type(value), self.family):

@@ -1,6 +1,7 @@
 """What a user types, and what comes of it."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,14 @@ def test_plot_info_and_list(spec, capsys):
     assert "stalled" in capsys.readouterr().out
     assert main(["list", "optimiser"]) == 2
     assert "did you mean 'optimizers'" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["grokdyn", "list", "records"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("grokdyn", run_name="__main__")
+    assert ended.value.code == 0
+    assert "log_spaced" in capsys.readouterr().out
 
 
 MISTAKES = {

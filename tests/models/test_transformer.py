@@ -284,7 +284,8 @@ def test_nandas_names_are_read():
     assert found.keys() == params.keys()
     assert all(np.array_equal(found[name], params[name]) for name in params)
     for change, message in (
-        ({"layers": 1}, "arrays embed"),
+        ({"layers": 1}, "state_dict: got also blocks.1.attn.W_Q, .*; allowed: arrays embed.W_E"),
+        ({"layers": 3}, "state_dict: got no blocks.2.attn.W_Q"),
         ({"heads": 4}, r"state_dict.blocks.0.attn.W_Q: got shape \(2, 4, 8\); allowed: shape \(4, 2, 8\)"),
         ({"d_mlp": 9}, r"state_dict.blocks.0.mlp.W_in: got shape \(10, 8\); allowed: shape \(9, 8\)"),
         ({"d_model": 6}, r"state_dict.embed.W_E: got shape \(8, 11\); allowed: shape \(6, any\)"),
@@ -292,6 +293,8 @@ def test_nandas_names_are_read():
     ):
         with pytest.raises(gd.SpecError, match=message):
             gd.interop.from_torch(model.replace(**change), theirs)
+    with pytest.raises(gd.SpecError, match=r"state_dict: got no embed.W_E, .*\(prefix = 'init\.'\?\)"):
+        gd.interop.from_torch(model, {f"init.{name}": w for name, w in theirs.items()})
 
 
 def test_names_are_read_of_what_a_model_has():

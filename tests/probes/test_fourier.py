@@ -109,18 +109,24 @@ def test_dead_units_do_not_count():
 @pytest.mark.parametrize("p", [8, 11])
 def test_neurons_are_tuned_as_the_blocks_of_their_spectrum_say(p):
     params = random_params(p)
-    found = measured(params, gd.Neurons(), task=task(p=p))
-    shares = np.array([analytic.block_shares(analytic.hidden(params, p), k) for k in range(1, p // 2 + 1)])
+    found = measured(params, gd.Neurons(per_neuron=True), task=task(p=p))
+    hidden = analytic.hidden(params, p)
+    shares = np.array([analytic.block_shares(hidden, k) for k in range(1, p // 2 + 1)])
     np.testing.assert_allclose(found.neuron_share, shares.max(axis=0), rtol=1e-11)
     assert found.neuron_frequency.values.tolist() == (shares.argmax(axis=0) + 1).tolist()
     assert found.neurons_at_frequency.sum() == params["W_1"].shape[0]
+    power = shares * np.sum((hidden - hidden.mean(axis=(0, 1))) ** 2, axis=(0, 1))
+    np.testing.assert_allclose(found.neuron_power_per_neuron[1:], power, rtol=1e-10)
+    np.testing.assert_allclose(found.neuron_power[1:], power.sum(axis=1), rtol=1e-10)
+    assert not found.neuron_power_per_neuron[0].any()
 
 
 def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
-    """Four tiles of two and three values of a, the last one filled up."""
+    """Tiles of 24 rows hold two values of a; the sixth is filled up."""
     params = random_params()
     whole = measured(params, gd.Neurons())
-    monkeypatch.setattr(plan, "CPU_TILE", 3 * P - 7)
+    monkeypatch.setattr(plan, "CPU_TILE", 26)
+    monkeypatch.setattr(plan, "VECTOR", 1)
     tiled = measured(params, gd.Neurons())
     np.testing.assert_allclose(tiled.neuron_share, whole.neuron_share, rtol=1e-12)
     assert not np.array_equal(tiled.neuron_share, whole.neuron_share), "the tiles were not used"
@@ -133,6 +139,11 @@ def test_a_neuron_of_the_analytic_solution_also_doubles_its_frequency():
         found = measured(params, gd.Neurons(), dtype=dtype)
         assert found.neuron_frequency.values.tolist() == KS.tolist()
         np.testing.assert_allclose(found.neuron_share, 0.8, rtol=rtol)
+        # Over the p^2 pairs; what a frequency k leaves at 2k stands with the neurons of that frequency, or p - 2k.
+        own, double = (
+            [np.count_nonzero(n == ks) for n in range(P // 2 + 1)] for ks in (KS, np.minimum(2 * KS, P - 2 * KS))
+        )
+        np.testing.assert_allclose(found.neuron_power, P**2 * (np.array(own) + np.array(double) / 4), atol=P**2 * rtol)
 
 
 def test_key_frequencies_by_neurons_are_those_of_the_released_code():
@@ -293,10 +304,12 @@ def test_a_transformer_on_sequences_is_measured_alike():
 
 
 def test_attention_entropy_is_that_of_the_weights(monkeypatch):
-    """Against the weights by hand, with the rows in four tiles, the last one filled up."""
+    """Against the weights by hand, with the 49 rows in tiles of 8, the last one filled up."""
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
     experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
     monkeypatch.setattr(plan, "CPU_TILE", 10)
+    monkeypatch.setattr(plan, "VECTOR", 1)
+    assert plan.padded(24, cpu=True) == (24, 8)
     found = gd.run(experiment).attention_entropy
     with jax.enable_x64(True):
         run = taken_apart(experiment)
