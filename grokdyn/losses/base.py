@@ -23,13 +23,6 @@ class Loss(Spec):
         """Return the loss of every row [rows] for logits [rows, outputs] and labels [rows]."""
         raise NotImplementedError
 
-    def of_rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Return the loss of every row [rows], its mean over answers where logits are [rows, answers, outputs]."""
-        if logits.ndim == 2:
-            return self.rows(logits, labels)
-        each = self.rows(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
-        return jnp.mean(each.reshape(labels.shape), axis=-1)
-
     def divisor(self, count: jax.Array) -> jax.Array:
         """Return what the sum over ``count`` rows is divided by in training; records show means in any case."""
         return count
@@ -41,6 +34,14 @@ class Loss(Spec):
     def sum_of_exponentials(self, logits: jax.Array) -> jax.Array:
         """Return sum_k exp(z_k - max z) [rows], in the precision in which the loss would take a softmax."""
         return shifted_exponentials(logits, str(logits.dtype))[2][:, 0]
+
+
+def of_rows(loss: Any, logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Return a loss's value for every row [rows], the mean over answers where logits are [rows, answers, outputs]."""
+    if logits.ndim == 2:
+        return loss.rows(logits, labels)
+    each = loss.rows(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+    return jnp.mean(each.reshape(labels.shape), axis=-1)
 
 
 @jax.custom_jvp

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from grokdyn.losses.base import of_rows
 from grokdyn.models.base import Output, Params
 from grokdyn.tasks.split import Split, train_mask
 
@@ -97,7 +98,7 @@ class View:
 
         def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
             logits = self.function(self.params, part[0])
-            return logits, self.loss.of_rows(logits, part[1]), largest(logits)
+            return logits, of_rows(self.loss, logits, part[1]), largest(logits)
 
         rows = self.labels.shape[0]
         if rows <= WHOLE * self.tile:

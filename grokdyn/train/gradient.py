@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from grokdyn.losses.base import of_rows
 from grokdyn.models.base import Params
 from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Lane, Program
@@ -51,7 +52,7 @@ def mean_loss(
 
     def loss(params: Params) -> tuple[jax.Array, jax.Array]:
         logits = model.function(params, lane.initial_params, rows.inputs, key, rows.offset)
-        losses = in_force.of_rows(logits, rows.labels)
+        losses = of_rows(in_force, logits, rows.labels)
         terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
         terms = terms / in_force.divisor(total).astype(losses.dtype)
         terms = terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms
