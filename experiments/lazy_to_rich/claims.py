@@ -198,7 +198,7 @@ def figure(results):
     drawn = gd.plot.beside(
         [
             Panel("loss", named(one, LOSSES), tuple(LOSSES), paper=paper, **look),
-            Panel("kernel and targets", named(one, ALIGNMENT), tuple(ALIGNMENT), **look),
+            Panel("tangent kernel", named(one, ALIGNMENT), tuple(ALIGNMENT), **look),
             Panel("output scale", alpha, ("test_loss",), hue="output_scale", **look),
             Panel("quadratic part", epsilon, ("test_loss",), hue="epsilon", **look),
             Panel("error of two units", named(terms, TERMS), tuple(TERMS), **look),

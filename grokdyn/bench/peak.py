@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec
 
 from grokdyn.engine import plan
 from grokdyn.engine.speed import operations_per_step
+from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import AXIS, lane_mesh
 
 # Products of square matrices of this size, so many in a call, on every device; the fastest of some calls counts.
@@ -43,4 +44,4 @@ def seconds(function: Any, argument: Any) -> float:
 def operations(experiment: Any, devices: list[Any]) -> float:
     """Return the operations of the gradient of one update of one run."""
     with jax.enable_x64(True):
-        return operations_per_step(plan.cohorts([experiment], None, devices)[0])
+        return operations_per_step(plan.cohorts(list(Sweep(experiment, {}).experiments()), None, devices)[0])

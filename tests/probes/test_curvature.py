@@ -154,6 +154,7 @@ def test_tiles_of_rows_change_no_more_than_rounding(monkeypatch):
     )
     whole = seen(experiment)[1]
     monkeypatch.setattr(plan, "CPU_TILE", 8)
+    monkeypatch.setattr(plan, "VECTOR", 8)
     run, tiled = seen(experiment)
     assert (run.program.rows, run.program.tile) == (40, 8)
     np.testing.assert_allclose(tiled["sharpness"], whole["sharpness"], rtol=1e-10)
