@@ -281,7 +281,8 @@ def alive(pid):
     return True
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 4])
 def test_workers_that_are_killed_and_stopped_cost_nothing_but_time(workers, tmp_path):
     seen = []
     with local.cluster_here(workers) as made, Client(made, set_as_default=False) as client:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import grokdyn as gd
 
@@ -27,6 +28,7 @@ for count in (1, 2, 4, 8):
 """
 
 
+@pytest.mark.slow
 def test_one_two_four_and_eight_devices_agree(tmp_path):
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "8"}
     subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], check=True, env=environment)
