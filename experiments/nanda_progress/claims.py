@@ -85,7 +85,8 @@ def half_fallen(losses):
 def measures(ds):
     phases = gd.analysis.progress_phases(ds)
     begin, end = phases.circuit_formation, phases.cleanup
-    between = (ds.step >= begin) & (ds.step <= end)
+    # The phase begins between two records: at the first of them the train loss may still be on its way down.
+    between = (ds.step > begin) & (ds.step <= end)
     earlier = half_fallen(ds.test_loss) - half_fallen(ds.restricted_loss)
     return [
         Claim(
