@@ -254,7 +254,7 @@ def test_a_cluster_needs_a_folder(tmp_path):
         gd.run(SWEEP, out=tmp_path, cluster="local:1")
 
 
-def when(there, seconds=120):
+def when(there, seconds=600):
     """Wait until something is there."""
     until = time.monotonic() + seconds
     while not there():
@@ -373,15 +373,21 @@ def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
     assert found.identical(gd.run(longer, progress=False))
 
 
+SLOWLY = """
+import time
+from grokdyn.engine.batch import Batch
+advance = Batch.advance
+Batch.advance = lambda self: (time.sleep(0.5), advance(self))
+"""
+
+
 @pytest.mark.slow
 def test_workers_that_end_after_their_lifetime_hand_their_batches_on(tmp_path):
     """As on a site where jobs may run for a while only: every worker saves, leaves, and another takes its place."""
-    longer = gd.Sweep(LONG.base.replace(steps=200_000, record=gd.Every(5000)), LONG.axes)
-    limited = ("--lifetime", "15 seconds", "--lifetime-stagger", "5 seconds", "--lifetime-restart")
-    with machines(tmp_path, workers=2, options=limited) as (file, _, _):
-        found = gd.run(longer, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=1e9)
-    assert (
-        len(store.read_manifest(tmp_path / "s")["sessions"])
-        > store.read_manifest(tmp_path / "s")["cohorts"][0]["batches"]
-    )
-    assert found.identical(gd.run(longer, progress=False))
+    (tmp_path / "slowly.py").write_text(SLOWLY)
+    limited = ("--lifetime", "25 seconds", "--lifetime-restart", "--preload", str(tmp_path / "slowly.py"))
+    with machines(tmp_path, options=limited) as (file, _, _):
+        found = gd.run(LONG, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=1e9)
+    known = store.read_manifest(tmp_path / "s")
+    assert len(known["sessions"]) > known["cohorts"][0]["batches"], "no lifetime ended in the middle of a batch"
+    assert found.identical(gd.run(LONG, progress=False))
