@@ -80,18 +80,29 @@ def test_a_swept_number_gives_the_bits_of_the_same_number_fixed(swept, path):
     assert_equal_bits(swept[0].isel({path.rpartition(".")[2]: 1}), fixed)
 
 
-def test_a_run_that_diverges_is_marked_and_touches_no_other(swept):
-    wild = gd.run(gd.Sweep(SHORT, {**AXES, "optimizer.learning_rate": [1e-3, 1e30]}))
-    assert_equal_bits(wild.isel(learning_rate=0), swept[0].isel(learning_rate=0))
-    lost = wild.isel(learning_rate=1)
+# A number beyond sense, and the first step whose loss it can make infinite: 0 where it spoils the initial network.
+ABSURD = {
+    "optimizer.learning_rate": (1e30, 1),
+    "optimizer.weight_decay": (1e35, 1),
+    "model.init_scale": (1e25, 0),
+    "model.output_scale": (1e300, 0),
+}
+
+
+@pytest.mark.parametrize("path", ABSURD)
+def test_a_run_that_diverges_is_marked_and_touches_no_other(swept, path):
+    (absurd, earliest), name, good = ABSURD[path], path.rpartition(".")[2], AXES[path][0]
+    wild = gd.run(gd.Sweep(SHORT, {**AXES, path: [good, absurd]}))
+    assert_equal_bits(wild.isel({name: 0}), swept[0].isel({name: 0}))
+    lost = wild.isel({name: 1})
     assert np.all(lost.status == 1)
     # A record at step t shows the loss whose gradient update t would use, so it is the first that is not finite.
     first = np.argmin(np.isfinite(lost.train_loss.values), axis=-1)
     np.testing.assert_array_equal(lost.diverged_at, first)
-    assert np.all(first >= 1)
+    assert np.all(first >= 1) if earliest else np.all(first == 0)
     # Its records end with that one.
     np.testing.assert_array_equal(np.isnan(lost.weight_norm), lost.step.values > lost.diverged_at.values[..., None])
-    assert np.all(wild.isel(learning_rate=0).diverged_at == -1)
+    assert np.all(wild.isel({name: 0}).diverged_at == -1)
 
 
 def assert_follows(found, expected):
