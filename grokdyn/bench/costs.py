@@ -16,10 +16,11 @@ class Cost:
 
     Attributes:
         about: what is added, in a few words.
-        experiment: returns the Experiment without it. Imports JAX.
+        experiment: returns the Experiment, or the Sweep, without it. Imports JAX.
         changes: dotted paths of what makes it the one with.
-        runs: how many runs train together, one per seed.
+        runs: how many runs train together, as many seeds at every point of the sweep.
         at_most: how many times as long training with it may take.
+        steps: of every run; 0: as many as fit into the time that a measurement shall take.
     """
 
     about: str
@@ -27,6 +28,7 @@ class Cost:
     changes: dict[str, Any]
     runs: int
     at_most: float
+    steps: int = 0
 
 
 def every_position() -> Any:
@@ -34,6 +36,26 @@ def every_position() -> Any:
     return transformer().replace(**{"model.path": "full"})
 
 
+def quickstart() -> Any:
+    """Return the sweep of the quickstart."""
+    import grokdyn as gd
+    from grokdyn.commands import QUICKSTART
+
+    return gd.load(QUICKSTART)
+
+
+def far_apart() -> Any:
+    """Return p23 as a sweep over two scales of the initialisation: weight norms of 7 and of 700."""
+    import grokdyn as gd
+
+    # Weight decay would shrink the larger norm.
+    return gd.Sweep(
+        p23().replace(**{"optimizer.weight_decay": 0.0, "record": {"every": 20}}), {"model.init_scale": [1.0, 100.0]}
+    )
+
+
+# Which half is over after a quarter of the steps is told by the weight norm, whatever training does.
+HALF_OVER = {"kind": "when", "variable": "weight_norm", "threshold": 350.0, "records": 5}
 USUAL = ("loss", "accuracy", "weight_norm")
 COSTS = {
     "float64_loss": Cost("p113, cross-entropy in float64", p113, {"loss.precision": "float64"}, 8, 1.6),
@@ -58,6 +80,22 @@ COSTS = {
     "answer_path": Cost(
         "transformer, what the answer needs in place of every position", every_position, {"model.path": "auto"}, 2, 0.5
     ),
+    "stop_rule": Cost(
+        "quickstart, each run ended after three records with 99 % of the test rows right",
+        quickstart,
+        {"stop": [{"kind": "when"}]},
+        128,
+        0.7,
+        steps=2000,
+    ),
+    "half_stopped": Cost(
+        "p23, half of the runs ended in the first quarter of 400 steps",
+        far_apart,
+        {"stop": [HALF_OVER]},
+        512,
+        1 / 1.4,
+        steps=400,
+    ),
 }
 
 
@@ -81,18 +119,23 @@ class CostResult:
 
 
 def compared(name: str, cost: Cost, runs: int, rounds: int, seconds: float, say: Callable[[str], None]) -> CostResult:
-    """Time an experiment without and with something, in turn, over as many steps each."""
+    """Time an experiment without and with something, in turn, over as many steps each, where no rule ends a run."""
     from grokdyn.bench.engine_side import EVERY, Engine, whole_records
+    from grokdyn.spec.sweep import Sweep
 
     plain = cost.experiment()
-    sides = {"without": Engine(plain, runs), "with": Engine(plain.replace(**cost.changes), runs)}
+    base, axes = (plain.base, plain.axes) if isinstance(plain, Sweep) else (plain, {})
+    sides = {"without": Engine(base, runs, axes), "with": Engine(base.replace(**cost.changes), runs, axes)}
     found = CostResult(name, cost)
 
-    def prepare() -> None:
+    def fitting() -> int:
         sides["without"](EVERY)
-        steps = whole_records(seconds * EVERY / elapsed(sides["without"], EVERY)[0])
+        return whole_records(seconds * EVERY / elapsed(sides["without"], EVERY)[0])
+
+    def prepare() -> None:
+        steps = cost.steps or fitting()
         for side, made in sides.items():
-            found.timings[side].runs, found.timings[side].steps = runs, steps
+            found.timings[side].runs, found.timings[side].steps = made.runs, steps
             made.idle()
             made(steps)
 

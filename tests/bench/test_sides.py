@@ -152,7 +152,16 @@ def test_a_side_that_fails_is_a_word_in_the_table(capsys, monkeypatch):
 @pytest.mark.parametrize("name", COSTS)
 def test_what_a_cost_adds_is_an_experiment(name):
     plain = COSTS[name].experiment()
+    plain = plain.base if isinstance(plain, gd.Sweep) else plain
     assert plain.replace(**COSTS[name].changes).to_toml() != plain.to_toml()
+
+
+def test_half_of_the_runs_are_over_after_a_quarter_of_the_steps():
+    cost = COSTS["half_stopped"]
+    sweep = cost.experiment()
+    ds = gd.run(gd.Sweep(sweep.base.replace(steps=cost.steps, **cost.changes), {**sweep.axes, "seed": [0, 1]}))
+    assert (ds.stopped_at.sel(init_scale=1.0) == -1).all()
+    assert (ds.stopped_at.sel(init_scale=100.0) == 80).all()
 
 
 def test_the_cost_of_a_part_is_told_beside_its_bound(tmp_path, capsys, monkeypatch):
