@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from grokdyn.spec.places import KINDS
 
 MOST_ROWS = 40
 MOST_FIGURES = 16
+# Axes besides the seed that the panels of one figure of curves show.
+MOST_DIRECTIONS = 2
 PLURALS = {"losses": "loss"}
 
 
@@ -110,15 +112,25 @@ def draw(
         few = ds.isel({axis: slice(0, 4) for axis in cell_axes(ds)})
         names = [("train_accuracy", "test_accuracy")]
         names += [("train_loss", "test_loss")] if "test_loss" in ds else []
-        return [save(plots.curves(few, list(pair)), folder, f"curves_{pair[0][6:]}", suffix) for pair in names]
-    rest = [axis for axis in cell_axes(ds) if axis not in (x, y)]
-    drawn = []
+        return [
+            save(plots.curves(part, list(pair)), folder, f"curves_{pair[0][6:]}{which}", suffix)
+            for which, part in parts(few, cell_axes(few)[-MOST_DIRECTIONS:])
+            for pair in names
+        ]
+    return [
+        save(plots.overview(part, x=x, y=y, **style), folder, f"overview{which}", suffix)
+        for which, part in parts(ds, (x, y))
+    ]
+
+
+def parts(ds: xr.Dataset, shown: Sequence[str]) -> Iterator[tuple[str, xr.Dataset]]:
+    """Yield the Dataset at every point of the axes that one figure does not show, and a word for its file's name."""
+    rest = [axis for axis in cell_axes(ds) if axis not in shown]
     for at in itertools.islice(itertools.product(*(range(ds.sizes[axis]) for axis in rest)), MOST_FIGURES):
         part = ds.isel(dict(zip(rest, at, strict=True)), drop=True)
-        part.attrs["axes"] = [axis for axis in ds.attrs["axes"] if axis not in rest]
-        name = "_".join(["overview", *(f"{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True))])
-        drawn.append(save(plots.overview(part, x=x, y=y, **style), folder, name, suffix))
-    return drawn
+        if rest:
+            part.attrs["axes"] = [axis for axis in ds.attrs["axes"] if axis not in rest]
+        yield "".join(f"_{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True)), part
 
 
 def draw_diagram(

@@ -45,6 +45,14 @@ def spec(tmp_path, monkeypatch):
     return path
 
 
+def test_three_short_axes_are_drawn_in_a_figure_for_each_value_of_the_first(tmp_path):
+    short = SPEC.replace("[0.0, 1.0, 2.0]", "[0.0, 1.0]").replace("[0.3, 0.5, 0.7]", "[0.3, 0.5]")
+    (tmp_path / "three.toml").write_text(short.replace("[sweep]", '[sweep]\n"optimizer.b2" = [0.9, 0.99]'))
+    assert main(["run", str(tmp_path / "three.toml"), "--out", str(tmp_path / "s"), "--quiet"]) == 0
+    drawn = sorted(file.name for file in (tmp_path / "s/figures").iterdir())
+    assert drawn == [f"curves_{what}_b2_{b2}.png" for what in ("accuracy", "loss") for b2 in ("0.9", "0.99")]
+
+
 def test_run_trains_tabulates_and_draws(spec, tmp_path, capsys):
     assert main(["run", str(spec)]) == 0
     shown = capsys.readouterr().out
