@@ -68,6 +68,7 @@ def bench(options: argparse.Namespace) -> int:
 def parser() -> Parser:
     made = Parser(prog="grokdyn bench", description="Time the engine beside the same maths by hand and in PyTorch.")
     kinds = ", ".join(f"{name} ({line.about})" for name, line in {**CASES, **COSTS}.items())
+    kinds = kinds.replace("%", "%%")  # argparse formats its help
     made.add_argument("--case", action="append", metavar="NAME", help=f"may be repeated; default: all of {kinds}")
     made.add_argument("--lanes", type=int, metavar="N", help="runs that train together; default: the case's")
     made.add_argument("--rounds", type=int, default=5, metavar="N", help="measurements of each side (default: 5)")
