@@ -67,7 +67,13 @@ def engine(name):
     return experiment, beginning, np.transpose(found)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.network in hand.NETWORKS])
+def marked(names):
+    """Networks with attention compile long; the others stand for them in the usual suite."""
+    networks = {name: CASES[name].network for name in names}
+    return [pytest.param(name, marks=[pytest.mark.slow] * (networks[name] != "mlp")) for name in names]
+
+
+@pytest.mark.parametrize("name", marked([name for name, case in CASES.items() if case.network in hand.NETWORKS]))
 def test_the_hand_written_side_follows_the_engine(name, monkeypatch):
     monkeypatch.setattr(hand, "CPU_TILE", TILE)
     experiment, beginning, (first, last) = engine(name)
@@ -88,7 +94,7 @@ def test_the_hand_written_layouts_agree():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", marked(CASES))
 def test_pytorch_follows_the_engine(name):
     pytest.importorskip("torch")
     from grokdyn.bench.torch_side import NETWORKS, Torch, TorchBatched
@@ -164,6 +170,7 @@ def test_half_of_the_runs_are_over_after_a_quarter_of_the_steps():
     assert (ds.stopped_at.sel(init_scale=100.0) == 80).all()
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_part_is_told_beside_its_bound(tmp_path, capsys, monkeypatch):
     small = dataclasses.replace(COSTS["edge_probes"], experiment=lambda: tiny("p113"))
     monkeypatch.setitem(COSTS, "edge_probes", small)

@@ -8,17 +8,10 @@ from grokdyn.commands import QUICKSTART
 from tests.parity.test_mlp import doshi
 
 
-@pytest.fixture(scope="module")
-def quickstart():
-    return gd.run(gd.load(QUICKSTART), progress=False)
-
-
-def test_quickstart_shows_all_four_phases(quickstart):
+def test_quickstart_generalises_where_it_should_and_shows_all_four_phases():
+    quickstart = gd.run(gd.load(QUICKSTART), progress=False)
     assert set(np.unique(gd.analysis.phases(quickstart).phase)) == {0, 1, 2, 3}
     assert (quickstart.status == 0).all()
-
-
-def test_quickstart_generalises_where_it_should(quickstart):
     final = quickstart.test_accuracy.isel(step=-1).mean("seed")
     give = 0.15  # two seeds on the boundary of a phase
 
@@ -36,8 +29,9 @@ def test_quickstart_generalises_where_it_should(quickstart):
     assert (at(20, np.linspace(0.2, 0.9, 8)) < 0.1).all()
 
 
-def test_doshi_clean_generalises_between_steps_30_and_36_over_32_seeds():
-    sweep = gd.Sweep(doshi(5.0, steps=50).replace(record=gd.At(tuple(range(20, 51)))), {"seed": range(32)})
+@pytest.mark.parametrize("seeds", [8, pytest.param(32, marks=pytest.mark.slow)])
+def test_doshi_clean_generalises_between_steps_30_and_36(seeds):
+    sweep = gd.Sweep(doshi(5.0, steps=50).replace(record=gd.At(tuple(range(20, 51)))), {"seed": range(seeds)})
     ds = gd.run(sweep, progress=False)
     half = gd.analysis.first_step(ds, "test_accuracy", 0.5, ">").first_step
     assert 30 <= float(half.median()) <= 36

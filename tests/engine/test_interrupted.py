@@ -344,7 +344,7 @@ gd.run(gd.Sweep.from_toml(open(sys.argv[1]).read()), out=sys.argv[2], checkpoint
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, sweep, tmp_path):
-    long = sweep.base.replace(steps=200_000, record=gd.Every(2000), snapshots=())
+    long = sweep.base.replace(steps=60_000, record=gd.Every(1000), snapshots=())
     (tmp_path / "spec.toml").write_text(gd.Sweep(long, {"seed": range(4)}).to_toml())
     command = [sys.executable, "-c", CODE, str(tmp_path / "spec.toml"), str(tmp_path / "s")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

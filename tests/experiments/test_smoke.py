@@ -7,11 +7,26 @@ import pytest
 
 from grokdyn.analysis.claims import FAILS, HOLDS, OPEN
 from grokdyn.cli import main
+from grokdyn.reproduce import scaled_sweeps
 
+SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
+# Most of a smoke run is compilation. These have no claim, figure or part of a kind that the others lack.
+LONG = {"edge_figure2", "edge_figure4", "edge_figure6", "grokfast", "nanda_progress", "omnigrok_norm", "power_division"}
+
+
+def marked(folder):
+    return pytest.param(folder, marks=[pytest.mark.slow] * (folder.name in LONG), id=folder.name)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_sweep_of_an_experiment_fits_at_every_scale(folder):
+    sweeps = [scaled_sweeps(folder, scale).values() for scale in SCALES]
+    runs = [sum(len(list(sweep.experiments())) for sweep in found) for found in sweeps]
+    assert 0 < runs[0] == min(runs)
+
+
+@pytest.mark.parametrize("folder", [marked(folder) for folder in FOLDERS])
 def test_an_experiment_reproduces_at_its_smoke_scale(folder, tmp_path):
     assert main(["reproduce", str(folder), "--scale", "smoke", "--out", str(tmp_path / "out"), "--quiet"]) == 0
     claims = json.loads((tmp_path / "out/claims.json").read_text())

@@ -201,6 +201,7 @@ def test_hessian_vector_products_pass_through_narrow_losses():
     np.testing.assert_allclose(products[1], products[0], atol=0.05 * np.abs(products[0]).max())
 
 
+@pytest.mark.slow
 def test_precisions_are_one_axis_and_leave_the_users_settings_alone():
     with jax.enable_x64(False):
         experiment = gd.Experiment(

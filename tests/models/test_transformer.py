@@ -373,6 +373,7 @@ def test_dropout_keeps_the_mean():
 TWO = gd.ModularArithmetic(p=5, sequence="<eos> a op b = c", label_noise=0.25)
 
 
+@pytest.mark.slow
 def test_two_answers_are_trained_and_right_together():
     """The loss is the mean over both, against the naive model; a row is right where both are; one label is noisy."""
     experiment = cases.tiny(

@@ -200,6 +200,7 @@ def test_adams_preconditioner_is_that_of_its_state():
     np.testing.assert_allclose(optimizer.preconditioner(state)["w"], expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_edge_of_an_adaptive_optimizer_is_that_of_the_scaled_hessian():
     experiment = EXPERIMENT.replace(optimizer=gd.AdamW(learning_rate=0.01), probes=EXPERIMENT.probes[1:2])
     run = taken_apart(experiment)

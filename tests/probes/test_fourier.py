@@ -277,6 +277,7 @@ def test_an_embedding_shared_by_both_operands_is_one_side():
     assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
 
 
+@pytest.mark.slow
 def test_a_transformer_on_sequences_is_measured_alike():
     """Logits over a vocabulary with "=": residues alone count, and the embedding is that of both operands."""
     model = gd.Transformer(d_model=8, heads=2, d_mlp=16, activation="gelu", init_scale=2.0)

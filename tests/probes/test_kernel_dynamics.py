@@ -50,6 +50,7 @@ def test_a_network_leaves_its_linearisation():
     assert found.kernel_change[-1] > 1e-3
 
 
+@pytest.mark.slow
 def test_the_linearised_network_runs_beside_the_network_under_any_optimizer():
     """One more value of an axis; its losses are those of a model that is linear in its Jacobian's features."""
     experiment = EXPERIMENT.replace(optimizer=gd.AdamW(learning_rate=0.1), probes=(gd.Loss(),), record=gd.Every(4))

@@ -94,6 +94,7 @@ def test_forced_collapse_silences_correct_logits_alone(plain):
         assert np.array_equal(slope, free)
 
 
+@pytest.mark.slow
 def test_steps_of_switches_are_numbers_of_a_sweep():
     """Runs that switch at different steps, or never, share a program; lanes do not see each other's branch."""
     loss = gd.SwitchLoss(first=gd.CrossEntropy(precision="float16"), then=gd.StableMaxCrossEntropy(), at=AT)
@@ -121,6 +122,7 @@ def test_a_vmapped_switch_keeps_the_other_branchs_nan_out():
     np.testing.assert_allclose(late, [[0, 0], [-0.5, 0.5]])
 
 
+@pytest.mark.slow
 def test_dropout_changes_training_alone():
     """Every update drops anew; a record is free of it, and a share of 0 is no dropout."""
     model = gd.Encoder(d_model=8, heads=2, ff=16)
