@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.draws import normal
 from grokdyn.models.layers import Layer
 from grokdyn.models.mlp import embedded
 from grokdyn.spec.base import field
@@ -36,7 +37,7 @@ class Committee(Model):
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         inputs = max(signature.vocabulary, 1) * signature.width
-        return {"W": jax.random.normal(key, (inputs, signature.outputs * self.width), dtype)}
+        return {"W": normal(key, (inputs, signature.outputs * self.width), dtype)}
 
     def apply(self, params: Params, inputs: jax.Array) -> Output:
         W = params["W"]

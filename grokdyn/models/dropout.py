@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from grokdyn.models import draws
+
 # A threefry word decides over two entries, which halves the cost of drawing on a CPU.
 LEVELS = 2**16
 
@@ -34,6 +36,6 @@ class Dropout:
 def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Return independent uniform integers below 65536, as uint32."""
     last = shape[-1]
-    words = jax.random.bits(key, (*shape[:-1], -(-last // 2)), jnp.uint32)
+    words = draws.words(key, (*shape[:-1], -(-last // 2)))
     halves = jnp.concatenate([words >> 16, words & jnp.uint32(LEVELS - 1)], axis=-1)
     return lax.slice_in_dim(halves, 0, last, axis=-1)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.models import draws
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.layer_norm import layer_norm
@@ -70,10 +71,10 @@ class Encoder(Model):
         keys = iter(jax.random.split(key, 9))
 
         def uniform(shape: tuple[int, ...], bound: float) -> jax.Array:
-            return jax.random.uniform(next(keys), shape, dtype, -bound, bound)
+            return draws.uniform(next(keys), shape, dtype, bound)
 
         return {
-            "W_E": jax.random.normal(next(keys), (signature.vocabulary, d), dtype),
+            "W_E": draws.normal(next(keys), (signature.vocabulary, d), dtype),
             "W_QKV": uniform((d, 3 * d), math.sqrt(6 / (d + 3 * d))),
             "b_QKV": jnp.zeros(3 * d, dtype),
             "W_O": uniform((d, d), 1 / math.sqrt(d)),

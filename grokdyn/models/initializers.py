@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from grokdyn.models.draws import normal, truncated_normal, uniform
+
 INITS = ("torch", "lecun", "gromov", "ntk", "mup", "normal")
 # Standard deviation of a standard normal truncated at two: lecun_normal divides by it to keep its variance.
 TRUNCATED_STD = 0.87962566103423978
@@ -25,12 +27,12 @@ def weight(key: jax.Array, init: str, fan_in: int, fan_out: int, width: int, dty
     shape = (fan_in, fan_out)
     if init == "torch":
         bound = 1 / math.sqrt(fan_in)
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
+        return uniform(key, shape, dtype, bound)
     if init == "lecun":
-        return jax.random.truncated_normal(key, -2, 2, shape, dtype) / (TRUNCATED_STD * math.sqrt(fan_in))
+        return truncated_normal(key, shape, dtype, 2) / (TRUNCATED_STD * math.sqrt(fan_in))
     if init == "gromov":
-        return jax.random.normal(key, shape, dtype) * (0.5 / (2 * width) ** (1 / 3))
-    return jax.random.normal(key, shape, dtype)
+        return normal(key, shape, dtype) * (0.5 / (2 * width) ** (1 / 3))
+    return normal(key, shape, dtype)
 
 
 def bias(key: jax.Array, init: str, fan_in: int, fan_out: int, dtype: Any) -> jax.Array:
@@ -38,7 +40,7 @@ def bias(key: jax.Array, init: str, fan_in: int, fan_out: int, dtype: Any) -> ja
     if init != "torch":
         return jnp.zeros(fan_out, dtype)
     bound = 1 / math.sqrt(fan_in)
-    return jax.random.uniform(key, (fan_out,), dtype, -bound, bound)
+    return uniform(key, (fan_out,), dtype, bound)
 
 
 def multiplier(init: str, fan_in: int, last: bool) -> float:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.base import Params
+from grokdyn.models.draws import normal, uniform
 from grokdyn.models.initializers import multiplier
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
@@ -67,13 +68,13 @@ def drawn(init: str, d_model: int, tensor: Tensor, key: jax.Array, dtype: Any) -
     if fan_in == 0:
         return jnp.ones(shape, dtype) if "scale" in name else jnp.zeros(shape, dtype)
     if init == "torch" and name not in EMBEDDINGS:
-        return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
+        return uniform(key, shape, dtype, fan_in**-0.5)
     if name.startswith("b_"):
         return jnp.zeros(shape, dtype)
     variance = 1.0
     if init == "nanda":
         variance = 1 / shape[1] if name == "W_U" else 1 / d_model
-    return jax.random.normal(key, shape, dtype) * variance**0.5
+    return normal(key, shape, dtype) * variance**0.5
 
 
 def with_factors(params: Params) -> Params:
