@@ -5,6 +5,7 @@ Only numbers of batches go through the scheduler; states and results go through 
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -176,10 +177,12 @@ def stop(client: Client, tasks: list[Future], shown: Reporter) -> None:
     from grokdyn.engine import worker
 
     shown.say("stopping; workers save the batches they train")
-    client.cancel(tasks)
     until, keys = time.monotonic() + SAVE_SECONDS, [task.key for task in tasks]
-    while any(cast(dict, client.run(worker.busy, keys, on_error="ignore")).values()) and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
+    # Where the scheduler was stopped at the same time, its workers leave by themselves.
+    with contextlib.suppress(OSError):
+        client.cancel(tasks)
+        while any(cast(dict, client.run(worker.busy, keys, on_error="ignore")).values()) and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
 
 
 class Crowd:

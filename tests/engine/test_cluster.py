@@ -142,6 +142,23 @@ def test_a_scheduler_that_dies_leaves_a_store_that_resumes(whole, tmp_path, monk
     assert gd.resume(tmp_path / "s", progress=False).identical(whole)
 
 
+def test_ctrl_c_with_the_scheduler_gone_is_told_alike(whole, tmp_path, monkeypatch):
+    """As when a job's time is over and all its processes are told at once."""
+    impatient = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with impatient, monkeypatch.context() as patch, threads() as client:
+        made = client.cluster
+
+        def end(count):
+            if count == 30:
+                made.loop.add_callback(made.scheduler.close)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        slowly(patch, end)
+        with pytest.raises((Interrupted, gd.ClusterError), match="grokdyn resume"):
+            gd.run(SWEEP, out=tmp_path / "s", cluster=client, progress=False)
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole)
+
+
 def test_batches_are_placed_where_memory_is(whole, tmp_path, client):
     known = {"cohorts": [{"batches": 2}, {"batches": 1}], "bytes_per_batch": [10, 10**12]}
     assert cluster.placement(client, known) == [None, None, None]
