@@ -17,7 +17,9 @@ from grokdyn.spec.errors import SpecError
 if TYPE_CHECKING:
     from distributed import Client
 
-CLUSTERS = "local:N with N from 1 to 1024, tcp://HOST:PORT of a dask scheduler, its scheduler file, or a Client"
+CLUSTERS = (
+    "local:N with N from 1 to 1024, tcp://HOST:PORT of a dask scheduler, its scheduler file *.json, or a Client"
+)
 LOCAL = re.compile(r"local:(\d{1,4})")
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d{1,5}")
 MOST_WORKERS = 1024
@@ -45,6 +47,8 @@ def meant(cluster: str | Path | Client) -> int | str | Client:
         return int(local[1])
     if ADDRESS.fullmatch(cluster):
         return cluster
+    if cluster.endswith(".json"):
+        return address_in(Path(cluster))
     raise SpecError("cluster", cluster, CLUSTERS)
 
 

@@ -56,7 +56,7 @@ def run(
         progress: show progress on standard error; default: a bar on a terminal, else a line every ten seconds.
         checkpoint_seconds: with ``out``, the state is saved between chunks when this long has passed.
         cluster: where to train, ``"local:4"`` for so many processes on this machine, ``"tcp://..."`` for a dask
-            scheduler, ``Path`` of its scheduler file, or a dask ``Client``; all its machines must see ``out``.
+            scheduler, its scheduler file (``*.json``), or a dask ``Client``; all its machines must see ``out``.
 
     Returns:
         Dataset with dims (swept axes..., step, probe axes...), the probes' variables, and per run ``status``
