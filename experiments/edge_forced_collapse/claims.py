@@ -19,7 +19,7 @@ def claims(results):
         lost = never.test_accuracy.isel(step=-1) - part.test_accuracy.isel(step=-1)
         found += [
             Claim(
-                f"test accuracy stays where it is once collapse is forced at step {at:,}",
+                f"nothing more generalises once collapse is forced at step {at:,}",
                 SOURCE,
                 "freezes near 8 %",
                 gained,

@@ -17,9 +17,7 @@ from grokdyn.spec.errors import SpecError
 if TYPE_CHECKING:
     from distributed import Client
 
-CLUSTERS = (
-    "local:N with N from 1 to 1024, tcp://HOST:PORT of a dask scheduler, its scheduler file *.json, or a Client"
-)
+CLUSTERS = "local:N with N from 1 to 1024, tcp://HOST:PORT of a dask scheduler, its scheduler file *.json, or a Client"
 LOCAL = re.compile(r"local:(\d{1,4})")
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d{1,5}")
 MOST_WORKERS = 1024

@@ -17,10 +17,11 @@ from . import layout, panel, style
 from .brushes import Brush, band_handle, brushes_for, line_handles
 
 MOST_COLUMNS = 3
-# Inches: height of a row of the legend, and width of an entry.
-ROW, ENTRY = 0.17, 0.85
+# Inches: height of a row of the legend.
+ROW = 0.17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LEGEND: dict[str, Any] = {"fontsize": 6.5, "borderaxespad": 0.1, "borderpad": 0.1, "columnspacing": 1.4}
+SPACING = {"borderaxespad": 0.1, "borderpad": 0.1, "columnspacing": 1.4, "handlelength": 1.5}
+LEGEND: dict[str, Any] = {"fontsize": 6.5, **SPACING}
 # Characters of a value axis's label beside a panel of this height.
 LABEL_WIDTH = 28
 
@@ -92,15 +93,26 @@ def explain(figure: matplotlib.figure.Figure, entries: Sequence[tuple[list[Artis
     elif others:
         rows.append(list(others.values()))
     width, height = figure.get_size_inches()
-    most = int(width / ENTRY)
-    total = height + ROW * sum(-(-len(row) // most) for row in rows)
+    columns = [columns_of(figure, row) for row in rows]
+    total = height + ROW * sum(-(-len(row) // most) for row, most in zip(rows, columns, strict=True))
     figure.set_size_inches(width, total)
     below = total - height
     figure.get_layout_engine().set(rect=(0, below / total, 1, height / total))  # type: ignore[union-attr]
-    for row in rows:
-        columns = min(len(row), most)
-        figure.legend(handles=row, loc="upper center", bbox_to_anchor=(0.5, below / total), ncols=columns, **LEGEND)
+    for row, most in zip(rows, columns, strict=True):
+        across = [handle for i in range(most) for handle in row[i::most]]  # matplotlib fills columns first
+        figure.legend(handles=across, loc="upper center", bbox_to_anchor=(0.5, below / total), ncols=most, **LEGEND)
         below -= ROW * -(-len(row) // most)
+
+
+def columns_of(figure: matplotlib.figure.Figure, row: list[Artist]) -> int:
+    """Return how many of a legend's entries fit side by side."""
+    for columns in range(len(row), 1, -1):
+        tried = figure.legend(handles=row, ncols=columns, **LEGEND)
+        width = tried.get_window_extent().width
+        tried.remove()
+        if width <= figure.bbox.width:
+            return columns
+    return 1
 
 
 def named(letters: Sequence[str]) -> Artist:

@@ -85,3 +85,17 @@ def test_mistakes_are_told():
         beside([Panel("one", ds)])
     with pytest.raises(ValueError, match="'float64' is not drawn"):
         beside([Panel("one", ds, ("test_accuracy",), hue="precision", paper={"float64": ([1], [1])})])
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_a_legend_fits_its_figure_and_reads_row_by_row(count):
+    names = [f"with a name of some length {i}" for i in range(count)]
+    rising = np.ones((count, 3, len(STEPS)))
+    ds = xr.Dataset({"test_accuracy": (("variant", "seed", "step"), rising)}, {"variant": names, "step": STEPS})
+    figure = beside([Panel("one", ds, ("test_accuracy",), hue="variant")])
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    places = {text.get_text(): text.get_window_extent() for text in legend.get_texts()}
+    read = sorted(places, key=lambda name: (-round(places[name].y0), places[name].x0))
+    assert [name for name in read if name in names] == names
