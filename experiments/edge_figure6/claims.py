@@ -14,7 +14,10 @@ TRANSFORMER = {
     "perpgrad": ([400, 600, 800], [0.88, 0.99, 1.0]),
     "decay": ([600, 800, 1000, 1200], [0.01, 0.08, 0.48, 0.93]),
 }
-MLP_NAMES, TRANSFORMER_NAMES = ("AdamW", "perpGrad"), ("perpGrad", "decay 1.5", "neither")
+# Names and places of the optimizers in the sweeps, in an order in which each has the same colour in all panels.
+MLP_NAMES = {"perpGrad": 1, "AdamW": 0}
+SGD_NAMES = {"perpGrad": 0}
+TRANSFORMER_NAMES = {"perpGrad": 0, "AdamW": 2, "decay 1.5": 1}
 
 
 def halves(ds):
@@ -60,14 +63,23 @@ def claims(results):
     ]
 
 
+def named(ds, names):
+    """Return a Dataset with its optimizers in the order of the names."""
+    if "optimizer" not in ds.dims:
+        ds = ds.expand_dims("optimizer")
+    labels = np.asarray(list(names), np.dtypes.StringDType())
+    return ds.isel(optimizer=list(names.values())).assign_coords(optimizer=labels)
+
+
 def figure(results):
-    mlp = results["mlp"].assign_coords(optimizer=np.asarray(MLP_NAMES, np.dtypes.StringDType()))
-    transformer = results["transformer"].assign_coords(optimizer=np.asarray(TRANSFORMER_NAMES, np.dtypes.StringDType()))
+    mlp = named(results["mlp"], MLP_NAMES)
+    sgd = named(results["mlp_sgd"], SGD_NAMES)
+    transformer = named(results["transformer"], TRANSFORMER_NAMES)
     told = {"perpGrad": TRANSFORMER["perpgrad"], "decay 1.5": TRANSFORMER["decay"]}
     return gd.plot.beside(
         [
             Panel("MLP, AdamW", mlp, ("test_accuracy",), hue="optimizer", paper={"perpGrad": MLP}),
-            Panel("MLP, gradient descent, perpGrad", results["mlp_sgd"], paper={"test_accuracy": SGD}),
+            Panel("MLP, gradient descent", sgd, ("test_accuracy",), hue="optimizer", paper={"perpGrad": SGD}),
             Panel("transformer", transformer, ("test_accuracy",), hue="optimizer", paper=told),
         ]
     )
