@@ -1,6 +1,6 @@
 """Random arrays drawn as vectors.
 
-The numbers are those of ``jax.random``, entry by entry in row-major order. XLA takes two to three times as long to
+The numbers are those of ``jax.random``, entry by entry in row-major order. XLA often takes twice as long to
 compile a loop over several small axes as one over their product, and a network has a draw for every tensor.
 """
 

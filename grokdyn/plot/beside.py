@@ -20,8 +20,13 @@ MOST_COLUMNS = 3
 # Inches: height of a row of the legend.
 ROW = 0.17
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SPACING = {"borderaxespad": 0.1, "borderpad": 0.1, "columnspacing": 1.4, "handlelength": 1.5}
-LEGEND: dict[str, Any] = {"fontsize": 6.5, **SPACING}
+LEGEND: dict[str, Any] = {
+    "fontsize": 6.5,
+    "borderaxespad": 0.1,
+    "borderpad": 0.1,
+    "columnspacing": 1.4,
+    "handlelength": 1.5,
+}
 # Characters of a value axis's label beside a panel of this height.
 LABEL_WIDTH = 28
 

@@ -11,7 +11,7 @@ from grokdyn.reproduce import scaled_sweeps
 
 SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
-# Most of a smoke run is compilation. These have no claim, figure or part of a kind that the others lack.
+# The longest, most of it compilation, are left to the slow suite.
 LONG = {"edge_figure2", "edge_figure4", "edge_figure6", "grokfast", "nanda_progress", "omnigrok_norm", "power_division"}
 
 
