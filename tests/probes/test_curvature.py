@@ -213,8 +213,8 @@ def test_the_edge_of_an_adaptive_optimizer_is_that_of_the_scaled_hessian():
     scale = 1 / np.sqrt(np.abs(ravel_pytree(gradient)[0]) + 1e-8)
     H = np.asarray(jax.hessian(lambda w: jnp.mean(losses(w)))(flat))
     top = np.linalg.eigvalsh(scale[:, None] * H * scale)[-1]
-    np.testing.assert_allclose(found["preconditioned_sharpness"], top, rtol=1e-6)
-    np.testing.assert_allclose(found["stability_ratio"], top * 0.01 / 38, rtol=1e-6)
+    np.testing.assert_allclose(found["preconditioned_sharpness"], top, rtol=1e-8)
+    np.testing.assert_allclose(found["stability_ratio"], top * 0.01 / 38, rtol=1e-8)
 
 
 def test_an_optimizer_without_a_bound_is_told():
