@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from grokdyn.models.draws import together
 from grokdyn.models.layers import Layer
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.rules import Flag, Number
@@ -47,8 +48,8 @@ class Model(Spec):
 
     several_answers = False  # True where it can give logits for several answers a row
 
-    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
-        """Draw the parameters, before ``init_scale``."""
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
+        """Return the parameters before ``init_scale``: arrays, or what they are drawn from (``draws.Draw``)."""
         raise NotImplementedError
 
     def apply(self, params: Params, inputs: jax.Array) -> Output:
@@ -65,7 +66,8 @@ class Model(Spec):
     def start(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         """Draw the parameters of step 0."""
         scale = jnp.asarray(self.init_scale, jnp.float64)
-        return jax.tree.map(lambda w: (w * scale).astype(dtype), self.initial(key, signature, jnp.float64))
+        first = together(self.initial(key, signature, jnp.float64))
+        return jax.tree.map(lambda w: (w * scale).astype(dtype), first)
 
     def forward(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
         """Compute the network's output as it is measured, or with a key as it is trained."""

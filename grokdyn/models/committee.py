@@ -35,7 +35,7 @@ class Committee(Model):
         if self.rescaled and self.output_scale == 0:
             yield "output_scale", self.output_scale, "above 0 where rescaled"
 
-    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         inputs = max(signature.vocabulary, 1) * signature.width
         return {"W": normal(key, (inputs, signature.outputs * self.width), dtype)}
 

@@ -64,13 +64,13 @@ class Encoder(Model):
     def stochastic(self) -> Any:
         return np.asarray(self.dropout) > 0
 
-    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         if signature.vocabulary == 0:
             raise SpecError("model.kind", "encoder", "a model of real vectors, such as mlp: this task has no tokens")
         d, ff, out = self.d_model, self.ff, signature.outputs
         keys = iter(jax.random.split(key, 9))
 
-        def uniform(shape: tuple[int, ...], bound: float) -> jax.Array:
+        def uniform(shape: tuple[int, ...], bound: float) -> draws.Draw:
             return draws.uniform(next(keys), shape, dtype, bound)
 
         return {

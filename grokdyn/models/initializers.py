@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from grokdyn.models.draws import normal, truncated_normal, uniform
+from grokdyn.models.draws import Draw, normal, truncated_normal, uniform
 
 INITS = ("torch", "lecun", "gromov", "ntk", "mup", "normal")
 # Standard deviation of a standard normal truncated at two: lecun_normal divides by it to keep its variance.
 TRUNCATED_STD = 0.87962566103423978
 
 
-def weight(key: jax.Array, init: str, fan_in: int, fan_out: int, width: int, dtype: Any) -> jax.Array:
+def weight(key: jax.Array, init: str, fan_in: int, fan_out: int, width: int, dtype: Any) -> Draw:
     """Draw a weight [fan_in, fan_out].
 
     torch: U(-b, b), b = 1/sqrt(fan_in) (``nn.Linear``). lecun: normal truncated at two, variance 1/fan_in (flax's
@@ -29,13 +29,13 @@ def weight(key: jax.Array, init: str, fan_in: int, fan_out: int, width: int, dty
         bound = 1 / math.sqrt(fan_in)
         return uniform(key, shape, dtype, bound)
     if init == "lecun":
-        return truncated_normal(key, shape, dtype, 2) / (TRUNCATED_STD * math.sqrt(fan_in))
+        return truncated_normal(key, shape, dtype).then(lambda x: x / (TRUNCATED_STD * math.sqrt(fan_in)))
     if init == "gromov":
-        return normal(key, shape, dtype) * (0.5 / (2 * width) ** (1 / 3))
+        return normal(key, shape, dtype).then(lambda x: x * (0.5 / (2 * width) ** (1 / 3)))
     return normal(key, shape, dtype)
 
 
-def bias(key: jax.Array, init: str, fan_in: int, fan_out: int, dtype: Any) -> jax.Array:
+def bias(key: jax.Array, init: str, fan_in: int, fan_out: int, dtype: Any) -> Draw | jax.Array:
     """Draw a bias [fan_out]: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for torch, zero for the others."""
     if init != "torch":
         return jnp.zeros(fan_out, dtype)

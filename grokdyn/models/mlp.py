@@ -38,7 +38,7 @@ class MLP(Model):
         """Return the widths of all layers, input and output included."""
         return (max(signature.vocabulary, 1) * signature.width, *self.hidden, signature.outputs)
 
-    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         sizes = self.sizes(signature)
         params = {}
         for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):

@@ -86,7 +86,7 @@ class Transformer(Model):
     def stochastic(self) -> Any:
         return np.asarray(self.dropout) > 0
 
-    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
+    def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         if signature.vocabulary == 0:
             allowed = "a model of real vectors, such as mlp: this task has no tokens"
             raise SpecError("model.kind", "transformer", allowed)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.base import Params
-from grokdyn.models.draws import normal, uniform
+from grokdyn.models.draws import Draw, normal, uniform
 from grokdyn.models.initializers import multiplier
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
@@ -62,7 +62,7 @@ def norm(name: str, suffix: str, d: int) -> Iterator[Tensor]:
     yield Tensor(f"{name}_shift{suffix}", (d,), 0)
 
 
-def drawn(init: str, d_model: int, tensor: Tensor, key: jax.Array, dtype: Any) -> jax.Array:
+def drawn(init: str, d_model: int, tensor: Tensor, key: jax.Array, dtype: Any) -> Draw | jax.Array:
     """Draw a parameter, see ``Transformer``."""
     name, shape, fan_in = tensor
     if fan_in == 0:
@@ -74,7 +74,7 @@ def drawn(init: str, d_model: int, tensor: Tensor, key: jax.Array, dtype: Any) -
     variance = 1.0
     if init == "nanda":
         variance = 1 / shape[1] if name == "W_U" else 1 / d_model
-    return normal(key, shape, dtype) * variance**0.5
+    return normal(key, shape, dtype).then(lambda x: x * variance**0.5)
 
 
 def with_factors(params: Params) -> Params:

@@ -26,18 +26,25 @@ class Split(NamedTuple):
     corrupted: jax.Array
 
 
-def draw_split(task: Task, labels: jax.Array, classes: int, split_key: jax.Array, noise_key: jax.Array) -> Split:
-    """Draw one run's split and label noise.
+def draw_split(task: Task, labels: jax.Array, key: jax.Array) -> Split:
+    """Draw one run's split, with clean labels.
 
     Train rows are those of lowest rank in a permutation, so they are exact in number and nested in the fraction.
-    Corrupted rows are the train rows with the lowest of independent scores: exact in number, nested in the noise.
     """
     rows = labels.shape[0]
-    order = jax.random.permutation(split_key, jnp.arange(rows, dtype=jnp.int32))
-    n_train = task.train_count(rows)
-    train = train_mask(order, n_train)
-    which_key, label_key = jax.random.split(noise_key)
-    scores = jnp.where(train, jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
+    order = jax.random.permutation(key, jnp.arange(rows, dtype=jnp.int32))
+    return Split(order, task.train_count(rows), labels, jnp.zeros(rows, bool))
+
+
+def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:
+    """Corrupt the labels of a share of the train rows.
+
+    Corrupted rows are the train rows with the lowest of independent scores: exact in number, nested in the noise.
+    """
+    order, n_train, labels, _ = split
+    rows = labels.shape[0]
+    which_key, label_key = jax.random.split(key)
+    scores = jnp.where(train_mask(order, n_train), jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
     rank = jnp.zeros(rows, jnp.int32).at[jnp.argsort(scores)].set(jnp.arange(rows, dtype=jnp.int32))
     corrupted = rank < part_of(task.label_noise, n_train)
     if labels.ndim == 1:

@@ -10,7 +10,7 @@ from flax import struct
 
 from grokdyn.models.base import Params
 from grokdyn.tasks.base import Signature, Table
-from grokdyn.tasks.split import Split, draw_split
+from grokdyn.tasks.split import Split, draw_split, with_noise
 
 STREAMS = ("init", "split", "noise", "batch", "probe")
 OK, NON_FINITE = 0, 1
@@ -88,7 +88,9 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     split_key, table_key = split_keys(experiment)
     table = task.draw(table_key) if shared is None else shared
     labels = jnp.asarray(table.labels)
-    split = draw_split(task, labels, signature.classes, split_key, stream(experiment, "noise"))
+    split = draw_split(task, labels, split_key)
+    if program.noisy:  # drawing noise for all runs of a clean cohort would cost a third of this program
+        split = with_noise(task, split, signature.classes, stream(experiment, "noise"))
     params = experiment.model.start(stream(experiment, "init"), signature, experiment.dtype)
     if start is not None:
         split, params = start.applied(split, params)

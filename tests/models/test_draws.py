@@ -10,14 +10,28 @@ KEY = jax.random.key(5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(), (6,), (3, 5), (2, 3, 4), (0, 3)])
-def test_draws_are_those_of_jax(shape, dtype, x64):
-    pairs = [
-        (draws.uniform(KEY, shape, dtype, 0.3), jax.random.uniform(KEY, shape, dtype, -0.3, 0.3)),
-        (draws.normal(KEY, shape, dtype), jax.random.normal(KEY, shape, dtype)),
-        (draws.truncated_normal(KEY, shape, dtype, 2), jax.random.truncated_normal(KEY, -2, 2, shape, dtype)),
-        (draws.words(KEY, shape), jax.random.bits(KEY, shape, "uint32")),
-    ]
-    for found, expected in pairs:
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
+def test_draws_are_those_of_jax(dtype, x64):
+    shapes = [(6,), (3, 5), (2, 3, 4), (0, 3), (40, 50)]
+    keys = jax.random.split(KEY, 4 * len(shapes))
+    found, expected = {}, {}
+    for i, shape in enumerate(shapes):
+        a, b, c, d = keys[4 * i : 4 * i + 4]
+        found |= {
+            f"uniform_{i}": draws.uniform(a, shape, dtype, 0.3),
+            f"normal_{i}": draws.normal(b, shape, dtype).then(lambda x: x * 3),
+            f"truncated_{i}": draws.truncated_normal(c, shape, dtype).then(lambda x: x / 3),
+            f"words_{i}": draws.words(d, shape),
+        }
+        expected |= {
+            f"uniform_{i}": jax.random.uniform(a, shape, dtype, -0.3, 0.3),
+            f"normal_{i}": jax.random.normal(b, shape, dtype) * 3,
+            f"truncated_{i}": jax.random.truncated_normal(c, -2, 2, shape, dtype) / 3,
+            f"words_{i}": jax.random.bits(d, shape, "uint32"),
+        }
+    for name, array in jax.jit(lambda: draws.together(found))().items():
+        assert array.dtype == expected[name].dtype
+        np.testing.assert_array_equal(array, expected[name])
+
+
+def test_a_tree_without_draws_is_itself():
+    assert draws.together({"a": 1.0}) == {"a": 1.0}

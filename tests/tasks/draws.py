@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from grokdyn.tasks.split import draw_split
+from grokdyn.tasks.split import draw_split, with_noise
 
 
 def tabled(task, seed=0):
@@ -14,5 +14,6 @@ def tabled(task, seed=0):
 def drawn(task, split=0, noise=1):
     """Return the split and label noise of a task for the seeds of the two streams."""
     labels = jnp.asarray(tabled(task, split).labels)
-    keys = jax.random.key(split), jax.random.key(noise)
-    return draw_split(jax.tree.map(jnp.asarray, task), labels, task.signature().classes, *keys)
+    task = jax.tree.map(jnp.asarray, task)
+    clean = draw_split(task, labels, jax.random.key(split))
+    return with_noise(task, clean, task.signature().classes, jax.random.key(noise))
