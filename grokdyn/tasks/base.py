@@ -87,7 +87,7 @@ class Task(Spec):
         raise NotImplementedError
 
 
-def part_of(share: Any, rows: int) -> Any:
+def part_of(share: Any, rows: Any) -> Any:
     """Return int(share * rows) for a float64 number, on the host or traced: the same rounding in both."""
     return (share * rows).astype(np.int32)
 
