@@ -8,15 +8,19 @@ table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
+from grokdyn.engine.files import StoreError
 from grokdyn.engine.run import resume, run
-from grokdyn.engine.store import read_spec
+from grokdyn.engine.store import is_finished, read_spec
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.sweep import Sweep
@@ -25,8 +29,8 @@ from grokdyn.spec.sweep import Sweep
 def reproduce(folder: Path, scale: str, out: Path, progress: bool | None = None) -> list[Claim]:
     """Run an experiment folder at a scale into ``out`` and return its claims.
 
-    What a store in ``out`` holds already is not trained again. Writes a store per sweep, ``claims.md``,
-    ``claims.json`` and ``figure.png``.
+    What a store in ``out`` holds already is not trained again, nor is a sweep that a reproduction beside ``out`` has
+    finished: its store is copied. Writes a store per sweep, ``claims.md``, ``claims.json`` and ``figure.png``.
 
     Raises:
         SpecError: if the folder is not an experiment, or a sweep has a mistake.
@@ -62,10 +66,29 @@ def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep]:
 def finished(what: Sweep, path: Path, progress: bool | None) -> xr.Dataset:
     """Return the results of a sweep; what its store holds of them is not trained again."""
     if not (path / "spec.toml").is_file():
-        return run(what, out=path, progress=progress)
+        twin = finished_beside(what, path.parent)
+        if twin is None:
+            return run(what, out=path, progress=progress)
+        copied(twin, path)
     if read_spec(path).to_toml() != what.to_toml():
         raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
     return resume(path, progress=progress)
+
+
+def finished_beside(what: Sweep, out: Path) -> Path | None:
+    """Return a finished store of the same sweep in the folder of another reproduction, if there is one."""
+    for folder in sorted(out.absolute().parent.glob("*/*")):
+        with suppress(StoreError):
+            if is_finished(folder) and read_spec(folder).to_toml() == what.to_toml():
+                return folder
+    return None
+
+
+def copied(store: Path, path: Path) -> None:
+    """Copy a store to a new folder, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, suffix=".tmp") as folder:
+        os.replace(shutil.copytree(store, Path(folder) / path.name), path)
 
 
 def claims_module(folder: Path) -> ModuleType:

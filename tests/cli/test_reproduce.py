@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import grokdyn as gd
 from grokdyn.analysis.claims import FAILS, HOLDS, OPEN, Claim, as_markdown, interpolated_step
 from grokdyn.cli import main
 from tests.cli.test_commands import SPEC
@@ -67,3 +68,21 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
     assert json.loads((out / "claims.json").read_text())[0]["verdict"] == "holds"
     assert sorted(p.name for p in (folder / "results/smoke").iterdir()) == ["claims.json", "claims.md", "figure.png"]
     assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2
+
+
+def test_a_sweep_that_another_reproduction_has_finished_is_copied(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("toy", "twin"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "spec.toml").write_text(SPEC)
+        (tmp_path / name / "claims.py").write_text(CLAIMS)
+    (tmp_path / "runs/broken/spec").mkdir(parents=True)
+    (tmp_path / "runs/broken/spec/results.zarr").mkdir()
+    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
+    monkeypatch.setattr("grokdyn.reproduce.run", None)
+    assert main(["reproduce", "twin", "--scale", "smoke", "--quiet"]) == 0
+    assert sorted(p.name for p in (tmp_path / "runs/twin-smoke").iterdir()) == sorted(
+        p.name for p in (tmp_path / "runs/toy-smoke").iterdir()
+    )
+    found, twin = (gd.open(f"runs/{name}-smoke/spec") for name in ("toy", "twin"))
+    xr.testing.assert_identical(found, twin)

@@ -26,6 +26,11 @@ def test_every_sweep_of_an_experiment_fits_at_every_scale(folder):
     assert min(runs) > 0
 
 
+def test_figures_1_and_4_share_the_run_that_takes_longest():
+    one, four = (scaled_sweeps(FOLDERS[0].parent / f"edge_figure{n}", "full") for n in (1, 4))
+    assert one["stablemax"].to_toml() == four["addition"].to_toml()
+
+
 @pytest.mark.parametrize("folder", [marked(folder) for folder in FOLDERS])
 def test_an_experiment_reproduces_at_its_smoke_scale(folder, tmp_path):
     assert main(["reproduce", str(folder), "--scale", "smoke", "--out", str(tmp_path / "out"), "--quiet"]) == 0
