@@ -39,7 +39,7 @@ def parameters(model, seed=0):
     """Return random parameters, none of them 0 or 1."""
     rng = np.random.default_rng(seed)
     signature = SIGNATURE._replace(answers=model.answers)
-    shapes = jax.eval_shape(lambda: model.initial(jax.random.key(0), signature, jnp.float64))
+    shapes = jax.eval_shape(lambda: model.start(jax.random.key(0), signature, jnp.float64))
     return {name: 0.5 * rng.normal(size=w.shape) for name, w in shapes.items()}
 
 
