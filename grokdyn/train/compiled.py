@@ -84,10 +84,10 @@ def advance_lanes(
         def on_block(i: jax.Array, carry: Any) -> Any:
             places = jax.lax.dynamic_slice_in_dim(order, i * block, block)
             states, records = carry
-            part = jax.tree.map(lambda x: x[places], (lanes, states))
+            part = jax.tree.map(lambda x: taken(x, places), (lanes, states))
             new_states, new_records = on_part(one, part, rest, block)
-            states = jax.tree.map(lambda x, new: x.at[places].set(new), states, new_states)
-            return states, jax.tree.map(lambda x, new: x.at[places].set(new), records, new_records)
+            states = jax.tree.map(lambda x, new: put(x, places, new), states, new_states)
+            return states, jax.tree.map(lambda x, new: put(x, places, new), records, new_records)
 
         first = jax.tree.map(lambda x: x[:block], (lanes, states))
         shapes = jax.eval_shape(lambda part: on_part(one, part, rest, block)[1], first)
@@ -100,6 +100,16 @@ def advance_lanes(
         on_device, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=split, check_vma=False
     )
     return sharded(lanes, states, order, counts, (shared, stretches))
+
+
+def taken(x: jax.Array, places: jax.Array) -> jax.Array:
+    """Return the entries of a leading axis at places that are all in it."""
+    return x.at[places].get(mode="promise_in_bounds")
+
+
+def put(x: jax.Array, places: jax.Array, new: jax.Array) -> jax.Array:
+    """Return an array with entries of its leading axis replaced, at places that are distinct and all in it."""
+    return x.at[places].set(new, mode="promise_in_bounds", unique_indices=True)
 
 
 def placed(tree: Any, mesh: Mesh, sharded: bool) -> Any:
