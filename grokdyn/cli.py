@@ -159,6 +159,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--scale", choices=("smoke", "cpu", "full"), default="cpu", help="how much of it (default: cpu)")
     again.add_argument("--out", metavar="DIR", help="folder for the stores; default: runs/ and the experiment's name")
     again.add_argument("--keep", action="store_true", help="copy claims and figure into the experiment's folder")
+    again.add_argument("--reuse", metavar="DIR", help="copy sweeps that another reproduction has finished, if the same")
     again.add_argument("--quiet", action="store_true", help="no progress")
 
     add("bench", help="time the engine against hand-written JAX and PyTorch", add_help=False)

@@ -106,7 +106,7 @@ def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
 
     folder = Path(options.folder)
     out = Path(options.out or Path("runs") / f"{folder.name}-{options.scale}")
-    show_claims(run_folder(folder, options.scale, out, False if options.quiet else None))
+    show_claims(run_folder(folder, options.scale, out, False if options.quiet else None, options.reuse))
     if options.keep:
         print(keep(folder, options.scale, out))
     print(out / "figure.png")

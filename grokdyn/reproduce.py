@@ -11,14 +11,13 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
-from grokdyn.engine.files import StoreError
+from grokdyn.engine.files import writing
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store import is_finished, read_spec
 from grokdyn.spec.errors import SpecError, Words
@@ -26,17 +25,24 @@ from grokdyn.spec.files import load
 from grokdyn.spec.sweep import Sweep
 
 
-def reproduce(folder: Path, scale: str, out: Path, progress: bool | None = None) -> list[Claim]:
+def reproduce(
+    folder: Path, scale: str, out: Path, progress: bool | None = None, reuse: str | Path | None = None
+) -> list[Claim]:
     """Run an experiment folder at a scale into ``out`` and return its claims.
 
-    What a store in ``out`` holds already is not trained again, nor is a sweep that a reproduction beside ``out`` has
-    finished: its store is copied. Writes a store per sweep, ``claims.md``, ``claims.json`` and ``figure.png``.
+    What a store in ``out`` holds already is not trained again. Writes a store per sweep, ``claims.md``,
+    ``claims.json`` and ``figure.png``.
+
+    Args:
+        reuse: the folder of another reproduction; where it has finished the very same sweep, the store is copied.
 
     Raises:
-        SpecError: if the folder is not an experiment, or a sweep has a mistake.
-        StoreError: if ``out`` holds something else.
+        SpecError: if the folder is not an experiment, a sweep has a mistake, or ``reuse`` has no sweep of this one.
+        StoreError: if ``out`` holds something else, or a store in ``reuse`` is damaged.
     """
     sweeps, told = scaled_sweeps(folder, scale), claims_module(folder)
+    if reuse is not None:
+        copy_finished(sweeps, Path(reuse), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
     found = told.claims(results)
     (out / "claims.md").write_text(as_markdown(found), encoding="utf-8")
@@ -66,29 +72,31 @@ def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep]:
 def finished(what: Sweep, path: Path, progress: bool | None) -> xr.Dataset:
     """Return the results of a sweep; what its store holds of them is not trained again."""
     if not (path / "spec.toml").is_file():
-        twin = finished_beside(what, path.parent)
-        if twin is None:
-            return run(what, out=path, progress=progress)
-        copied(twin, path)
+        return run(what, out=path, progress=progress)
     if read_spec(path).to_toml() != what.to_toml():
         raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
     return resume(path, progress=progress)
 
 
-def finished_beside(what: Sweep, out: Path) -> Path | None:
-    """Return a finished store of the same sweep in the folder of another reproduction, if there is one."""
-    for folder in sorted(out.absolute().parent.glob("*/*")):
-        with suppress(StoreError):
-            if is_finished(folder) and read_spec(folder).to_toml() == what.to_toml():
-                return folder
-    return None
+def copy_finished(sweeps: dict[str, Sweep], reuse: Path, out: Path) -> None:
+    """Copy the stores of sweeps that another reproduction has finished to where ``out`` has none."""
+    stores = [store for store in sorted(reuse.glob("*")) if is_finished(store)]
+    known = {read_spec(store).to_toml(): store for store in stores}
+    same = {name: known[what.to_toml()] for name, what in sweeps.items() if what.to_toml() in known}
+    if not same:
+        allowed = "the folder of a reproduction that has finished one of " + ", ".join(sweeps)
+        raise SpecError("reuse", str(reuse), allowed)
+    for name, store in same.items():
+        if not (out / name).exists():
+            copied(store, out / name)
 
 
 def copied(store: Path, path: Path) -> None:
     """Copy a store to a new folder, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, suffix=".tmp") as folder:
-        os.replace(shutil.copytree(store, Path(folder) / path.name), path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, suffix=".tmp") as folder:
+            os.replace(shutil.copytree(store, Path(folder) / path.name), path)
 
 
 def claims_module(folder: Path) -> ModuleType:

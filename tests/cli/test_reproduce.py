@@ -70,19 +70,22 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
     assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2
 
 
-def test_a_sweep_that_another_reproduction_has_finished_is_copied(tmp_path, monkeypatch):
+def test_a_sweep_that_another_reproduction_has_finished_is_copied(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("toy", "twin"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "spec.toml").write_text(SPEC)
         (tmp_path / name / "claims.py").write_text(CLAIMS)
-    (tmp_path / "runs/broken/spec").mkdir(parents=True)
-    (tmp_path / "runs/broken/spec/results.zarr").mkdir()
+    twin = ["reproduce", "twin", "--scale", "smoke", "--quiet", "--reuse", "runs/toy-smoke"]
+    assert main(twin) == 2
+    told = "got 'runs/toy-smoke'; allowed: the folder of a reproduction that has finished one of spec"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
     assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
     monkeypatch.setattr("grokdyn.reproduce.run", None)
-    assert main(["reproduce", "twin", "--scale", "smoke", "--quiet"]) == 0
+    assert main(twin) == 0
+    assert main(twin) == 0
     assert sorted(p.name for p in (tmp_path / "runs/twin-smoke").iterdir()) == sorted(
         p.name for p in (tmp_path / "runs/toy-smoke").iterdir()
     )
-    found, twin = (gd.open(f"runs/{name}-smoke/spec") for name in ("toy", "twin"))
-    xr.testing.assert_identical(found, twin)
+    xr.testing.assert_identical(*(gd.open(f"runs/{name}-smoke/spec") for name in ("toy", "twin")))
