@@ -68,9 +68,10 @@ def together(tree: Any) -> Any:
     for place, leaf in enumerate(leaves):
         if isinstance(leaf, Draw):
             groups.setdefault(leaf.standard, []).append(place)
+    if not groups:
+        return tree
     draws = [leaves[place] for places in groups.values() for place in places]
-    if draws:
-        u = standard_uniform([d.key for d in draws], [math.prod(d.shape) for d in draws], draws[0].dtype)
+    u = standard_uniform([d.key for d in draws], [math.prod(d.shape) for d in draws], draws[0].dtype)
     for standard, places in groups.items():
         sizes = [math.prod(leaves[place].shape) for place in places]
         x, u = standard(u[: sum(sizes)]), u[sum(sizes) :]
