@@ -63,6 +63,17 @@ class Model(Spec):
         """Return whether training draws random numbers (dropout), for the numbers of one run or of many at once."""
         return False
 
+    def prepare(self, params: Params, signature: Signature, rows: int) -> Any:
+        """Return what ``apply`` shall be given in training without dropout, in place of the parameters.
+
+        It is made once a step, however many tiles the rows are taken in, and must be differentiable. The logits must be
+        the same function of the parameters; activations may be left out.
+
+        Args:
+            signature: of the task whose ``rows`` train rows are passed.
+        """
+        return params
+
     def start(self, key: jax.Array, signature: Signature, dtype: Any) -> Params:
         """Draw the parameters of step 0."""
         scale = jnp.asarray(self.init_scale, jnp.float64)
@@ -91,6 +102,7 @@ class Model(Spec):
         """Compute the logits as the loss sees them: centred, linearised, or those of ``forward``.
 
         Args:
+            params: or what ``prepare`` made of them, where the model is not ``anchored``.
             first: the parameters of step 0, where the model is ``anchored`` to them.
             offset: what ``offset`` returned for these inputs, if that was computed before.
         """

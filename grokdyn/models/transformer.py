@@ -14,6 +14,7 @@ from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.attention import attend
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.dropout import Dropout
+from grokdyn.models.last_token import LastToken, last_token, saves
 from grokdyn.models.part import Part
 from grokdyn.models.positions import sinusoidal
 from grokdyn.models.residual import Stream, TokenTables, token_tables
@@ -55,7 +56,9 @@ class Transformer(Model):
 
     ``path``: ``answer`` computes in the last layer only what the answers need, and projects each token of the
     vocabulary once in the first, to gather from; ``full`` computes everything at every position. They are the same
-    function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products.
+    function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products. One layer
+    without norms is trained even faster by ``auto`` where all rows end with the same token, such as "=", see
+    ``last_token``.
     """
 
     layers: int = field(Count(1, 1000), default=1, doc="number of layers")
@@ -99,7 +102,17 @@ class Transformer(Model):
         keys = jax.random.split(key, len(wanted))
         return {t.name: drawn(self.init, self.d_model, t, k, dtype) for t, k in zip(wanted, keys, strict=True)}
 
-    def apply(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+    def prepare(self, params: Params, signature: Signature, rows: int) -> Params | LastToken:
+        ends_alike = self.answers == 1 and signature.fixed[-1:] not in ((), (None,))
+        fits = self.path == "auto" and self.layers == 1 and self.norm == "none" and ends_alike
+        if not fits or not saves(self.d_model, self.d_mlp, signature.outputs, rows):
+            return params
+        whole = self.complete(params)
+        return last_token(whole, self.codes(whole, signature.width), signature.fixed, self.heads, self.scale)
+
+    def apply(self, params: Params | LastToken, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+        if isinstance(params, LastToken):
+            return Output(params.logits(inputs, ACTIVATIONS[self.activation]), {})
         logits, activations = self.passed(params, inputs, Dropout(self.dropout, key), self.path)
         return Output(logits, {name: jnp.moveaxis(x[-self.answers], -2, 0) for name, x in activations.items()})
 
@@ -110,10 +123,7 @@ class Transformer(Model):
 
     def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
         """Return the logits, and activations [positions, ..., rows, width] of the positions computed."""
-        if self.tied:
-            params = params | {"W_U": params["W_E"].T}
-        if self.init == "mup":
-            params = with_factors(params)
+        params = self.complete(params)
         stream, x, found = self.embedded(params, inputs.T, path), params["W_E"], {}
         for layer in range(self.layers):
             part = Part(params, f"_{layer}", self.norm)
@@ -127,11 +137,27 @@ class Transformer(Model):
         read = x[-1] if self.answers == 1 else jnp.swapaxes(x[-self.answers :], 0, 1)
         return whole.linear(whole.normed(read, "ln_final", "pre"), "U"), found
 
+    def complete(self, params: Params) -> Params:
+        """Return the parameters with W_U, and with the factors of the initialisation multiplied in."""
+        if self.tied:
+            params = params | {"W_U": params["W_E"].T}
+        return with_factors(params) if self.init == "mup" else params
+
+    def codes(self, params: Params, tokens: int) -> jax.Array | None:
+        """Return what is added to the embedding at each of the positions [tokens, d_model], if anything."""
+        if self.positions == "sinusoidal":
+            return jnp.asarray(sinusoidal(tokens, self.d_model), params["W_E"].dtype)
+        return params.get("W_pos")
+
+    @property
+    def scale(self) -> float:
+        """What q k is multiplied by."""
+        d_head = self.d_model // self.heads
+        return 1 / d_head if self.init == "mup" else d_head**-0.5
+
     def embedded(self, params: Params, tokens: jax.Array, path: str) -> Stream | TokenTables:
         """Return what the first layer reads."""
-        E, P = params["W_E"], params.get("W_pos")
-        if self.positions == "sinusoidal":
-            P = jnp.asarray(sinusoidal(len(tokens), self.d_model), E.dtype)
+        E, P = params["W_E"], self.codes(params, len(tokens))
         norm = partial(Part(params, "_0", self.norm).normed, name="ln1", place="pre")
         tables = token_tables(tokens, E, P, norm if self.norm == "pre" else None)
         if path == "answer" or (path == "auto" and tables.worth):
@@ -145,9 +171,7 @@ class Transformer(Model):
             part.biased(x.project(part.params[f"W_{name}{part.suffix}"], start), name)
             for name, start in (("Q", first), ("K", 0), ("V", 0))
         )
-        d_head = self.d_model // self.heads
-        scale = 1 / d_head if self.init == "mup" else d_head**-0.5
-        weights, read = attend(q, k, v, self.heads, scale, self.causal, partial(drop, place=place))
+        weights, read = attend(q, k, v, self.heads, self.scale, self.causal, partial(drop, place=place))
         pre = x.at(first)
         mid = part.normed(pre + drop(part.linear(read, "O"), place + 1), "ln1", "post")
         seen = {"resid_pre": pre, "attention": weights, "resid_mid": mid}

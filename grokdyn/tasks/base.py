@@ -22,6 +22,7 @@ class Signature(NamedTuple):
         symbols: how many outputs, the last ones, are never a label of the (first) answer: tokens such as "=".
         regression: whether targets are real vectors in place of classes.
         answers: labels of a row, each a token of its own; logits are then [rows, answers, outputs].
+        fixed: for each of a row's places the token that all rows have there, None where they differ; empty if unknown.
     """
 
     vocabulary: int
@@ -31,6 +32,7 @@ class Signature(NamedTuple):
     symbols: int = 0
     regression: bool = False
     answers: int = 1
+    fixed: tuple[int | None, ...] = ()
 
     @property
     def classes(self) -> int:

@@ -36,7 +36,7 @@ class ModularMixture(Task):
     def signature(self) -> Signature:
         symbols = 1 + len(self.ops)
         rows = sum(part.signature().rows for part in self.parts())
-        return Signature(self.p + symbols, 4, self.p + symbols, rows, symbols)
+        return Signature(self.p + symbols, 4, self.p + symbols, rows, symbols, fixed=(None, None, None, self.p))
 
     def table(self) -> Table:
         tokens, labels = [], []

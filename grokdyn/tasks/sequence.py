@@ -18,9 +18,10 @@ def symbols_of(sequence: str) -> list[str]:
 
 def signature_of(sequence: str, elements: int, rows: int) -> Signature:
     """Return the signature of pairs of elements written as a sequence; logits are over the whole vocabulary."""
-    parts, symbols = sequence.split(), len(symbols_of(sequence))
-    vocabulary = elements + symbols
-    return Signature(vocabulary, len(parts), vocabulary, rows, symbols, answers=1 + ("c" in parts))
+    parts, symbols = sequence.split(), symbols_of(sequence)
+    vocabulary = elements + len(symbols)
+    fixed = tuple(elements + symbols.index(part) if part in symbols else None for part in parts)
+    return Signature(vocabulary, len(parts), vocabulary, rows, len(symbols), answers=1 + ("c" in parts), fixed=fixed)
 
 
 def written(sequence: str, elements: int, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Table:

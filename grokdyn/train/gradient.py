@@ -38,8 +38,9 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     return Rows(rows, inputs, lane.split.labels[rows], counts, offset)
 
 
-# params -> (the mean loss in parts [rows of a tile] whose sum it is, its gradient). Adding the parts up would cost a
-# small network several per cent of its step, and training reads only whether they are finite.
+# params, or what the model prepares of them -> (the mean loss in parts [rows of a tile] whose sum it is, its gradient).
+# Adding the parts up would cost a small network several per cent of its step, and training reads only whether they are
+# finite.
 Gradient = Callable[[Params], tuple[jax.Array, Params]]
 
 
@@ -61,6 +62,14 @@ def mean_loss(
     return loss
 
 
+def preparation(program: Program, lane: Lane, rows: int, key: jax.Array | None) -> Callable[[Params], Any]:
+    """Return params -> what the model reads in their place on so many rows: what it prepares once a step."""
+    model = lane.experiment.model
+    if model.anchored or key is not None:
+        return lambda params: params
+    return lambda params: model.prepare(params, program.signature, rows)
+
+
 def in_parts(loss: Callable[[Params], tuple[jax.Array, jax.Array]]) -> Gradient:
     """Return params -> (the terms of the loss, its gradient)."""
     differentiated = jax.value_and_grad(loss, has_aux=True)
@@ -76,30 +85,45 @@ def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key
     """Return the gradient over all train rows; every tile has a key of its own.
 
     More rows than a tile are taken tile by tile, as many tiles as this run fills: activations stay in cache, and
-    padding costs nothing but the last tile's.
+    padding costs nothing but the last tile's. What the model prepares of its parameters is made, and its gradient
+    taken back to them, once for all tiles.
     """
     n_train, tile = lane.split.n_train, program.tile
-    if program.rows <= tile:
-        return in_parts(mean_loss(lane, rows, n_train, step, key))
 
     def of_tile(part: Rows, i: jax.Array) -> Gradient:
         own = None if key is None else jax.random.fold_in(key, i)
         return in_parts(mean_loss(lane, part, n_train, step, own))
 
-    def gradient(params: Params) -> tuple[jax.Array, Params]:
+    def over_tiles(prepared: Any) -> tuple[jax.Array, Any]:
         def add(i: jax.Array, total: Any) -> Any:
             part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * tile, tile), rows)
-            return jax.tree.map(jnp.add, total, of_tile(part, i)(params))
+            return jax.tree.map(jnp.add, total, of_tile(part, i)(prepared))
 
         first = jax.tree.map(lambda x: x[:tile], rows)
-        shapes = jax.eval_shape(of_tile(first, jnp.int32(0)), params)
+        shapes = jax.eval_shape(of_tile(first, jnp.int32(0)), prepared)
         zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return jax.lax.fori_loop(jnp.int32(0), (n_train + tile - 1) // tile, add, zero)
 
-    return gradient
+    whole = program.rows <= tile
+    gradient = in_parts(mean_loss(lane, rows, n_train, step, key)) if whole else over_tiles
+    return through(preparation(program, lane, program.rows, key), gradient)
 
 
-def batch_gradient(lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None) -> Gradient:
+def batch_gradient(
+    program: Program, lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None
+) -> Gradient:
     """Return the gradient over the rows of the given ranks [batch]."""
-    batch = jax.tree.map(lambda x: x[ranks], rows)
-    return in_parts(mean_loss(lane, batch, jnp.int32(ranks.shape[0]), step, key))
+    batch, size = jax.tree.map(lambda x: x[ranks], rows), ranks.shape[0]
+    gradient = in_parts(mean_loss(lane, batch, jnp.int32(size), step, key))
+    return through(preparation(program, lane, size, key), gradient)
+
+
+def through(prepare: Callable[[Params], Any], gradient: Gradient) -> Gradient:
+    """Return the gradient in the parameters, of one in what is prepared of them."""
+
+    def whole(params: Params) -> tuple[jax.Array, Params]:
+        prepared, pull = jax.vjp(prepare, params)
+        terms, grads = gradient(prepared)
+        return terms, pull(grads)[0]
+
+    return whole

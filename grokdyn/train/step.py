@@ -64,7 +64,7 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
         order, gradient = state.order, full_gradient(program, lane, rows, state.step, key)
     else:
         order, ranks = draw_batch(program, lane, state)
-        gradient = batch_gradient(lane, rows, ranks, state.step, key)
+        gradient = batch_gradient(program, lane, rows, ranks, state.step, key)
     loss, grads = gradient(state.params)
     if optimizer.ascends:
         grads = gradient(optimizer.elsewhere(state.params, grads))[1]
