@@ -19,6 +19,7 @@ from rich.table import Table
 from grokdyn import analysis
 from grokdyn import plot as plots
 from grokdyn.analysis.claims import Claim
+from grokdyn.analysis.times import last_record
 from grokdyn.engine.estimate import Estimate
 from grokdyn.spec import base
 from grokdyn.spec.places import KINDS
@@ -56,15 +57,26 @@ def over_seeds(values: xr.DataArray, how: str) -> xr.DataArray:
 
 def grid(ds: xr.Dataset, up: str, across: str) -> Table:
     """Return the final test accuracy, mean over seeds, along two axes."""
-    final = over_seeds(ds["test_accuracy"].isel(step=-1), "mean").transpose(up, across)
-    title = f"test accuracy after {int(ds['step'][-1])} steps" + seeds_told(ds)
-    table = Table(title=title, caption=f"down: {up}, across: {across}")
+    final = over_seeds(at_end(ds)["test_accuracy"], "mean").transpose(up, across)
+    table = Table(title=f"test accuracy {end_told(ds)}{seeds_told(ds)}", caption=f"down: {up}, across: {across}")
     table.add_column(up, justify="right")
     for value in ds[across].values:
         table.add_column(word(value), justify="right")
     for value, line in zip(ds[up].values, final.values, strict=True):
         table.add_row(word(value), *(f"{x:.2f}" for x in line))
     return table
+
+
+def at_end(ds: xr.Dataset) -> xr.Dataset:
+    """Return the accuracies at the end of every run; nan where it diverged or is still to come."""
+    return ds[["train_accuracy", "test_accuracy"]].map(last_record).where(ds["status"] == 0)
+
+
+def end_told(ds: xr.Dataset) -> str:
+    """Return when runs ended: by a stop rule, or with fewer steps, some may have before the others."""
+    ended = ds["step"].where(ds["test_accuracy"].notnull() & (ds["status"] == 0)).max("step").values
+    ends = np.unique(ended[~np.isnan(ended)])
+    return f"after {ends[0]:.0f} steps" if len(ends) == 1 else "at the end of each run"
 
 
 def seeds_told(ds: xr.Dataset) -> str:
@@ -74,8 +86,8 @@ def seeds_told(ds: xr.Dataset) -> str:
 def rows(ds: xr.Dataset, axes: list[str]) -> Table:
     """Return accuracies and times, a row for every cell."""
     times = analysis.grokking_time(ds)
-    final = ds[["train_accuracy", "test_accuracy"]].isel(step=-1)
-    table = Table(title=f"after {int(ds['step'][-1])} steps" + seeds_told(ds), caption="times: median step to 90 %")
+    final = at_end(ds)
+    table = Table(title=end_told(ds) + seeds_told(ds), caption="times: median step to 90 %")
     heads = (*axes, "train accuracy", "test accuracy", "train fitted at", "test at")
     for head in heads:
         table.add_column(head, justify="right")

@@ -1,0 +1,47 @@
+"""What is printed and drawn of results."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from grokdyn.report import show
+
+STEPS = [0, 10, 20]
+
+
+def results(**sizes):
+    """Return made-up results over axes: test accuracy rises to 0.2, train accuracy to 0.4."""
+    axes, shape = tuple(sizes), tuple(sizes.values())
+    rise = np.broadcast_to([0.0, 0.1, 0.2], (*shape, len(STEPS)))
+    ds = xr.Dataset(
+        {"train_accuracy": ((*axes, "step"), 2 * rise), "test_accuracy": ((*axes, "step"), rise.copy())},
+        {**{axis: np.arange(n) for axis, n in sizes.items()}, "step": STEPS},
+        {"axes": list(axes)},
+    )
+    return ds.assign(status=(axes, np.zeros(shape, int)), stopped_at=(axes, np.full(shape, -1)))
+
+
+@pytest.mark.parametrize(("axes", "means"), [({"a": 1}, {"0.700", "0.500"}), ({"a": 1, "b": 1}, {"0.50"})])
+def test_a_stopped_run_counts_with_its_last_record_and_a_diverged_one_not_at_all(axes, means, capsys):
+    ds = results(**axes, seed=3)
+    runs = {"train_accuracy": [[0, 1, np.nan], [0, 0.1, 0.4], [0, 0.9, np.nan]]}
+    runs["test_accuracy"] = [[0, 0.8, np.nan], [0, 0.1, 0.2], [0, 0.7, np.nan]]
+    for name, values in runs.items():
+        ds[name][:] = values
+    ds["stopped_at"][..., 0], ds["status"][..., 2] = 10, 1
+    show(ds)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "at the end of each run, mean over 3 seeds" in told
+    assert means <= set(told.split())
+    assert "1 of 3 runs diverged" in told
+
+
+def test_runs_that_all_stop_at_one_step_are_told_with_it(capsys):
+    ds = results(a=2)
+    ds["stopped_at"][:] = 10
+    for name in ("train_accuracy", "test_accuracy"):
+        ds[name][..., 2] = np.nan
+    show(ds)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "after 10 steps" in told
+    assert "0.100" in told
