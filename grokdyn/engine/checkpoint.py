@@ -38,7 +38,7 @@ class Checkpoints:
             self.claim = claimed(self.folder.with_suffix(".lock"))
 
     def save(self, step: int, tree: Mapping[str, Any]) -> None:
-        """Save the batch's state at a step.
+        """Save the batch's state at a step; checkpoints from there on, which nothing could go on from, go.
 
         Raises:
             StoreError: if it cannot be written; earlier checkpoints stay.
@@ -47,8 +47,10 @@ class Checkpoints:
             return
         self.check_room(tree)
         try:
-            # A step that exists is one that was computed again after damage: the same bits.
-            self.manager.save(step, args=self.orbax.args.StandardSave(tree), force=True)
+            for left in self.manager.all_steps():
+                if left >= step:  # damaged, or of another plan: else training would have gone on from it
+                    self.manager.delete(left)
+            self.manager.save(step, args=self.orbax.args.StandardSave(tree))
         except Exception as error:  # a full disk comes back from orbax as one of several kinds
             raise StoreError(f"out: cannot write a checkpoint to {str(self.folder)!r}: {first_line(error)}") from None
 

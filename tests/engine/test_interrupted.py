@@ -76,15 +76,25 @@ def test_a_sweep_that_was_cut_off_resumes_to_the_same_bits(sweep, whole, tmp_pat
     ]  # fmt: skip
 
 
-def test_a_checkpoint_that_is_damaged_costs_time_and_nothing_else(sweep, whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        cut_after(patch, 5)
-        with pytest.raises(CutError):
-            gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
-    for file in (tmp_path / "s/checkpoints").rglob("*"):
+def checkpoints(path):
+    """Return the folders of a store's checkpoints, the oldest first."""
+    return sorted((path / "checkpoints").glob("*/[0-9]*"), key=lambda folder: int(folder.name))
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [60, 0])
+@pytest.mark.parametrize("which", [slice(None), slice(-1, None)], ids=["all", "newest"])
+def test_a_checkpoint_that_is_damaged_costs_time_and_nothing_else(cut, whole, monkeypatch, which, checkpoint_seconds):
+    steps = [folder.name for folder in checkpoints(cut)]
+    assert len(steps) == 2
+    for file in (file for folder in checkpoints(cut)[which] for file in folder.rglob("*")):
         if file.is_file() and file.stat().st_size > 100:
             file.write_bytes(file.read_bytes()[:50])
-    assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
+    with monkeypatch.context() as patch:
+        cut_after(patch, 1)
+        with pytest.raises(CutError):
+            gd.resume(cut, progress=False, checkpoint_seconds=0)
+    assert checkpoints(cut)[-1].name == ("0" if which == slice(None) else steps[-1])
+    assert gd.resume(cut, progress=False, checkpoint_seconds=checkpoint_seconds).identical(whole[1])
 
 
 @pytest.fixture
