@@ -24,8 +24,7 @@ def load(path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | N
         SpecError: naming the field, what came and what is allowed.
     """
     raw = scaled(toml.read(path), scale)
-    for field, value in (overrides or {}).items():
-        override(raw, field, value)
+    override_all(raw, overrides or {})
     return decode(raw)
 
 
@@ -36,9 +35,25 @@ def scaled(raw: dict[str, Any], scale: str) -> dict[str, Any]:
         raise SpecError("scale", scales, "tables [scale.NAME] of path = value")
     if scale != "full" and scale not in scales:
         raise SpecError("scale", scale, "one of " + ", ".join([*scales, "full"]), nearest(scale, scales))
-    for path, value in scales.get(scale, {}).items():
-        override(raw, path, value)
+    override_all(raw, scales.get(scale, {}))
     return raw
+
+
+def override_all(raw: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Set fields of a raw spec, by dotted path.
+
+    Raises:
+        SpecError: if an axis replaces the part that holds a field, so that it would not matter.
+    """
+    for path, value in fields.items():
+        override(raw, path, value)
+    axes = raw.get("sweep")
+    swept = flattened(axes) if isinstance(axes, Mapping) else {}
+    for path, value in fields.items():
+        for part in swept:
+            if path.startswith(f"{part}."):
+                hint = f"set sweep.{part}, or for all its values an axis sweep.{path}"
+                raise SpecError(path, value, f"a field outside {part}, which the sweep replaces as a whole", hint)
 
 
 def override(raw: dict[str, Any], path: str, value: Any) -> None:

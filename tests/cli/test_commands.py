@@ -125,6 +125,11 @@ MISTAKES = {
     "no value": (["--steps"], "--steps: got nothing", "a value"),
     "unknown kind": (["--loss.kind", "mze"], "loss.kind: got 'mze'", "did you mean 'mse'"),
     "unknown scale": (["--scale", "smok"], "scale: got 'smok'", "did you mean 'smoke'"),
+    "part swept as a whole": (
+        ["--sweep.optimizer", "['adamw', 'sgd']", "--optimizer.learning-rate", "0.5"],
+        "optimizer.learning_rate: got 0.5",
+        "set sweep.optimizer",
+    ),
     "batch too large": (["--batch-size", "40"], "batch_size: got 40", "train rows, 14"),
 }
 

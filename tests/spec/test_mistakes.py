@@ -179,6 +179,17 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     assert "not UTF-8" in str(message(lambda: gd.load(tmp_path / "bytes.toml")))
 
 
+@pytest.mark.parametrize("axis", ["'optimizer' = ['adamw']", "optimizer = [{kind = 'sgd', learning_rate = 0.1}]"])
+def test_a_field_of_a_part_that_is_swept_as_a_whole_is_told(axis, tmp_path):
+    file, field = tmp_path / "spec.toml", {"optimizer.learning_rate": 0.5}
+    file.write_text(f"{TINY.to_toml()}[sweep]\n{axis}\nseed = [0, 1]\n[scale.smoke]\n'optimizer.learning_rate' = 0.5\n")
+    words = "allowed: a field outside optimizer, which the sweep replaces as a whole (set sweep.optimizer, or"
+    assert_told(message(lambda: gd.load(file, overrides=field)), "optimizer.learning_rate", words)
+    assert_told(message(lambda: gd.load(file, "smoke")), "optimizer.learning_rate", words)
+    assert gd.load(file, overrides={"optimizer": "sgd", **field}).base.optimizer.learning_rate == 0.5
+    assert len(list(gd.load(file, overrides={"sweep.optimizer.learning_rate": [0.5, 1]}).experiments())) == 4
+
+
 class Odd:
     """Cannot be compared or shown."""
 
