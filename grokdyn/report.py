@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,31 +119,44 @@ def draw(
     """Draw what suits the sweep into a folder: overviews along two axes, or curves. Return the files."""
     if "test_accuracy" not in ds or "train_accuracy" not in ds:
         return []
-    wide = [axis for axis in cell_axes(ds) if ds.sizes[axis] > 2]
-    y, x = y or next((a for a in wide if a != x), None), x or next((a for a in wide[::-1] if a != y), None)
-    if x is None or y is None or x == y:
+    wide = [axis for axis in cell_axes(ds) if ds.sizes[axis] > 2 and axis not in (x, y)]
+    x = x or (wide.pop() if wide else None)
+    y = y or (wide.pop() if wide else None)
+    if x is None or y is None:
         few = ds.isel({axis: slice(0, 4) for axis in cell_axes(ds)})
         names = [("train_accuracy", "test_accuracy")]
         names += [("train_loss", "test_loss")] if "test_loss" in ds else []
         return [
             save(plots.curves(part, list(pair)), folder, f"curves_{pair[0][6:]}{which}", suffix)
-            for which, part in parts(few, cell_axes(few)[-MOST_DIRECTIONS:])
+            for which, part in parts(few, cell_axes(few)[-MOST_DIRECTIONS:], "curves(ds.isel({}))")
             for pair in names
         ]
     return [
         save(plots.overview(part, x=x, y=y, **style), folder, f"overview{which}", suffix)
-        for which, part in parts(ds, (x, y))
+        for which, part in parts(ds, (x, y), f"overview(ds.isel({{}}), x={x!r}, y={y!r})")
     ]
 
 
-def parts(ds: xr.Dataset, shown: Sequence[str]) -> Iterator[tuple[str, xr.Dataset]]:
-    """Yield the Dataset at every point of the axes that one figure does not show, and a word for its file's name."""
+def parts(ds: xr.Dataset, shown: Sequence[str], call: str) -> Iterator[tuple[str, xr.Dataset]]:
+    """Yield the Dataset at every point of the axes that one figure does not show, and a word for its file's name.
+
+    Where there are too many, tell how many are left out and by which call of ``gd.plot`` they are drawn.
+    """
     rest = [axis for axis in cell_axes(ds) if axis not in shown]
-    for at in itertools.islice(itertools.product(*(range(ds.sizes[axis]) for axis in rest)), MOST_FIGURES):
+    points = list(itertools.product(*(range(ds.sizes[axis]) for axis in rest)))
+    if len(points) > MOST_FIGURES:
+        selected = ", ".join(f"{axis}={i}" for axis, i in zip(rest, points[MOST_FIGURES], strict=True))
+        left_out(f"{len(points) - MOST_FIGURES} of {len(points)} figures", call.format(selected))
+    for at in points[:MOST_FIGURES]:
         part = ds.isel(dict(zip(rest, at, strict=True)), drop=True)
         if rest:
-            part.attrs["axes"] = [axis for axis in ds.attrs["axes"] if axis not in rest]
+            part = part.assign_attrs(axes=[axis for axis in ds.attrs["axes"] if axis not in rest])
         yield "".join(f"_{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True)), part
+
+
+def left_out(what: str, call: str) -> None:
+    """Tell what is not drawn, and how it can be."""
+    print(f"grokdyn: left out: {what}; to draw them: ds = gd.open(...); gd.plot.{call}", file=sys.stderr)
 
 
 def draw_diagram(

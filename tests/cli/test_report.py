@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
-from grokdyn.report import show
+from grokdyn import report
+from grokdyn.report import draw, show
 
 STEPS = [0, 10, 20]
 
@@ -45,3 +47,31 @@ def test_runs_that_all_stop_at_one_step_are_told_with_it(capsys):
     told = " ".join(capsys.readouterr().out.split())
     assert "after 10 steps" in told
     assert "0.100" in told
+
+
+def drawn(ds, folder, **options):
+    """Return the names of the figures that are drawn."""
+    return [path.stem for path in draw(ds, folder, **options)]
+
+
+def test_an_overview_is_over_the_last_two_long_axes_unless_others_are_named(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(report.plots, "overview", lambda ds, x, y: seen.append((x, y)) or Figure())
+    ds = results(a=3, b=4, c=2, d=3)
+    for named, axes, count in (
+        ({}, ("d", "b"), 6),
+        ({"x": "a"}, ("a", "d"), 8),
+        ({"y": "d"}, ("b", "d"), 6),
+        ({"x": "a", "y": "c"}, ("a", "c"), 12),
+    ):
+        seen.clear()
+        assert len(drawn(ds, tmp_path, **named)) == count
+        assert set(seen) == {axes}
+    assert not capsys.readouterr().err
+
+
+def test_figures_that_are_left_out_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "MOST_FIGURES", 2)
+    assert drawn(results(a=3, b=3, c=3), tmp_path) == ["overview_a_0", "overview_a_1"]
+    call = "gd.plot.overview(ds.isel(a=2), x='c', y='b')"
+    assert capsys.readouterr().err == f"grokdyn: left out: 1 of 3 figures; to draw them: ds = gd.open(...); {call}\n"
