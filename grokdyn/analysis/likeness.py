@@ -9,7 +9,7 @@ def cka_over_time(ds: xr.Dataset, variable: str = "feature_gram") -> xr.DataArra
     """Return the linear CKA of every layer between all pairs of records (Kornblith et al. 2019).
 
     Args:
-        ds: a Dataset with ``variable`` [..., step, layer, feature_row, other_feature_row], as the probe
+        ds: a Dataset with ``variable`` [..., step, activation, feature_row, other_feature_row], as the probe
             ``feature_cka`` gives with ``grams``.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grokdyn.probes.base import Shapes
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.kinds import kind_of
 
 
@@ -20,6 +20,7 @@ def check_fit(template: Any, shapes: Shapes) -> None:
     for name, came, allowed in template.optimizer.conflicts(shapes.params):
         raise SpecError(f"optimizer.{name}", came, allowed)
     known: set[str] = set()
+    text: dict[str, tuple[bool, int]] = {}  # dimension -> whether its coordinates are names, and which probe says so
     for i, probe in enumerate(template.probes):
         if regression and probe.needs_classes:
             raise SpecError(f"probes[{i}]", kind_of(probe), "a probe that needs no classes: targets are real")
@@ -28,7 +29,14 @@ def check_fit(template: Any, shapes: Shapes) -> None:
             raise SpecError(f"probes[{i}]", kind_of(probe), allowed)
         for name, came, allowed in probe.conflicts(shapes):
             raise SpecError(f"probes[{i}].{name}", came, allowed)
-        known |= {name for name, variable in probe.variables(shapes).items() if not variable.dims}
+        variables = probe.variables(shapes)
+        known |= {name for name, variable in variables.items() if not variable.dims}
+        for dim, values in (item for variable in variables.values() for item in variable.coordinates.items()):
+            names = all(isinstance(value, str) for value in values)
+            told, first = text.setdefault(dim, (names, i))
+            if told != names:
+                came = Words(f"a dimension {dim} of {'names' if names else 'numbers'}")
+                raise SpecError(f"probes[{i}]", came, f"{'names' if told else 'numbers'}, as probes[{first}] has there")
     for i, rule in enumerate(template.stop):
         for name in rule.needs():
             if name not in known:

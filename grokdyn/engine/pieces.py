@@ -38,9 +38,11 @@ def write_part(place: Path, part: Part) -> None:
     Raises:
         StoreError: if it cannot be written; no half of it stays.
     """
-    kinds = {name: (v.long_name, v.units, v.dims) for name, v in part.variables.items()}
-    axes = {dim: np.asarray(v.coordinates[dim]).tolist() for v in part.variables.values() for dim in v.dims}
-    about = np.frombuffer(json.dumps({"variables": kinds, "axes": axes}).encode(), np.uint8)
+    known = {
+        name: (v.long_name, v.units, [(dim, np.asarray(v.coordinates[dim]).tolist()) for dim in v.dims])
+        for name, v in part.variables.items()
+    }
+    about = np.frombuffer(json.dumps(known).encode(), np.uint8)
     arrays = {f"array.{name}": array for name, array in part.arrays.items()}
     status = {f"status.{name}": array for name, array in part.status.items()}
     with writing(place.parents[1]):
@@ -65,10 +67,9 @@ def read_part(place: Path) -> Part:
         StoreError: if the file is damaged, naming it.
     """
     with arrays_in(place) as file:
-        about = json.loads(file["about"].tobytes())
         variables = {
-            name: Variable(long_name, units, tuple(dims), {dim: about["axes"][dim] for dim in dims})
-            for name, (long_name, units, dims) in about["variables"].items()
+            name: Variable(long_name, units, tuple(dim for dim, _ in axes), dict(axes))
+            for name, (long_name, units, axes) in json.loads(file["about"].tobytes()).items()
         }
         arrays = {name: file[f"array.{name}"] for name in variables}
         return Part(file["runs"], file["steps"], variables, arrays, {n: file[f"status.{n}"] for n in STATUS})

@@ -21,9 +21,9 @@ from grokdyn.spec.rules import Flag
 class FeatureCKA(SubsetProbe):
     """Linear CKA of a model's named activations over some rows (Kornblith et al. 2019), see ``kernel.measures``.
 
-    ``feature_cka`` [layer, other_layer]: between layers. ``feature_cka_initial`` [layer]: with the same at step 0.
-    Activations of a row are taken as one vector; a layer without variance is nan. ``grams`` records
-    ``feature_gram`` [layer, feature_row, other_feature_row] too, from which ``analysis.cka_over_time`` has the CKA
+    ``feature_cka`` [activation, other_activation]: between activations. ``feature_cka_initial`` [activation]: with the
+    same at step 0. Activations of a row are taken as one vector; one without variance is nan. ``grams`` records
+    ``feature_gram`` [activation, feature_row, other_feature_row] too, from which ``analysis.cka_over_time`` has the CKA
     between any two records.
     """
 
@@ -32,11 +32,15 @@ class FeatureCKA(SubsetProbe):
     needs_initial_params = True
 
     def names(self, shapes: Shapes) -> list[str]:
-        """Return the names of the model's activations."""
-        x = input_shape(shapes.signature, self.rows)
+        """Return the names of the model's activations, in the order in which it computes them."""
+        x, names = input_shape(shapes.signature, self.rows), []
+
+        def traced(params: Params, x: jax.Array) -> None:  # what a traced function returns comes back sorted by name
+            names.extend(shapes.experiment.model.forward(params, x).activations)
+
         with jax.enable_x64(True):
-            found = jax.eval_shape(lambda p, x: shapes.experiment.model.forward(p, x).activations, shapes.params, x)
-        return list(found)
+            jax.eval_shape(traced, shapes.params, x)
+        return names
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
@@ -46,13 +50,14 @@ class FeatureCKA(SubsetProbe):
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         names = self.names(shapes)
-        both = {"layer": names, "other_layer": names}
+        both = {"activation": names, "other_activation": names}
+        one = {"activation": names}
         found = {
-            "feature_cka": Variable("CKA between layers", dims=("layer", "other_layer"), coordinates=both),
-            "feature_cka_initial": Variable("CKA with initialisation", dims=("layer",), coordinates={"layer": names}),
+            "feature_cka": Variable("CKA between activations", dims=tuple(both), coordinates=both),
+            "feature_cka_initial": Variable("CKA with initialisation", dims=("activation",), coordinates=one),
         }
         if self.grams:
-            axes = {"layer": names, **dict.fromkeys(("feature_row", "other_feature_row"), np.arange(self.rows))}
+            axes = {**one, **dict.fromkeys(("feature_row", "other_feature_row"), np.arange(self.rows))}
             found["feature_gram"] = Variable("products of centred features", dims=tuple(axes), coordinates=axes)
         return found
 

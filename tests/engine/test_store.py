@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -11,6 +12,9 @@ import grokdyn as gd
 from grokdyn.engine import damage, plan, store
 from grokdyn.engine import files as files_module
 from grokdyn.engine import run as engine_run
+from grokdyn.engine.pieces import part_file, read_part, write_part
+from grokdyn.engine.results import STATUS, Part
+from grokdyn.probes.base import Variable
 from tests import cases
 
 SWEEP = gd.Sweep(
@@ -287,3 +291,15 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_lost(written, in
         with pytest.raises(gd.StoreError, match="Permission denied; what was finished before is kept"):
             gd.resume(interrupted)
     xr.testing.assert_identical(gd.resume(interrupted), written[1])
+
+
+def test_variables_on_one_axis_may_cover_different_parts_of_it(tmp_path):
+    few, many = (Variable("power", dims=("frequency",), coordinates={"frequency": list(range(n))}) for n in (2, 4))
+    zero, steps = np.zeros(1, np.int64), np.arange(3)
+    arrays = {"few": np.ones((1, 3, 2)), "many": np.ones((1, 3, 4))}
+    written = Part(zero, steps, {"few": few, "many": many}, arrays, dict.fromkeys(STATUS, zero))
+    (tmp_path / "parts").mkdir()
+    write_part(part_file(tmp_path, 0), written)
+    found = read_part(part_file(tmp_path, 0)).variables
+    assert {name: found[name].coordinates["frequency"] for name in found} == {"few": [0, 1], "many": [0, 1, 2, 3]}
+    assert [found[name][:3] for name in found] == [few[:3], many[:3]]

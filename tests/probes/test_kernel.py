@@ -160,7 +160,9 @@ def test_features_at_two_times_are_compared_later():
     with jax.enable_x64(False):
         ds = gd.run(EXPERIMENT.replace(probes=(probe,), record=gd.Every(1), **{"optimizer.learning_rate": 5.0}))
     found = gd.analysis.cka_over_time(ds)
-    assert found.sizes == {"step": 3, "layer": 4, "other_step": 3}
+    assert found.sizes == {"step": 3, "activation": 4, "other_step": 3}
+    assert found.activation.values.tolist() == ["pre_0", "hidden_0", "pre_1", "hidden_1"]
+    assert ds.other_activation.values.tolist() == found.activation.values.tolist()
     np.testing.assert_allclose(found.sel(other_step=0), ds.feature_cka_initial, rtol=1e-10)
     np.testing.assert_allclose(found, found.rename(step="other_step", other_step="step"), rtol=1e-12)
     assert found.sel(step=2, other_step=1).min() < 0.999

@@ -6,7 +6,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.engine.results import STATUS
-from grokdyn.probes.base import Shapes
+from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import mean
 from grokdyn.train.step import record
 from tests import cases
@@ -118,6 +118,23 @@ def test_names_of_variables_are_those_of_one_probe(runs):
         run = run_of(probe, runs)
         names += probe.variables(Shapes(run.state.params, run.program.signature, True, run.lane.experiment))
     assert len(names) == len(set(names))
+
+
+class Numbered(Probe):
+    """A probe of a user's own that counts tensors where others name them."""
+
+    def variables(self, shapes):
+        return {"numbered": Variable("values", dims=("tensor",), coordinates={"tensor": np.arange(3)})}
+
+    def measure(self, view):
+        return {"numbered": jax.numpy.zeros(3)}
+
+
+def test_an_axis_has_names_or_numbers_not_both():
+    with pytest.raises(
+        gd.SpecError, match=r"probes\[1\]: got a dimension tensor of numbers; allowed: names, as probes\[0\]"
+    ):
+        gd.run(EXPERIMENT.replace(probes=(gd.WeightNorm(), Numbered())))
 
 
 @pytest.mark.usefixtures("x64")
