@@ -28,12 +28,14 @@ class Residues(NamedTuple):
     Attributes:
         p: the modulus.
         first: the token of residue 0; the others follow.
+        places: where a and b stand in a row.
         vocabulary, width: of the tokens.
         labels: int32 [p * p], without noise.
     """
 
     p: int
     first: int
+    places: tuple[int, int]
     vocabulary: int
     width: int
     labels: np.ndarray
@@ -54,20 +56,20 @@ def residues_of(task: Any) -> Residues | None:
     p = getattr(task, "p", None)
     if not isinstance(p, int) or task.drawn or task.signature().rows != p * p:
         return None
-    inputs, labels = task.table()
-    inputs = np.asarray(inputs)
+    inputs, labels = (np.asarray(part) for part in task.table())
     if not np.issubdtype(inputs.dtype, np.integer):
         return None
     # What varies after the operands is the result, where a row has it.
-    varying = inputs[:, np.any(inputs != inputs[0], axis=0)][:, :2]
+    places = np.flatnonzero(np.any(inputs != inputs[0], axis=0))[:2]
+    varying = inputs[:, places]
     first = int(varying.min(initial=np.iinfo(np.int32).max))
     grid = np.stack([x.ravel() for x in np.mgrid[:p, :p]], axis=1)
     # Residues from 1 of a modulus p would be p - 1 squared rows; a grid of p residues is that of Z_p.
     if not np.array_equal(varying - first, grid):
         return None
     signature = task.signature()
-    labels = np.asarray(labels)
-    return Residues(p, first, signature.vocabulary, signature.width, labels if labels.ndim == 1 else labels[:, 0])
+    labels = labels if labels.ndim == 1 else labels[:, 0]
+    return Residues(p, first, (int(places[0]), int(places[1])), signature.vocabulary, signature.width, labels)
 
 
 def grid_conflicts(shapes: Shapes, balanced: bool = False) -> Iterator[tuple[str, Any, str]]:
@@ -108,9 +110,10 @@ def sides_of(params: Any, grid: Residues, embedding: str | None, unembedding: st
     """Return where the residues' vectors are: a, b and c, or ab and c where both operands share an embedding."""
     name, last = embedding_name(params, embedding), unembedding_name(params, unembedding)
     found = {} if last is None else {"c": Side(last, 0, rows=False)}
-    # An MLP has a block of rows for every position, and then of those that hold an operand.
-    if params[name].shape[0] == grid.vocabulary * grid.width and grid.width == 2:
-        return {op: Side(name, i * grid.vocabulary + grid.first, rows=True) for i, op in enumerate("ab")} | found
+    # An MLP has a block of rows for every position.
+    if params[name].shape[0] == grid.vocabulary * grid.width:
+        blocks = zip("ab", grid.places, strict=True)
+        return {op: Side(name, place * grid.vocabulary + grid.first, rows=True) for op, place in blocks} | found
     return {"ab": Side(name, grid.first, rows=True)} | found
 
 

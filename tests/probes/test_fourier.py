@@ -277,6 +277,20 @@ def test_an_embedding_shared_by_both_operands_is_one_side():
     assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
 
 
+def test_an_mlps_operands_are_where_they_stand_in_a_row():
+    """Rows (<eos>, a, op, b, =) of tokens: five blocks of W_0, of which the second and the fourth are operands."""
+    task = gd.ModularArithmetic(p=7, sequence="<eos> a op b =")
+    experiment = cases.tiny(
+        task=task, model=gd.MLP(hidden=(6,)), steps=1, record=gd.At((0,)), probes=(gd.FourierPower(),)
+    )
+    found = gd.run(experiment).isel(step=0)
+    with jax.enable_x64(True):
+        W = np.asarray(taken_apart(experiment).state.params["W_0"], np.float64).reshape(5, 10, 6)[:, :7]
+    assert found.side.values.tolist() == ["a", "b", "c"]
+    for side, place in (("a", 1), ("b", 3)):
+        np.testing.assert_allclose(found.fourier_power.sel(side=side).sum(), np.sum(W[place] ** 2), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_transformer_on_sequences_is_measured_alike():
     """Logits over a vocabulary with "=": residues alone count, and the embedding is that of both operands."""
