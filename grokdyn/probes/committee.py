@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -44,12 +45,8 @@ class CommitteeError(Probe):
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        model = view.experiment.model
-        a, A = quadratic_form(model, view.params)
-        if model.centred:
-            assert view.initial_params is not None
-            a0, A0 = quadratic_form(model, view.initial_params)
-            a, A = a - a0, A - A0
+        assert view.initial_params is not None
+        a, A = trained_form(view.experiment.model, view.params, view.initial_params)
         c, b, B = target_form(view.experiment.task, view.table_key)
         terms = error_terms(a - b, A - B, c)
         return {
@@ -58,6 +55,18 @@ class CommitteeError(Probe):
             "committee_linear": terms.linear,
             "population_error": terms.total,
         }
+
+
+def trained_form(model: Any, params: Params, first: Params) -> tuple[jax.Array, jax.Array]:
+    """Return a and A of the function that is trained: f, its expansion at the first parameters, or less f_0.
+
+    a and A are linear in f, so that their expansion is that of the function.
+    """
+    form = partial(quadratic_form, model)
+    if model.linearised:
+        start, change = jax.jvp(form, (first,), (jax.tree.map(jnp.subtract, params, first),))
+        return change if model.centred else jax.tree.map(jnp.add, start, change)
+    return jax.tree.map(jnp.subtract, form(params), form(first)) if model.centred else form(params)
 
 
 def quadratic_form(model: Any, params: Params) -> tuple[jax.Array, jax.Array]:

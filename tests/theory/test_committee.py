@@ -34,9 +34,10 @@ def quadrature():
     return nodes, np.array([np.prod(p) for p in itertools.product(w / w.sum(), repeat=D)])
 
 
+@pytest.mark.parametrize("linearised", [False, True])
 @pytest.mark.parametrize("centred", [False, True])
-def test_the_error_is_the_sum_of_its_terms_along_a_trajectory(centred):
-    experiment = EXPERIMENT.replace(**{"model.centred": centred})
+def test_the_error_is_the_sum_of_its_terms_along_a_trajectory(centred, linearised):
+    experiment = EXPERIMENT.replace(**{"model.centred": centred, "model.linearised": linearised})
     with jax.enable_x64(False):
         found = gd.run(experiment)
     run = taken_apart(experiment)
@@ -53,16 +54,23 @@ def test_the_error_is_the_sum_of_its_terms_along_a_trajectory(centred):
         return model.output_scale * np.mean(h + 0.5 * model.epsilon * h**2, axis=1)
 
     first = W.copy()
+
+    def trained(x):
+        start, slope = f(first, x), 1 + model.epsilon * x @ first
+        now = start + model.output_scale * np.mean(slope * (x @ (W - first)), axis=1) if linearised else f(W, x)
+        return now - start if centred else now
+
     for t in range(STEPS + 1):
         if t % 8 == 0:
             at = found.sel(step=t)
-            error = f(W, x) - y - (f(first, x) if centred else 0)
+            error = trained(x) - y
             np.testing.assert_allclose(at.population_error, weight @ error**2, rtol=1e-9)
             parts = at.committee_variance + at.committee_misalignment + at.committee_linear
             np.testing.assert_allclose(parts, at.population_error, rtol=1e-12)
         rows = table.inputs[train].astype(float)
-        residual = f(W, rows) - table.labels[train, 0] - (f(first, rows) if centred else 0)
-        slope = model.output_scale / N * (1 + model.epsilon * rows @ W) * (2 * residual / len(train))[:, None]
+        residual = trained(rows) - table.labels[train, 0]
+        bent = 1 + model.epsilon * rows @ (first if linearised else W)
+        slope = model.output_scale / N * bent * (2 * residual / len(train))[:, None]
         W = W - rows.T @ slope
     assert np.ptp(found.population_error.values) > 0.2 * found.population_error[0], (
         "a trajectory that stays shows nothing"
