@@ -95,9 +95,12 @@ class Optimizer(AnyOptimizer):
 
     def transform(self) -> optax.GradientTransformation:
         """Return the whole update as an optax transform."""
+        update = self.unclipped()
+        return update if self.clip_norm is None else optax.chain(clip_by_norm(self.clip_norm), update)
+
+    def unclipped(self) -> optax.GradientTransformation:
+        """Return the update from a gradient whose norm is small enough."""
         parts = []
-        if self.clip_norm is not None:
-            parts.append(clip_by_norm(self.clip_norm))
         if self.coupled() is not None:
             parts.append(self.pull(self.coupled()))
         parts.append(self.direction())

@@ -32,7 +32,8 @@ class Muon(Optimizer):
     It moves tensors of two or more dimensions but those named in ``leave``; ``rest``, with a learning rate of its own,
     moves the others. The authors leave embeddings and the readout to AdamW. Scales: ``original``
     sqrt(max(1, fan_out / fan_in)); ``adamw``: 0.2 sqrt(max(fan_in, fan_out)), a step as large as AdamW's (Liu et al.
-    2025). ``weight_decay`` is decoupled and multiplied by the learning rate.
+    2025). ``weight_decay`` is decoupled and multiplied by the learning rate; ``clip_norm`` bounds the gradient of all
+    tensors together.
     """
 
     learning_rate: float = field(Number(0), default=0.02, doc="step size")
@@ -62,11 +63,11 @@ class Muon(Optimizer):
     def decay(self) -> Any:
         return self.weight_decay
 
-    def transform(self) -> optax.GradientTransformation:
+    def unclipped(self) -> optax.GradientTransformation:
         def ours(name: str, leaf: jax.Array) -> bool:
             return leaf.ndim >= 2 and name not in self.leave
 
-        return divided(ours, super().transform(), self.rest.transform())
+        return divided(ours, super().unclipped(), self.rest.transform())
 
 
 def scale_by_orthogonality(iterations: int = 5, scale: str = "original") -> optax.GradientTransformation:

@@ -152,13 +152,16 @@ def newton_schulz(G, iterations):
     return X
 
 
-@pytest.mark.parametrize("nesterov", [True, False])
-def test_muon_is_its_published_loop(nesterov):
+@pytest.mark.parametrize(("nesterov", "clip"), [(True, None), (False, None), (True, 1.0)])
+def test_muon_is_its_published_loop(nesterov, clip):
+    """A bound on the norm is on that of all tensors, those of the other optimizer included."""
     optimizer = gd.Muon(
-        learning_rate=0.02, momentum=0.8, nesterov=nesterov, weight_decay=0.5, rest=SGD, leave=("tall",)
+        learning_rate=0.02, momentum=0.8, nesterov=nesterov, weight_decay=0.5, rest=SGD, leave=("tall",), clip_norm=clip
     )
     w, buffer, path = tree(0), dict.fromkeys(SHAPES, 0.0), []
     for g in GRADIENTS:
+        norm = np.sqrt(sum(np.sum(x**2) for x in g.values()))
+        g = g if clip is None or norm <= clip else {name: x * clip / norm for name, x in g.items()}
         new = {}
         for name, value in w.items():
             buffer[name] = 0.8 * buffer[name] + g[name]
