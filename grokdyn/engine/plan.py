@@ -149,9 +149,10 @@ def cohort(
     by_size = np.argsort(n_train, kind="stable")
     cpu = devices[0].platform == "cpu"
     rows, tile = padded(max(int(n_train.max()), origin.rows), cpu)
-    noisy = bool(
-        np.any(np.asarray(stacked.task.label_noise) > 0) or (start is not None and start.train_labels is not None)
-    )
+    noise = float(np.max(stacked.task.label_noise))
+    if noise > 0 and start is not None and start.train_rows is not None:
+        raise SpecError("task.label_noise", noise, "0 for given train_rows: give corrupted labels as train_labels")
+    noisy = noise > 0 or (start is not None and start.train_labels is not None)
     stochastic = bool(np.any(stacked.model.stochastic()))
     program = Program(signature, rows, tile, noisy, stochastic)
     shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)

@@ -43,6 +43,12 @@ def test_what_does_not_fit_is_told_before_anything_runs(arguments, path, words):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_noise_is_not_dropped_in_silence_where_rows_are_given():
+    noisy = EXPERIMENT.replace(**{"task.label_noise": 0.5})
+    with pytest.raises(gd.SpecError, match=r"task.label_noise: got 0.5; allowed: 0 for given train_rows"):
+        gd.run(noisy, start=gd.Start(train_rows=[1, 2]))
+
+
 @pytest.fixture
 def beginning(x64):
     """Return a function from a Start to the run's constants and first state."""
