@@ -178,17 +178,18 @@ class Batch:
         return [np.asarray(leaf)[self.real] for leaf in jax.tree.leaves(jax.device_get(self.states))]
 
     def adopt(self, leaves: Sequence[np.ndarray]) -> None:
-        """Take over the state of all runs that ``leaves`` returned.
+        """Take over the state of all runs that ``leaves`` returned, in the dtype of this batch.
 
         Raises:
-            SpecError: if it is the state of another model or optimizer.
+            SpecError: if it is the state of another model or optimizer, as far as shapes tell.
         """
         expected = jax.tree.leaves(self.states)
         leaves = [np.asarray(leaf)[self.run_of] for leaf in leaves]
-        if [x.shape for x in leaves] != [x.shape for x in expected]:
+        if [(x.shape, x.dtype.kind) for x in leaves] != [(x.shape, x.dtype.kind) for x in expected]:
             raise SpecError(
                 "change", Words("another structure"), "the model and optimizer that the state was stored with"
             )
+        leaves = [x.astype(like.dtype, copy=False) for x, like in zip(leaves, expected, strict=True)]
         self.states = placed(jax.tree.unflatten(jax.tree.structure(self.states), leaves), self.mesh, sharded=True)
 
     def saved(self) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from grokdyn.engine.files import StoreError
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.run import execute
 from grokdyn.engine.scope import scope
+from grokdyn.optim.base import AnyOptimizer, Optimizer, inside
 from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
-from grokdyn.spec.kinds import Parts
+from grokdyn.spec.kinds import Parts, kind_of
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import lane_mesh, placed
@@ -101,10 +102,12 @@ def fork(
         out: folder for a store of its own.
 
     Returns:
-        Dataset of the new runs from ``step`` to the last step. What is not changed goes on with the same bits.
+        Dataset of the new runs from ``step`` to the last step. What is not changed goes on with the same bits; another
+        ``dtype`` rounds the state to it, or widens it. An optimizer goes on with what another remembers if both make
+        the same of it, such as with and without ``SAM`` around.
 
     Raises:
-        SpecError: for a mistake in the arguments.
+        SpecError: for a mistake in the arguments, or a model or optimizer that cannot go on from the state.
         StoreError: if the folder is not a store, or keeps no such snapshot.
     """
     path = Path(path)
@@ -116,11 +119,21 @@ def fork(
     axes: dict[str, Any] = {name: v for name, v in change.items() if isinstance(v, list | range | np.ndarray)}
     single = {name: value for name, value in change.items() if name not in axes}
     new = Sweep(parent.replace(**single), axes)
+    for experiment in new.experiments():
+        if directions(experiment.optimizer) != directions(parent.optimizer):
+            allowed = f"one that goes on with what {kind_of(parent.optimizer)} remembers"
+            raise SpecError("optimizer", kind_of(experiment.optimizer), allowed)
     with scope(sweep):
         sizes = plan.sizes_of(known)
         planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), sizes)
     leaves, rows = stored_lane(path, planned, number, step)
     return execute(new, out, pieces.read_start(path), Origin(step, rows, leaves), progress)
+
+
+def directions(optimizer: AnyOptimizer) -> list[Any]:
+    """Return how an optimizer and those inside it find their directions, which is what their states are for."""
+    own = [type(optimizer).direction] if isinstance(optimizer, Optimizer) else []
+    return own + [found for _, inner in inside(optimizer) for found in directions(inner)]
 
 
 def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> tuple[tuple[np.ndarray, ...], int]:

@@ -12,6 +12,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.engine import run as engine_run
 from grokdyn.engine import store
+from grokdyn.engine.pieces import read_snapshot
 
 SPEC = """
 steps = 60
@@ -295,6 +296,33 @@ def test_a_fork_can_have_a_store_of_its_own_and_be_resumed(whole, tmp_path, monk
         with pytest.raises(CutError):
             gd.fork(whole[0], run=3, step=20, change=change, out=tmp_path / "f")
     np.testing.assert_array_equal(gd.resume(tmp_path / "f", progress=False).train_loss, plain.train_loss)
+
+
+def test_a_fork_goes_on_in_another_dtype(whole, tmp_path):
+    gd.fork(whole[0], run=9, step=20, change={"dtype": "float64"}, out=tmp_path / "wide")
+    narrow = gd.fork(tmp_path / "wide", run={}, step=25, change={"dtype": "float32"})
+    (before, _), (first, _), (last, _) = (
+        read_snapshot(path, 0, step)
+        for path, step in ((whole[0], 20), (tmp_path / "wide", 20), (tmp_path / "wide", 60))
+    )
+    floats = [leaf.dtype.kind == "f" for leaf in before]
+    assert any(floats)
+    for old, new, trained, real in zip(before, first, last, floats, strict=True):
+        assert new.dtype == trained.dtype == ("float64" if real else old.dtype)
+        np.testing.assert_array_equal(new[0], old[9])
+    assert any((leaf != leaf.astype(np.float32)).any() for leaf in last)
+    np.testing.assert_allclose(narrow.train_loss, whole[1].train_loss.values.reshape(12, -1)[9, 3:], rtol=1e-4)
+
+
+def test_a_fork_takes_optimizers_that_make_the_same_of_their_state(sweep, tmp_path):
+    base = sweep.base.replace(optimizer=gd.SGD(momentum=0.9))
+    ds = gd.run(base, out=tmp_path / "s", progress=False)
+    sam = gd.fork(tmp_path / "s", run=0, step=20, change={"optimizer": [gd.SAM(inner=gd.SGD(momentum=0.9), rho=0.0)]})
+    np.testing.assert_allclose(sam.train_loss[0], ds.train_loss.sel(step=sam.step), rtol=1e-5)
+    told = r"optimizer: got '\w+'; allowed: one that goes on with what sgd remembers"
+    for change in ({"optimizer": "lion"}, {"optimizer": [gd.SGD(), gd.PerpGrad(inner=gd.Lion())]}):
+        with pytest.raises(gd.SpecError, match=told):
+            gd.fork(tmp_path / "s", run=0, step=20, change=change)
 
 
 def test_mistakes_of_a_fork_are_told(whole):
