@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,12 +23,13 @@ from grokdyn import plot as plots
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.engine.estimate import Estimate
+from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.spec import base
 from grokdyn.spec.places import KINDS
 
 MOST_ROWS = 40
 MOST_FIGURES = 16
-# Axes besides the seed that the panels of one figure of curves show.
+# Axes besides the seed over which the panels of one figure of curves spread.
 MOST_DIRECTIONS = 2
 PLURALS = {"losses": "loss"}
 
@@ -123,18 +125,35 @@ def draw(
     x = x or (wide.pop() if wide else None)
     y = y or (wide.pop() if wide else None)
     if x is None or y is None:
-        few = ds.isel({axis: slice(0, 4) for axis in cell_axes(ds)})
-        names = [("train_accuracy", "test_accuracy")]
-        names += [("train_loss", "test_loss")] if "test_loss" in ds else []
-        return [
-            save(plots.curves(part, list(pair)), folder, f"curves_{pair[0][6:]}{which}", suffix)
-            for which, part in parts(few, cell_axes(few)[-MOST_DIRECTIONS:], "curves(ds.isel({}))")
-            for pair in names
-        ]
+        return draw_curves(ds, folder, suffix)
     return [
         save(plots.overview(part, x=x, y=y, **style), folder, f"overview{which}", suffix)
         for which, part in parts(ds, (x, y), f"overview(ds.isel({{}}), x={x!r}, y={y!r})")
     ]
+
+
+def draw_curves(ds: xr.Dataset, folder: Path, suffix: str) -> list[Path]:
+    """Draw accuracies, and losses where there are, over the panels that a figure holds. Return the files."""
+    shown = panel_axes(ds)
+    for axis in shown:
+        if ds.sizes[axis] > MAX_PANELS:
+            count = f"{ds.sizes[axis] - MAX_PANELS} of {ds.sizes[axis]} values of {axis}"
+            left_out(count, f"curves(ds.isel({axis}=slice({MAX_PANELS}, {2 * MAX_PANELS})))")
+    few = ds.isel({axis: slice(0, MAX_PANELS) for axis in shown})
+    names = [("train_accuracy", "test_accuracy")]
+    names += [("train_loss", "test_loss")] if "test_loss" in ds else []
+    return [
+        save(plots.curves(part, list(pair)), folder, f"curves_{pair[0][6:]}{which}", suffix)
+        for which, part in parts(few, shown, "curves(ds.isel({}))")
+        for pair in names
+    ]
+
+
+def panel_axes(ds: xr.Dataset) -> list[str]:
+    """Return the axes besides the seed that the panels of one figure show: the last two, or the longer of too many."""
+    axes = cell_axes(ds)[-MOST_DIRECTIONS:]
+    sizes = [ds.sizes[axis] for axis in axes]
+    return axes if math.prod(sizes) <= MAX_PANELS else [axes[int(np.argmax(sizes))]]
 
 
 def parts(ds: xr.Dataset, shown: Sequence[str], call: str) -> Iterator[tuple[str, xr.Dataset]]:

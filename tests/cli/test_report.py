@@ -75,3 +75,18 @@ def test_figures_that_are_left_out_are_told(tmp_path, monkeypatch, capsys):
     assert drawn(results(a=3, b=3, c=3), tmp_path) == ["overview_a_0", "overview_a_1"]
     call = "gd.plot.overview(ds.isel(a=2), x='c', y='b')"
     assert capsys.readouterr().err == f"grokdyn: left out: 1 of 3 figures; to draw them: ds = gd.open(...); {call}\n"
+
+
+def test_curves_are_drawn_of_as_many_values_as_a_figure_holds(tmp_path, monkeypatch, capsys):
+    panels, curves = [], report.plots.curves
+    monkeypatch.setattr(
+        report.plots, "curves", lambda ds, names: panels.append(len(curves(ds, names).axes)) or Figure()
+    )
+    for sizes, each in (({"a": 5}, [5]), ({"a": 2, "b": 8}, [16]), ({"a": 20, "b": 2}, [20, 20])):
+        panels.clear()
+        drawn(results(**sizes), tmp_path)
+        assert panels == each
+    assert not capsys.readouterr().err
+    drawn(results(a=40), tmp_path)
+    assert panels[-1] == 36
+    assert "left out: 4 of 40 values of a; to draw them: " in capsys.readouterr().err
