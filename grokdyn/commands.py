@@ -130,6 +130,9 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
         drawn = [draw_diagram(found, folder, options.value, options.x, options.y, options.format, **style)]
     else:
         drawn = draw(found, folder, options.x, options.y, options.format, **style)
+    if not drawn:
+        known = f"--value and one of {', '.join(str(name) for name in found.data_vars)}"
+        raise UsageError(f"plot: got {options.store!r}, without accuracies and losses; allowed: {known}")
     for path in drawn:
         print(path)
     return 0

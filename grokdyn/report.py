@@ -22,8 +22,10 @@ from grokdyn import analysis
 from grokdyn import plot as plots
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
+from grokdyn.commands import UsageError
 from grokdyn.engine.estimate import Estimate
 from grokdyn.plot.layout import MAX_PANELS
+from grokdyn.plot.summary import ACCURACIES
 from grokdyn.spec import base
 from grokdyn.spec.places import KINDS
 
@@ -37,7 +39,7 @@ PLURALS = {"losses": "loss"}
 def show(ds: xr.Dataset) -> None:
     """Print the outcome: a grid for two axes besides the seed, else a row per cell."""
     console = Console()
-    if "test_accuracy" not in ds or "train_accuracy" not in ds:
+    if not has_accuracies(ds):
         console.print(ds)
         return
     axes = cell_axes(ds)
@@ -45,6 +47,10 @@ def show(ds: xr.Dataset) -> None:
     broke = int((ds["status"] > 0).sum())
     if broke:
         console.print(f"{broke} of {ds['status'].size} runs diverged; their step is in diverged_at.")
+
+
+def has_accuracies(ds: xr.Dataset) -> bool:
+    return all(name in ds for name in ACCURACIES)
 
 
 def cell_axes(ds: xr.Dataset) -> list[str]:
@@ -72,7 +78,7 @@ def grid(ds: xr.Dataset, up: str, across: str) -> Table:
 
 def at_end(ds: xr.Dataset) -> xr.Dataset:
     """Return the accuracies at the end of every run; nan where it diverged or is still to come."""
-    return ds[["train_accuracy", "test_accuracy"]].map(last_record).where(ds["status"] == 0)
+    return ds[list(ACCURACIES)].map(last_record).where(ds["status"] == 0)
 
 
 def end_told(ds: xr.Dataset) -> str:
@@ -118,34 +124,55 @@ def word(value: Any) -> str:
 def draw(
     ds: xr.Dataset, folder: Path, x: str | None = None, y: str | None = None, suffix: str = "png", **style: Any
 ) -> list[Path]:
-    """Draw what suits the sweep into a folder: overviews along two axes, or curves. Return the files."""
-    if "test_accuracy" not in ds or "train_accuracy" not in ds:
-        return []
-    wide = [axis for axis in cell_axes(ds) if ds.sizes[axis] > 2 and axis not in (x, y)]
-    x = x or (wide.pop() if wide else None)
-    y = y or (wide.pop() if wide else None)
-    if x is None or y is None:
+    """Draw what suits the sweep into a folder: overviews along two axes, or curves. Return the files.
+
+    Raises:
+        UsageError: if there is no overview along the axes that are named.
+    """
+    axes = overview_axes(ds, x, y)
+    if axes is None:
         return draw_curves(ds, folder, suffix)
+    x, y = axes
     return [
         save(plots.overview(part, x=x, y=y, **style), folder, f"overview{which}", suffix)
         for which, part in parts(ds, (x, y), f"overview(ds.isel({{}}), x={x!r}, y={y!r})")
     ]
 
 
+def overview_axes(ds: xr.Dataset, x: str | None, y: str | None) -> tuple[str, str] | None:
+    """Return the axes of overviews: those named, else the last long ones; nothing where curves suit better."""
+    axes, known = cell_axes(ds), has_accuracies(ds)
+    named = " ".join(f"--{name} {axis}" for name, axis in (("x", x), ("y", y)) if axis is not None)
+    if named and not known:
+        raise UsageError(f"plot: got {named} for results without accuracies; allowed: with --value and a variable")
+    long = [axis for axis in axes if ds.sizes[axis] > 2 and axis not in (x, y)]
+    x = x or (long.pop() if long else None)
+    y = y or (long.pop() if long else None)
+    if known and x is not None and y is not None:
+        return x, y
+    if named:
+        both, none = f"--x and --y, two of {', '.join(axes)}", "neither, as the sweep has no two axes besides the seed"
+        raise UsageError(f"plot: got {named}; allowed: {both if len(axes) > 1 else none}")
+    return None
+
+
 def draw_curves(ds: xr.Dataset, folder: Path, suffix: str) -> list[Path]:
-    """Draw accuracies, and losses where there are, over the panels that a figure holds. Return the files."""
+    """Draw accuracies and losses, where there are, over the panels that a figure holds. Return the files."""
+    pairs = {what: [f"{split}_{what}" for split in ("train", "test")] for what in ("accuracy", "loss")}
+    known = {what: names for what, pair in pairs.items() if (names := [name for name in pair if name in ds])}
+    if not known:
+        return []
+    first = next(iter(known.values()))
     shown = panel_axes(ds)
     for axis in shown:
         if ds.sizes[axis] > MAX_PANELS:
             count = f"{ds.sizes[axis] - MAX_PANELS} of {ds.sizes[axis]} values of {axis}"
-            left_out(count, f"curves(ds.isel({axis}=slice({MAX_PANELS}, {2 * MAX_PANELS})))")
+            left_out(count, f"curves(ds.isel({axis}=slice({MAX_PANELS}, {2 * MAX_PANELS})), {first})")
     few = ds.isel({axis: slice(0, MAX_PANELS) for axis in shown})
-    names = [("train_accuracy", "test_accuracy")]
-    names += [("train_loss", "test_loss")] if "test_loss" in ds else []
     return [
-        save(plots.curves(part, list(pair)), folder, f"curves_{pair[0][6:]}{which}", suffix)
-        for which, part in parts(few, shown, "curves(ds.isel({}))")
-        for pair in names
+        save(plots.curves(part, names), folder, f"curves_{what}{which}", suffix)
+        for which, part in parts(few, shown, f"curves(ds.isel({{}}), {first})")
+        for what, names in known.items()
     ]
 
 

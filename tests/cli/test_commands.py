@@ -176,6 +176,16 @@ def test_a_plot_of_what_is_not_there_names_the_nearest(spec, capsys):
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_a_plot_of_a_store_with_nothing_to_draw_names_what_can_be(spec, capsys):
+    spec.write_text("probes = ['weight_norm']\n" + SPEC)
+    assert main(["run", str(spec), "--out", "here", "--quiet"]) == 0
+    assert main(["plot", "here"]) == 2
+    told = capsys.readouterr().err
+    assert "got 'here', without accuracies and losses; allowed: --value and one of " in told
+    assert "weight_norm" in told
+    assert not Path("here/figures").exists()
+
+
 def test_help_needs_no_jax():
     call = "try: grokdyn.cli.main(['--help'])\nexcept SystemExit: pass"
     code = f"import sys, grokdyn.cli\n{call}\nprint('jax' in sys.modules)"

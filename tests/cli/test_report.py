@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grokdyn import report
+from grokdyn.commands import UsageError
 from grokdyn.report import draw, show
 
 STEPS = [0, 10, 20]
@@ -90,3 +91,27 @@ def test_curves_are_drawn_of_as_many_values_as_a_figure_holds(tmp_path, monkeypa
     drawn(results(a=40), tmp_path)
     assert panels[-1] == 36
     assert "left out: 4 of 40 values of a; to draw them: " in capsys.readouterr().err
+
+
+def losses(ds):
+    """Return the results of a regression: losses in place of accuracies."""
+    return (ds + 0.1).assign_attrs(ds.attrs).rename(train_accuracy="train_loss", test_accuracy="test_loss")
+
+
+@pytest.mark.parametrize("sizes", [{"a": 2}, {"a": 3, "b": 4}, {"a": 3, "b": 14}])
+def test_losses_are_drawn_where_there_are_no_accuracies(sizes, tmp_path, capsys):
+    names = [f"curves_loss_a_{i}" for i in range(3)] if "b" in sizes and sizes["b"] > 12 else ["curves_loss"]
+    assert drawn(losses(results(**sizes, seed=2)), tmp_path) == names
+    assert not capsys.readouterr().err
+
+
+def test_axes_that_cannot_be_honoured_are_told(tmp_path):
+    one, short, loss = results(a=3, seed=2), results(a=2, b=3), losses(results(a=3, b=3))
+    for ds, named, words in (
+        (one, {"x": "a"}, "got --x a; allowed: neither, as the sweep has no two axes besides the seed"),
+        (short, {"x": "b"}, "got --x b; allowed: --x and --y, two of a, b"),
+        (loss, {"x": "a", "y": "b"}, "got --x a --y b for results without accuracies; allowed: with --value"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            draw(ds, tmp_path, **named)
+    assert not list(tmp_path.iterdir())
