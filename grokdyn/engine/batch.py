@@ -199,21 +199,31 @@ class Batch:
             "active": self.active[self.real],
             "ends_after": self.ends_after[self.real],
             "stopped_at": self.stopped_at[self.real],
+            "recorded": self.cohort.recorded,
             "records": {name: values[self.real] for name, values in self.records.items()},
             "states": {str(i): leaf for i, leaf in enumerate(self.leaves())},
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what ``saved`` returned; from the beginning, where no chunk of this plan ends at its step."""
-        chunks = np.flatnonzero(self.cohort.schedule[:, -1] == saved.get("step", -1))
-        if not len(chunks):
+        """Go on from what ``saved`` returned.
+
+        Where the plan has changed since, records are kept by their steps; the batch begins anew where no chunk ends at
+        the step of the state, or a step up to it is to be recorded that was not.
+        """
+        step = saved.get("step", -1)
+        before = saved.get("recorded", self.cohort.recorded)  # earlier versions did not note them
+        chunks = np.flatnonzero(self.cohort.schedule[:, -1] == step)
+        seen = self.cohort.recorded[self.cohort.recorded <= step]
+        if not len(chunks) or not np.isin(seen, before).all():
             return
         self.chunk = int(chunks[0]) + 1
         self.active[self.real] = saved["active"]
         self.ends_after, self.stopped_at = (
             np.asarray(saved[name])[self.run_of] for name in ("ends_after", "stopped_at")
         )
-        self.records = {name: np.asarray(values)[self.run_of] for name, values in saved["records"].items()}
+        for name, values in saved["records"].items():
+            self.records[name] = np.full((len(self.lanes), len(self.cohort.recorded), *values.shape[2:]), np.nan)
+            self.records[name][:, : len(seen)] = values[self.run_of][:, np.searchsorted(before, seen)]
         self.adopt([saved["states"][str(i)] for i in range(len(saved["states"]))])
 
 

@@ -110,7 +110,8 @@ def resume(
 
     Args:
         path: the store.
-        anyway: go on although versions, device or spec have changed since.
+        anyway: go on although versions, device or spec have changed since; a batch half way begins anew where steps
+            are to be recorded that it has passed.
         cluster: as in ``run``; a sweep need not go on where it began.
 
     Raises:

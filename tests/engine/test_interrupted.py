@@ -151,6 +151,31 @@ def test_a_spec_that_changed_is_taken_where_the_user_says_so(cut):
     assert gd.open(cut).identical(found)
 
 
+@pytest.mark.parametrize(
+    ("changes", "goes_on"),
+    [
+        ({"steps": 80}, True),
+        ({"record": gd.Every(20)}, True),
+        ({"record": gd.At((0, 5, 20, 25, 40, 50, 60))}, False),
+        ({"record": gd.Every(5)}, False),
+    ],
+)
+def test_records_are_kept_by_their_steps_where_others_are_asked_for(sweep, cut, monkeypatch, changes, goes_on):
+    other = gd.Sweep(sweep.base.replace(**changes), sweep.axes)
+    (cut / "spec.toml").write_text(other.to_toml())
+    began, advance = [], engine_run.Batch.advance
+
+    def noted(self):
+        began.append(self.step)
+        advance(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_run.Batch, "advance", noted)
+        found = gd.resume(cut, progress=False, anyway=True)
+    assert began[0] == (25 if goes_on else 0)
+    assert found.identical(gd.run(other, progress=False))
+
+
 def test_other_runs_are_refused_in_any_case(cut):
     spec = (cut / "spec.toml").read_text()
     axis = "    0.7,\n"
