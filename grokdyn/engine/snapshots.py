@@ -19,6 +19,7 @@ from grokdyn.engine.scope import scope
 from grokdyn.optim.base import AnyOptimizer, Optimizer, inside
 from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.kinds import Parts, kind_of
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
@@ -44,7 +45,8 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     path = Path(path)
     sweep, known = store.read_spec(path), store.read_manifest(path)
     probes = Parts("probe").decode(add, "probes")
-    steps = tuple(sweep.base.snapshots)
+    origin = pieces.read_origin(path)
+    steps = kept(sweep.base, origin)
     if not steps or "snapshots" in sweep.axes:
         raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
     changed = put(put(put(sweep.base, "probes", probes), "record", At(steps)), "stop", ())
@@ -54,11 +56,16 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     probing = Sweep(changed, axes)
     with scope(probing):
         sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), sizes)
+        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), sizes, origin)
         found = dataset(probing, list(measured(path, planned)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
     return found
+
+
+def kept(experiment: Experiment, origin: Origin) -> tuple[int, ...]:
+    """Return the steps of a run's snapshots: a fork has none from before it began."""
+    return tuple(step for step in experiment.snapshots if step >= origin.step)
 
 
 def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
@@ -114,8 +121,10 @@ def fork(
     sweep, known = store.read_spec(path), store.read_manifest(path)
     number = run_number(sweep, run)
     parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)
-    if step not in parent.snapshots:
-        raise SpecError("step", step, "one of the snapshots: " + (", ".join(map(str, parent.snapshots)) or "none"))
+    origin = pieces.read_origin(path)
+    steps = kept(parent, origin)
+    if step not in steps:
+        raise SpecError("step", step, "one of the snapshots: " + (", ".join(map(str, steps)) or "none"))
     axes: dict[str, Any] = {name: v for name, v in change.items() if isinstance(v, list | range | np.ndarray)}
     single = {name: value for name, value in change.items() if name not in axes}
     new = Sweep(parent.replace(**single), axes)
@@ -125,7 +134,7 @@ def fork(
             raise SpecError("optimizer", kind_of(experiment.optimizer), allowed)
     with scope(sweep):
         sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), sizes)
+        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), sizes, origin)
     leaves, rows = stored_lane(path, planned, number, step)
     return execute(new, out, pieces.read_start(path), Origin(step, rows, leaves), progress)
 

@@ -323,6 +323,19 @@ def test_a_fork_can_have_a_store_of_its_own_and_be_resumed(whole, tmp_path, monk
     np.testing.assert_array_equal(gd.resume(tmp_path / "f", progress=False).train_loss, plain.train_loss)
 
 
+def test_a_fork_is_probed_and_run_on_from_like_any_store(sweep, tmp_path):
+    few = gd.Sweep(sweep.base.replace(batch_size=5), {"task.train_fraction": [0.3, 0.7]})
+    ds = gd.run(few, out=tmp_path / "s", progress=False).sel(train_fraction=0.3)
+    gd.fork(tmp_path / "s", run=0, step=20, change={}, out=tmp_path / "f")
+    found = gd.probe(tmp_path / "f", ["weight_norm"])
+    assert found.step.values.tolist() == [20, 25, 60]
+    np.testing.assert_array_equal(found.weight_norm.sel(step=[20, 60]), ds.weight_norm.sel(step=[20, 60]))
+    again = gd.fork(tmp_path / "f", run=0, step=25, change={})
+    np.testing.assert_array_equal(again.weight_norm, ds.weight_norm.sel(step=again.step))
+    with pytest.raises(gd.SpecError, match="step: got 0; allowed: one of the snapshots: 20, 25, 60"):
+        gd.fork(tmp_path / "f", run=0, step=0, change={})
+
+
 def test_a_fork_goes_on_in_another_dtype(whole, tmp_path):
     gd.fork(whole[0], run=9, step=20, change={"dtype": "float64"}, out=tmp_path / "wide")
     narrow = gd.fork(tmp_path / "wide", run={}, step=25, change={"dtype": "float32"})
