@@ -24,6 +24,7 @@ from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.commands import UsageError
 from grokdyn.engine.estimate import Estimate
+from grokdyn.engine.files import whole, writing
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.plot.summary import ACCURACIES
 from grokdyn.spec import base
@@ -213,9 +214,12 @@ def draw_diagram(
 
 
 def save(figure: Any, folder: Path, name: str, suffix: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Save a figure whole or not at all; return the file."""
     path = folder / f"{name}.{suffix}"
-    figure.savefig(path)
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole(path, "wb") as file:
+            figure.savefig(file, format=suffix)
     return path
 
 

@@ -17,9 +17,10 @@ from types import ModuleType
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
-from grokdyn.engine.files import writing
+from grokdyn.engine.files import whole, write_text, writing
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store import is_finished, read_spec
+from grokdyn.report import save
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.sweep import Sweep
@@ -38,25 +39,32 @@ def reproduce(
 
     Raises:
         SpecError: if the folder is not an experiment, a sweep has a mistake, or ``reuse`` has no sweep of this one.
-        StoreError: if ``out`` holds something else, or a store in ``reuse`` is damaged.
+        StoreError: if ``out`` holds something else or cannot be written, or a store in ``reuse`` is damaged.
     """
     sweeps, told = scaled_sweeps(folder, scale), claims_module(folder)
     if reuse is not None:
         copy_finished(sweeps, Path(reuse), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
     found = told.claims(results)
-    (out / "claims.md").write_text(as_markdown(found), encoding="utf-8")
-    (out / "claims.json").write_text(as_json(found), encoding="utf-8")
-    told.figure(results).savefig(out / "figure.png")
+    with writing(out):
+        write_text(out / "claims.md", as_markdown(found))
+        write_text(out / "claims.json", as_json(found))
+    save(told.figure(results), out, "figure", "png")
     return found
 
 
 def keep(folder: Path, scale: str, out: Path) -> Path:
-    """Copy the summary of a reproduction, without its stores, into the experiment's folder."""
+    """Copy the summary of a reproduction, without its stores, into the experiment's folder.
+
+    Raises:
+        StoreError: if that cannot be written.
+    """
     kept = folder / "results" / scale
-    kept.mkdir(parents=True, exist_ok=True)
-    for name in ("claims.md", "claims.json", "figure.png"):
-        shutil.copyfile(out / name, kept / name)
+    with writing(kept):
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in ("claims.md", "claims.json", "figure.png"):
+            with whole(kept / name, "wb") as file:
+                file.write((out / name).read_bytes())
     return kept
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from grokdyn import report
 from grokdyn.commands import UsageError
+from grokdyn.engine.files import StoreError
 from grokdyn.report import draw, show
 
 STEPS = [0, 10, 20]
@@ -115,3 +116,22 @@ def test_axes_that_cannot_be_honoured_are_told(tmp_path):
         with pytest.raises(UsageError, match=words):
             draw(ds, tmp_path, **named)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_that_cannot_be_written_is_told_and_leaves_the_one_before(tmp_path, monkeypatch):
+    ds, file = results(a=2), tmp_path / "curves_accuracy.png"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write to '.*file/curves_accuracy\.png'"):
+        draw(ds, tmp_path / "file")
+    draw(ds, tmp_path)
+    before = file.read_bytes()
+
+    def break_off(self, file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", break_off)
+    with pytest.raises(StoreError, match="No space left"):
+        draw(ds, tmp_path)
+    assert file.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [file.name, "file"]

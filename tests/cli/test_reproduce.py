@@ -9,6 +9,7 @@ import xarray as xr
 import grokdyn as gd
 from grokdyn.analysis.claims import FAILS, HOLDS, OPEN, Claim, as_markdown, interpolated_step
 from grokdyn.cli import main
+from grokdyn.reproduce import keep
 from tests.cli.test_commands import SPEC
 
 CLAIMS = """
@@ -68,6 +69,31 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
     assert json.loads((out / "claims.json").read_text())[0]["verdict"] == "holds"
     assert sorted(p.name for p in (folder / "results/smoke").iterdir()) == ["claims.json", "claims.md", "figure.png"]
     assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2
+
+
+def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_written_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder, out = tmp_path / "toy", tmp_path / "runs/toy-smoke"
+    folder.mkdir()
+    (folder / "spec.toml").write_text(SPEC)
+    (folder / "claims.py").write_text(CLAIMS)
+    command = ["reproduce", "toy", "--scale", "smoke", "--quiet"]
+    assert main([*command, "--keep"]) == 0
+    before = {file: file.read_bytes() for file in (*out.glob("*.*"), *folder.glob("results/smoke/*"))}
+    assert len(before) == 6
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (folder / "claims.py").write_text(CLAIMS.replace("lowers the loss", "lowers it"))
+    capsys.readouterr()
+    monkeypatch.setattr("os.fsync", full)
+    assert main(command) == 2
+    told = "grokdyn: out: cannot write to 'runs/toy-smoke': No space left on device; what was finished before is kept\n"
+    assert capsys.readouterr().err == told
+    with pytest.raises(gd.StoreError, match=r"cannot write to '.*toy/results/smoke'"):
+        keep(folder, "smoke", out)
+    assert {file: file.read_bytes() for file in (*out.glob("*.*"), *folder.glob("results/smoke/*"))} == before
 
 
 def test_a_sweep_that_another_reproduction_has_finished_is_copied(tmp_path, monkeypatch, capsys):
