@@ -15,6 +15,8 @@ RUN_OPTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 2 for a user's mistake, 130 after Ctrl-C."""
+    if "" not in sys.path:  # the installed command lacks the working directory, where a user's own classes are
+        sys.path.append("")
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["bench"]:  # has a parser of its own
         from grokdyn import bench

@@ -109,6 +109,28 @@ def test_the_module_is_the_command(monkeypatch, capsys):
     assert "log_spaced" in capsys.readouterr().out
 
 
+OWN = """
+import grokdyn as gd
+
+class Nothing(gd.Probe):
+    def variables(self, shapes):
+        return {"nothing": gd.Variable("nothing", units="1")}
+
+    def measure(self, view):
+        return {"nothing": 0.0}
+"""
+
+
+def test_the_installed_command_and_its_workers_find_classes_of_the_working_directory(spec, tmp_path):
+    spec.write_text("probes = [{kind = 'my_probes:Nothing'}]\n" + SPEC)
+    (tmp_path / "my_probes.py").write_text(OWN)
+    for arguments in (["run", spec, "--scale", "smoke", "--out", "here", "--cluster", "local:1"], ["resume", "here"]):
+        command = [Path(sys.executable).with_name("grokdyn"), *arguments, "--quiet", "--no-figures"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "here\n"), done.stderr
+    assert "nothing" in xr.open_zarr("here/results.zarr")
+
+
 MISTAKES = {
     "unknown key": (["--stepz", "3"], "stepz: got an unknown key", "did you mean 'steps'"),
     "wrong type": (["--steps", "many"], "steps: got 'many'", "whole number"),
