@@ -2,7 +2,8 @@
 
 A folder holds one or more sweeps as ``*.toml`` and a ``claims.py`` with two functions of the results, a mapping from
 the names of the files to Datasets: ``claims(results) -> list[Claim]`` and ``figure(results) -> Figure``. A sweep's
-table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it is written.
+table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it is written, and
+``smoke`` is too small to decide a claim.
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.sweep import Sweep
 
+# The scale that decides nothing.
+QUICK_LOOK = "smoke"
+
+
+class Undecided(Claim):
+    """A claim whose runs are too few, small or short to decide it; what they measured is still told."""
+
+    @property
+    def agreeing(self) -> tuple[int, int]:
+        """None of none: no run decides."""
+        return 0, 0
+
 
 def reproduce(
     folder: Path, scale: str, out: Path, progress: bool | None = None, reuse: str | Path | None = None
@@ -46,6 +59,8 @@ def reproduce(
         copy_finished(sweeps, Path(reuse), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
     found = told.claims(results)
+    if scale == QUICK_LOOK:
+        found = [Undecided(**vars(claim)) for claim in found]
     with writing(out):
         write_text(out / "claims.md", as_markdown(found))
         write_text(out / "claims.json", as_json(found))

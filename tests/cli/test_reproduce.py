@@ -60,15 +60,30 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
     folder.mkdir()
     (folder / "spec.toml").write_text(SPEC)
     (folder / "claims.py").write_text(CLAIMS)
-    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet", "--keep"]) == 0
+    assert main(["reproduce", "toy", "--scale", "full", "--quiet", "--keep"]) == 0
     assert "holds" in capsys.readouterr().out
-    out = tmp_path / "runs/toy-smoke"
+    out = tmp_path / "runs/toy-full"
     first = (out / "spec/results.zarr/zarr.json").stat().st_mtime_ns
-    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
+    assert main(["reproduce", "toy", "--scale", "full", "--quiet"]) == 0
     assert (out / "spec/results.zarr/zarr.json").stat().st_mtime_ns == first
     assert json.loads((out / "claims.json").read_text())[0]["verdict"] == "holds"
-    assert sorted(p.name for p in (folder / "results/smoke").iterdir()) == ["claims.json", "claims.md", "figure.png"]
+    assert sorted(p.name for p in (folder / "results/full").iterdir()) == ["claims.json", "claims.md", "figure.png"]
     assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2
+
+
+def test_the_smoke_scale_measures_and_decides_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "spec.toml").write_text(SPEC)
+    (folder / "claims.py").write_text(CLAIMS)
+    assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
+    (found,) = json.loads((tmp_path / "runs/toy-smoke/claims.json").read_text())
+    assert (found["verdict"], found["agreeing"], len(found["measured"])) == (OPEN, [0, 0], 9)
+    assert all(value < 1 for value in found["measured"])
+    told = capsys.readouterr().out
+    assert "0 of 0" in told
+    assert "holds" not in told
 
 
 def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_written_before(tmp_path, monkeypatch, capsys):

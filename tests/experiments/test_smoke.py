@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grokdyn.analysis.claims import FAILS, HOLDS, OPEN
+from grokdyn.analysis.claims import OPEN
 from grokdyn.cli import main
 from grokdyn.reproduce import scaled_sweeps
 
@@ -36,6 +36,6 @@ def test_an_experiment_reproduces_at_its_smoke_scale(folder, tmp_path):
     assert main(["reproduce", str(folder), "--scale", "smoke", "--out", str(tmp_path / "out"), "--quiet"]) == 0
     claims = json.loads((tmp_path / "out/claims.json").read_text())
     assert claims
-    assert {claim["verdict"] for claim in claims} <= {HOLDS, FAILS, OPEN}
+    assert {claim["verdict"] for claim in claims} == {OPEN}
     assert (tmp_path / "out/figure.png").stat().st_size > 20_000
     assert (folder / "README.md").is_file()
