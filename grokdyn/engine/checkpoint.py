@@ -57,7 +57,8 @@ class Checkpoints:
     def check_room(self, tree: Mapping[str, Any]) -> None:
         """Raise StoreError where a checkpoint would not fit: orbax's threads do not end quietly on a full disk."""
         needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)) + SPARE_BYTES
-        free = shutil.disk_usage(self.folder).free
+        with writing(self.folder):
+            free = shutil.disk_usage(self.folder).free
         if free < needed:
             room = f"{free / 2**20:.1f} MiB are free, {needed / 2**20:.1f} needed"
             raise StoreError(f"out: no space left for a checkpoint in {str(self.folder)!r}: {room}")

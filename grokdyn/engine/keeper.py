@@ -11,9 +11,10 @@ import numpy as np
 from grokdyn.engine import pieces
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.checkpoint import Checkpoints
-from grokdyn.engine.files import remove
+from grokdyn.engine.files import StoreError, remove
 from grokdyn.engine.interrupt import Interrupted, Wish
 from grokdyn.engine.results import Part
+from grokdyn.engine.store import is_finished
 
 
 class Forgetful:
@@ -69,7 +70,13 @@ class Keeper:
             self.checkpoints = None
 
     def after_chunk(self, name: str, batch: Batch) -> None:
-        """Save the batch's state if it is time, or if somebody asked to stop, and then stop."""
+        """Save the batch's state if it is time, or if somebody asked to stop, and then stop.
+
+        Raises:
+            StoreError: if it cannot be saved, or another process has finished the store.
+        """
+        if is_finished(self.path):
+            raise StoreError(f"{str(self.path)!r}: another process has finished it")
         if batch.step in batch.cohort.snapshots:
             there = batch.ends_after[batch.real] >= batch.step
             pieces.write_snapshot(self.path, name, batch.step, batch.leaves(), there)

@@ -199,6 +199,9 @@ def work(
             try:
                 for _ in trained(planned, found, shown, keeper, batches):
                     pass
+            except (StoreError, OSError):
+                if not store.is_finished(path):  # else others have finished it, and removed the files under our feet
+                    raise
             finally:
                 session = {"seconds": round(time.monotonic() - began, 3), "compiles": TRACES["advance"] - traced}
                 noted = {"changed": changed} if changed else {}

@@ -1,5 +1,6 @@
 """Sweeps that are cut off, stopped, out of memory, or run on from a stored state."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,36 @@ def test_a_checkpoint_that_is_damaged_costs_time_and_nothing_else(cut, whole, mo
     assert gd.resume(cut, progress=False, checkpoint_seconds=checkpoint_seconds).identical(whole[1])
 
 
+def chunks_begun(monkeypatch, third=lambda: None):
+    """Return the steps at which chunks begin from now on; something may happen before the third does."""
+    advance, begun = engine_run.Batch.advance, []
+
+    def noted(self):
+        begun.append(self.step)
+        if len(begun) == 3:
+            third()
+        advance(self)
+
+    monkeypatch.setattr(engine_run.Batch, "advance", noted)
+    return begun
+
+
+def test_a_process_ends_well_whose_store_another_one_finishes(sweep, whole, tmp_path, monkeypatch):
+    begun = chunks_begun(monkeypatch, lambda: gd.resume(tmp_path / "s", progress=False))
+    assert gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0).identical(whole[1])
+    assert begun == [0, 0, 10, 10, 20, 25, 30, 40, 50], "one chunk more after the other process, and no further"
+    assert gd.open(tmp_path / "s").identical(whole[1])
+    assert {p.name for p in (tmp_path / "s").iterdir()} == {"manifest.json", "results.zarr", "snapshots", "spec.toml"}
+
+
+def test_a_folder_of_checkpoints_that_went_away_is_told(sweep, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        chunks_begun(patch, lambda: shutil.rmtree(tmp_path / "s/checkpoints"))
+        with pytest.raises(gd.StoreError, match=r"cannot write to .*checkpoints.*No such file"):
+            gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
+    assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
+
+
 @pytest.fixture
 def cut(sweep, tmp_path, monkeypatch):
     """Return a store that was cut off in its only batch, after a checkpoint."""
@@ -163,16 +194,9 @@ def test_a_spec_that_changed_is_taken_where_the_user_says_so(cut):
 def test_records_are_kept_by_their_steps_where_others_are_asked_for(sweep, cut, monkeypatch, changes, goes_on):
     other = gd.Sweep(sweep.base.replace(**changes), sweep.axes)
     (cut / "spec.toml").write_text(other.to_toml())
-    began, advance = [], engine_run.Batch.advance
-
-    def noted(self):
-        began.append(self.step)
-        advance(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine_run.Batch, "advance", noted)
-        found = gd.resume(cut, progress=False, anyway=True)
-    assert began[0] == (25 if goes_on else 0)
+    begun = chunks_begun(monkeypatch)
+    found = gd.resume(cut, progress=False, anyway=True)
+    assert begun[0] == (25 if goes_on else 0)
     assert found.identical(gd.run(other, progress=False))
 
 
