@@ -18,7 +18,7 @@ from grokdyn.engine.batch import Batch
 from grokdyn.engine.manifest import versions
 from grokdyn.tasks.base import Table
 from grokdyn.train.compiled import lane_mesh, placed
-from grokdyn.train.gradient import full_gradient, train_rows
+from grokdyn.train.gradient import batch_gradient, full_gradient, train_rows
 from grokdyn.train.lane import Lane, State, begin
 
 # A trial trains at least this many lanes per device, and goes on until this many seconds have passed.
@@ -87,8 +87,11 @@ def operations_per_step(cohort: plan.Cohort) -> float:
     shared = None if cohort.table is None else Table(*(jnp.asarray(x) for x in cohort.table))
 
     def gradient(lane: Lane, state: State) -> Any:
-        table = cast(Table, lane.table if shared is None else shared)
-        return full_gradient(program, lane, train_rows(program, lane, table), state.step)(state.params)
+        rows = train_rows(program, lane, cast(Table, lane.table if shared is None else shared))
+        if lane.experiment.batch_size is None:
+            return full_gradient(program, lane, rows, state.step)(state.params)
+        ranks = jnp.arange(lane.experiment.batch_size)
+        return batch_gradient(program, lane, rows, ranks, state.step)(state.params)
 
     shapes = jax.eval_shape(lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template)
     gradients = 2 if cohort.template.optimizer.ascends else 1

@@ -37,12 +37,23 @@ def test_operations_are_those_of_the_matrix_products():
     assert products <= found.operations / found.steps <= 1.6 * products
 
 
+def operations(experiment):
+    return operations_per_step(plan.cohorts([experiment], None, jax.local_devices()[:1])[0])
+
+
 @pytest.mark.usefixtures("x64")
 def test_sam_takes_two_gradients():
     base = gd.Sweep.from_toml(SPEC).base
-    with_sam = base.replace(optimizer=gd.SAM(inner=base.optimizer))
-    one, two = (operations_per_step(plan.cohorts([e], None, jax.local_devices()[:1])[0]) for e in (base, with_sam))
-    assert two == 2 * one > 0
+    assert operations(base.replace(optimizer=gd.SAM(inner=base.optimizer))) == 2 * operations(base) > 0
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("task", [{"task.train_fraction": 1.0}, {"task": gd.SparseParity(strings=64)}])
+def test_an_update_takes_the_rows_of_its_batch(task):
+    base = gd.Sweep.from_toml(SPEC).base.replace(**{"model.hidden": (64, 64)}, **task)
+    few, many = (operations(base.replace(batch_size=size)) for size in (8, 24))
+    assert many == pytest.approx(3 * few, rel=0.05)
+    assert operations(base) > many
 
 
 def test_a_damaged_cache_is_measured_anew():
