@@ -58,7 +58,7 @@ def reproduce(
     if reuse is not None:
         copy_finished(sweeps, Path(reuse), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
-    found = told.claims(results)
+    found: list[Claim] = told.claims(results)
     if scale == QUICK_LOOK:
         found = [Undecided(**vars(claim)) for claim in found]
     with writing(out):
