@@ -16,7 +16,7 @@ def claims(results):
     for at in ds["at"].values[:-1]:
         part = ds.sel(at=at)
         gained = part.test_accuracy.isel(step=-1) - part.test_accuracy.sel(step=at, method="nearest")
-        lost = never.test_accuracy.isel(step=-1) - part.test_accuracy.isel(step=-1)
+        without = never.test_accuracy.isel(step=-1) - never.test_accuracy.sel(step=at, method="nearest")
         found += [
             Claim(
                 f"nothing more generalises once collapse is forced at step {at:,}",
@@ -29,7 +29,7 @@ def claims(results):
                 f"the same run without it goes on to generalise (forced at {at:,})",
                 SOURCE,
                 "goes on to 87 %",
-                lost,
+                without,
                 0.1,
             ),
         ]

@@ -111,11 +111,11 @@ def of_scales(results):
             unit=unit,
         ),
         Claim(
-            "lazier and less aligned networks grok later",
+            "the laziest, least aligned network groks later than the richest, most aligned one",
             SOURCE + ", figure 3e",
             "delay grows with alpha and with 1/epsilon",
             where(full(grid), later(grid)),
-            0,
+            1,
             unit="steps",
         ),
     ]
@@ -157,14 +157,17 @@ def of_terms(terms):
 
 
 def delay(grid):
-    """Return by how many steps the test loss comes below GROKKED later than the train loss; inf where it does not."""
+    """Return by how many steps the test loss comes below GROKKED later than the train loss.
+
+    inf where it does not in a run that fits, nan in one that does not fit either.
+    """
     train, test = (interpolated_step(-grid[f"{part}_loss"], -GROKKED) for part in ("train", "test"))
     return (test - train.where(np.isfinite(train))).clip(min=0)
 
 
 def later(grid):
     """Return how much longer the laziest, least aligned cell takes than the richest, most aligned one."""
-    found = delay(grid).fillna(np.inf)
+    found = delay(grid)
     return found.isel(output_scale=-1, epsilon=0) - found.isel(output_scale=0, epsilon=-1)
 
 
