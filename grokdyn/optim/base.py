@@ -95,18 +95,18 @@ class Optimizer(AnyOptimizer):
 
     def transform(self) -> optax.GradientTransformation:
         """Return the whole update as an optax transform."""
-        update = self.unclipped()
-        return update if self.clip_norm is None else optax.chain(clip_by_norm(self.clip_norm), update)
+        clipping = [] if self.clip_norm is None else [clip_by_norm(self.clip_norm)]
+        return optax.chain(*clipping, *self.parts())
 
-    def unclipped(self) -> optax.GradientTransformation:
-        """Return the update from a gradient whose norm is small enough."""
+    def parts(self) -> list[optax.GradientTransformation]:
+        """Return the update from a gradient whose norm is small enough, in parts to be chained."""
         parts = []
         if self.coupled() is not None:
             parts.append(self.pull(self.coupled()))
         parts.append(self.direction())
         if self.decay() is not None:
             parts.append(self.pull(self.decay()))
-        return optax.chain(*parts, scale_by_schedule(self.learning_rate, self.schedule))
+        return [*parts, scale_by_schedule(self.learning_rate, self.schedule)]
 
     def pull(self, coefficient: Any) -> optax.GradientTransformation:
         """Return the transform that adds a decay."""

@@ -63,11 +63,11 @@ class Muon(Optimizer):
     def decay(self) -> Any:
         return self.weight_decay
 
-    def unclipped(self) -> optax.GradientTransformation:
+    def parts(self) -> list[optax.GradientTransformation]:
         def ours(name: str, leaf: jax.Array) -> bool:
             return leaf.ndim >= 2 and name not in self.leave
 
-        return divided(ours, super().unclipped(), self.rest.transform())
+        return [divided(ours, optax.chain(*super().parts()), self.rest.transform())]
 
 
 def scale_by_orthogonality(iterations: int = 5, scale: str = "original") -> optax.GradientTransformation:
