@@ -148,7 +148,9 @@ def draw_panel(ax: Axes, one: Panel, alike: bool) -> tuple[list[Artist], list[Ar
     for key, (steps, values) in one.paper.items():
         if key not in colors:
             raise checks.ArgumentError(f"paper: {key!r} is not drawn; allowed: {checks.listed(colors)}.")
-        ax.plot(steps, values, "o", markersize=3.2, fillstyle="none", markeredgewidth=0.8, color=colors[key], zorder=5)
+        look = {"markersize": 3.2, "fillstyle": "none", "markeredgewidth": 0.8, "color": colors[key], "zorder": 5}
+        whole = max(steps, default=0) == one.data["step"].values[-1]  # a value at the edge, and none beyond it
+        ax.plot(steps, values, "o", clip_on=not whole, **look)
     # A single line needs no word: the axis says what it is.
     lines = [] if one.hue is None and len(arrays) == 1 else line_handles(one.data, arrays, one.hue)
     others = band_handle(one.data, arrays, "seed", (0.1, 0.9), counted=alike)
