@@ -9,7 +9,7 @@ from grokdyn.plot import Panel
 
 SOURCE = "Prieto et al. 2025, figure 2; digitised from the published notebook, one seed"
 PRECISIONS = ("float16", "float32", "float64")
-# float16 as PyTorch's fused kernel rounds it, which is what the paper trained with; ``float16`` rounds every operation.
+# float16 as PyTorch's fused kernel rounds it, which code such as the paper's calls; ``float16`` rounds every operation.
 KERNEL = "float16, fused"
 FUSED = (KERNEL, *PRECISIONS[1:])
 # p = 113: fraction -> precision -> (plateau of test accuracy, step at which half of the train rows have collapsed)
