@@ -54,12 +54,18 @@ def test_a_step_is_interpolated_between_records_and_inf_where_never_reached():
     np.testing.assert_allclose(interpolated_step(values, 0.5), [17.5, np.inf, 0])
 
 
-def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "toy"
+def toy(place, monkeypatch):
+    """Return an experiment folder below the place, which is the working directory from now on."""
+    monkeypatch.chdir(place)
+    folder = place / "toy"
     folder.mkdir()
     (folder / "spec.toml").write_text(SPEC)
     (folder / "claims.py").write_text(CLAIMS)
+    return folder
+
+
+def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch, capsys):
+    folder = toy(tmp_path, monkeypatch)
     assert main(["reproduce", "toy", "--scale", "full", "--quiet", "--keep"]) == 0
     assert "holds" in capsys.readouterr().out
     out = tmp_path / "runs/toy-full"
@@ -72,11 +78,7 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
 
 
 def test_the_smoke_scale_measures_and_decides_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "toy"
-    folder.mkdir()
-    (folder / "spec.toml").write_text(SPEC)
-    (folder / "claims.py").write_text(CLAIMS)
+    toy(tmp_path, monkeypatch)
     assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
     (found,) = json.loads((tmp_path / "runs/toy-smoke/claims.json").read_text())
     assert (found["verdict"], found["agreeing"], len(found["measured"])) == (OPEN, [0, 0], 9)

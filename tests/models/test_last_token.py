@@ -8,11 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.last_token import LastToken, saves
-from grokdyn.models.transformer_params import INITS
 from grokdyn.train.gradient import full_gradient
 from tests import cases
+from tests.models import test_transformer as transformer
 from tests.models.test_transformer import close, naive, parameters
 from tests.train.lanes import taken_apart
 
@@ -26,18 +25,7 @@ TASKS = {
     "S3": gd.SymmetricGroup(n=3, sequence="a op b ="),
     "mixture": gd.ModularMixture(p=5, ops=("add", "mul")),
 }
-OPTIONS = {
-    "heads": st.sampled_from((1, 2, 4)),
-    "d_mlp": st.sampled_from((0, 10)),
-    "activation": st.sampled_from(tuple(ACTIVATIONS)),
-    "positions": st.sampled_from(("learned", "sinusoidal", "none")),
-    "causal": st.booleans(),
-    "attention_bias": st.booleans(),
-    "mlp_bias": st.booleans(),
-    "unembedding_bias": st.booleans(),
-    "tied": st.booleans(),
-    "init": st.sampled_from(INITS),
-}
+OPTIONS = {name: values for name, values in transformer.OPTIONS.items() if name not in ("layers", "norm", "answers")}
 
 
 @pytest.mark.parametrize("name", TASKS)
