@@ -87,8 +87,8 @@ def last_token(
     def by_head(x: jax.Array) -> jax.Array:
         return jnp.sum(x.reshape(-1, heads, d // heads), axis=-1)
 
-    of_tokens = (E @ by_head(W_K * q)).T
-    of_places = (P @ by_head(W_K * q) + by_head(b_K * q)).T
+    keys = by_head(W_K * q)
+    of_tokens, of_places = (E @ keys).T, (P @ keys + by_head(b_K * q)).T
     values, added = E @ W_V, P @ W_V + b_V
     scores = []
     for place, token in enumerate(fixed):
