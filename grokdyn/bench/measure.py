@@ -188,10 +188,20 @@ def steps_within(side: Any, seconds: float) -> int:
 
 
 def record(timing: Timing, side: Any) -> None:
+    """Measure a side once.
+
+    Raises:
+        RuntimeError: training is too short beside what a run costs once, so that their difference is not a time.
+    """
     wall, cpu = elapsed(side, timing.steps)
     if hasattr(side, "idle"):
         # What a run costs once, whatever its length, is told apart: a measurement is much shorter than a run.
         idle = elapsed(lambda _: side.idle(), 0)
+        if idle[0] >= wall:
+            raise RuntimeError(
+                f"{timing.steps} steps took {wall:.3g} s, one record without a step {idle[0]:.3g} s: too few steps to "
+                "be timed (more: --seconds)"
+            )
         wall, cpu = wall - idle[0], cpu - idle[1]
         timing.idle.append(idle[0])
     timing.wall.append(wall)

@@ -10,10 +10,11 @@ import pytest
 
 import grokdyn as gd
 from grokdyn import bench
-from grokdyn.bench import hand
+from grokdyn.bench import costs, hand, measure
 from grokdyn.bench.begin import begin
 from grokdyn.bench.cases import CASES
 from grokdyn.bench.costs import COSTS
+from grokdyn.bench.engine_side import Engine
 from grokdyn.engine.devices import devices
 
 RUNS, STEPS = 3, 5
@@ -116,7 +117,31 @@ def numpy(params):
 QUICK = ["--lanes", "2", "--rounds", "1", "--seconds", "0.001"]
 
 
-def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys):
+@pytest.fixture
+def nothing_taken_off(monkeypatch):
+    """Fifty steps of two small runs are shorter than the noise of what every run costs, which is taken off them."""
+    monkeypatch.setattr(Engine, "idle", lambda self: None)
+
+
+def test_a_time_lost_in_what_every_run_costs_is_none(monkeypatch):
+    class Side:
+        def __call__(self, steps): ...
+
+        def idle(self): ...
+
+    seconds = iter([(0.5, 0.5), (0.2, 0.2), (0.5, 0.5), (0.6, 0.1)])
+    monkeypatch.setattr(measure, "elapsed", lambda side, steps: next(seconds))
+    timing = measure.Timing(steps=100, runs=2)
+    measure.attempt(timing, lambda: measure.record(timing, Side()))
+    assert timing.milliseconds == pytest.approx(1e3 * 0.3 / 200)
+    measure.attempt(timing, lambda: measure.record(timing, Side()))
+    assert timing.milliseconds is None
+    assert timing.why_not == (
+        "failed: 100 steps took 0.5 s, one record without a step 0.6 s: too few steps to be timed (more: --seconds)"
+    )
+
+
+def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys, nothing_taken_off):
     path = tmp_path / "bench.json"
     assert bench.main(["--case", "p23", "--no-torch", "--json", str(path), *QUICK]) == 0
     shown = capsys.readouterr().out
@@ -135,7 +160,7 @@ def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys):
     assert 0 < case["share_of_peak"] < 1
 
 
-def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch):
+def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch, nothing_taken_off):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     path = tmp_path / "bench.json"
     assert bench.main(["--case", "p23", "--json", str(path), *QUICK]) == 0
@@ -170,8 +195,27 @@ def test_half_of_the_runs_are_over_after_a_quarter_of_the_steps():
     assert (ds.stopped_at.sel(init_scale=100.0) == 80).all()
 
 
+def test_a_part_that_fails_once_is_not_timed_again(monkeypatch):
+    failures = iter([True])
+
+    def failing(timing, side):
+        if side.experiment.optimizer.weight_decay == 0.5 and next(failures, False):
+            raise RuntimeError("out of memory")
+        timing.wall.append(1.0)
+
+    cost = dataclasses.replace(COSTS["edge_probes"], experiment=lambda: tiny("p23"), steps=50)
+    cost = dataclasses.replace(cost, changes={"optimizer.weight_decay": 0.5})
+    monkeypatch.setattr(Engine, "__call__", lambda self, steps: None)
+    monkeypatch.setattr(Engine, "idle", lambda self: None)
+    monkeypatch.setattr(costs, "record", failing)
+    found = costs.compared("some part", cost, 2, 3, 0.1, lambda text: None)
+    assert found.without.wall == [1.0, 1.0, 1.0]
+    assert found.with_it.why_not == "failed: out of memory"
+    assert found.ratio is None
+
+
 @pytest.mark.slow
-def test_the_cost_of_a_part_is_told_beside_its_bound(tmp_path, capsys, monkeypatch):
+def test_the_cost_of_a_part_is_told_beside_its_bound(tmp_path, capsys, monkeypatch, nothing_taken_off):
     small = dataclasses.replace(COSTS["edge_probes"], experiment=lambda: tiny("p113"))
     monkeypatch.setitem(COSTS, "edge_probes", small)
     path = tmp_path / "bench.json"
