@@ -56,11 +56,6 @@ def truncated_normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> Draw
     return Draw(key, shape, dtype, gaussian_within_two)
 
 
-def words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Draw uint32 words, as a vector: over several small axes the loop compiles for twice as long."""
-    return jax.random.bits(key, (math.prod(shape),), jnp.uint32).reshape(shape)
-
-
 def together(tree: Any) -> Any:
     """Return a tree of arrays and draws, of one dtype, with the draws made."""
     leaves, structure = jax.tree.flatten(tree)

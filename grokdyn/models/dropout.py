@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from grokdyn.models import draws
-
-# A threefry word decides over two entries, which halves the cost of drawing on a CPU.
 LEVELS = 2**16
 
 
@@ -28,14 +26,18 @@ class Dropout:
         if self.key is None:
             return x
         level = jnp.minimum(jnp.round(jnp.asarray(self.share, jnp.float32) * LEVELS), LEVELS - 1)
-        kept = draw(jax.random.fold_in(self.key, place), x.shape) >= level.astype(jnp.uint32)
+        kept = draw(jax.random.fold_in(self.key, place), x.shape) >= level.astype(jnp.uint16)
         scale = (LEVELS / (LEVELS - level)).astype(x.dtype)
         return jnp.where(kept, x * scale, jnp.zeros((), x.dtype))
 
 
 def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Return independent uniform integers below 65536, as uint32."""
-    last = shape[-1]
-    words = draws.words(key, (*shape[:-1], -(-last // 2)))
-    halves = jnp.concatenate([words >> 16, words & jnp.uint32(LEVELS - 1)], axis=-1)
-    return lax.slice_in_dim(halves, 0, last, axis=-1)
+    """Return independent uniform uint16.
+
+    Drawing them costs a network on a CPU as much as its products, so all 64 bits of each threefry count, four entries;
+    ``jax.random.bits`` uses half of them. ``fold_in`` of a number is the threefry of that number under the key.
+    """
+    size = math.prod(shape)
+    count = jnp.arange(-(-size // 4), dtype=jnp.uint32)
+    words = jax.random.key_data(jax.vmap(lambda number: jax.random.fold_in(key, number))(count))
+    return lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size].reshape(shape)
