@@ -1,5 +1,6 @@
 """How runs that differ only by chance spread."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,7 +59,8 @@ def _summary(array: xr.DataArray, dims: tuple[str, ...], quantiles: tuple[float,
     present = [d for d in dims if d in array.dims]
     table = array.transpose(..., *present)
     template = table.isel(dict.fromkeys(present, 0), drop=True)
-    values, count = ordered(table.values.reshape(template.size, -1))
+    # Not reshape(size, -1), which cannot tell how long the rows of an empty table are.
+    values, count = ordered(table.values.reshape(template.size, math.prod(array.sizes[d] for d in present)))
     mean, error = _mean_and_error(values, count)
     low, high = median_interval(values, count, confidence)
     rows = {"median": quantile(values, count, 0.5), "mean": mean, "standard_error": error}

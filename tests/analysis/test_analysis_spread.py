@@ -61,6 +61,11 @@ def test_half_of_an_even_number_censored_is_unknown_too():
     assert np.isnan(spread(ds)["t"].sel(statistic="median"))
 
 
+def test_no_steps_have_a_summary_of_no_steps():
+    ds = xr.Dataset({"loss": (("seed", "step"), np.ones((3, 4)))}, {"step": range(4)})
+    assert spread(ds.isel(step=slice(0, 0))).loss.sizes == {"statistic": len(spread(ds).statistic), "step": 0}
+
+
 def test_a_missing_run_is_not_a_censored_one():
     ds = xr.Dataset({"t": ("seed", [1, 3, np.nan], {"ancillary_variables": "c"}), "c": ("seed", [False] * 3)})
     out = spread(ds)["t"]

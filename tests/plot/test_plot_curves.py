@@ -120,6 +120,15 @@ def test_runs_that_became_non_finite_leave_the_median(sweep):
     figure.savefig(io.BytesIO(), format="pdf")
 
 
+def test_curves_without_any_record_are_left_out(sweep):
+    cell = one_cell(sweep)
+    none = cell.assign(test_accuracy=cell.test_accuracy * np.nan)
+    (ax,) = curves(none).axes
+    train, test = medians(ax)
+    np.testing.assert_allclose(train.get_ydata(), none.train_accuracy.median("seed"))
+    assert len(test.get_ydata()) == 0
+
+
 def test_runs_recorded_at_other_steps_are_drawn_through(sweep):
     ds = sweep.isel(train_fraction=2, weight_decay=[1, 2]).copy(deep=True)
     ds["test_accuracy"][1, :, 1::2] = np.nan
