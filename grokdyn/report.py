@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -258,18 +259,17 @@ def costs(manifest: dict[str, Any]) -> dict[str, str]:
 
 def show_estimates(estimates: Sequence[Estimate]) -> None:
     """Print what cohorts will cost."""
-    table = Table(title="plan")
-    for head in ("cohort", "runs", "batches", "lanes a device", "steps", "memory", "operations", "compile", "training"):
-        table.add_column(head, justify="right")
-    for i, e in enumerate(estimates):
+    table = Table(title="plan", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, caption_justify="left")
+    for head in ("runs", "batches", "lanes a\ndevice", "steps", "MiB", "FLOP", "compile", "training", "of it\nrecords"):
+        table.add_column(head, justify="right", overflow="fold")
+    for e in estimates:
         together = f", {e.lanes_per_block} at once" if e.lanes_per_block > 1 else ""
         lanes = f"{e.lanes_per_device:,}{together}"
-        memory = f"{e.bytes / 2**20:,.1f} MiB"
-        cells = (f"{e.runs:,}", f"{e.batches} x {e.runs_per_batch:,}", lanes, f"{e.steps:,}", memory)
-        times = (f"{e.operations:.2e}", f"{e.compile_seconds:.1f} s", duration(e.seconds))
-        table.add_row(str(i + 1), *cells, *times)
-    total = sum(e.seconds + e.compile_seconds for e in estimates)
-    known = "measured now" if any(e.measured for e in estimates) else "measured earlier"
+        cells = (f"{e.runs:,}", f"{e.batches} x {e.runs_per_batch:,}", lanes, f"{e.steps:,}", f"{e.bytes / 2**20:,.1f}")
+        times = (f"{e.speed.compile_seconds:.1f} s", duration(e.seconds), f"{e.recording:.0%}")
+        table.add_row(*cells, f"{e.operations:.1e}".replace("e+", "e"), *times)
+    total = sum(e.seconds + e.speed.compile_seconds for e in estimates)
+    known = "measured now" if any(e.speed.measured for e in estimates) else "measured earlier"
     table.caption = f"together about {duration(total)} on this machine; speed {known}"
     Console().print(table)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from grokdyn.engine import plan
 from grokdyn.engine.devices import devices
 from grokdyn.engine.scope import scope
-from grokdyn.engine.speed import operations_per_step, remembered, speed
+from grokdyn.engine.speed import Speed, operations_per_step, remembered, speed
 from grokdyn.engine.tune import tuned
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
@@ -22,10 +22,10 @@ class Estimate(NamedTuple):
         runs, batches, runs_per_batch, steps: as planned.
         lanes_per_device: of a batch; lanes_per_block: how many of them are computed together.
         bytes: state and records of a batch, on all devices together.
+        pauses: steps at which a run makes a record: those asked for and some between.
         operations: floating-point operations of all updates.
-        seconds: training time, from ``run_step``, the seconds per update of one run with all devices busy.
-        compile_seconds: once, before it.
-        measured: whether ``run_step`` was measured now; else it was found in the cache.
+        seconds: training time, records included; recording: the share of the records.
+        speed: measured now or found in the cache.
     """
 
     runs: int
@@ -34,15 +34,15 @@ class Estimate(NamedTuple):
     lanes_per_device: int
     lanes_per_block: int
     steps: int
+    pauses: int
     bytes: int
     operations: float
-    run_step: float
-    compile_seconds: float
-    measured: bool
+    seconds: float
+    speed: Speed
 
     @property
-    def seconds(self) -> float:
-        return self.run_step * self.runs * self.steps
+    def recording(self) -> float:
+        return self.runs * self.pauses * self.speed.run_record / self.seconds
 
 
 def estimate(what: Experiment | Sweep, start: Start | None = None) -> list[Estimate]:
@@ -67,9 +67,11 @@ def estimated(cohort: plan.Cohort, found: list[Any]) -> Estimate:
         len(cohort.batches[0]) // cohort.devices,
         cohort.block,
         cohort.length,
+        cohort.schedule.size,
         cohort.lane_bytes * len(cohort.batches[0]),
         operations_per_step(cohort) * len(cohort.runs) * cohort.length,
-        *known,
+        known.seconds(cohort),
+        known,
     )
 
 

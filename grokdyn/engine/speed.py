@@ -21,21 +21,29 @@ from grokdyn.train.compiled import lane_mesh, placed
 from grokdyn.train.gradient import batch_gradient, full_gradient, train_rows
 from grokdyn.train.lane import Lane, State, begin
 
-# A trial trains at least this many lanes per device, and goes on until this many seconds have passed.
+# A trial trains at least this many lanes per device, and goes on until updates have taken this many seconds; records
+# alone are timed again until this many have passed.
 TRIAL_LANES = 2
-TRIAL_SECONDS = 0.5
+TRIAL_SECONDS, RECORD_SECONDS = 0.5, 0.1
 
 
 class Speed(NamedTuple):
-    """Seconds per update of one run with all devices busy, seconds of compiling, and whether measured just now."""
+    """How fast a cohort trains.
+
+    Attributes:
+        run_step, run_record: seconds per update and per record of one run with all devices busy.
+        compile_seconds: once, before.
+        measured: whether measured just now.
+    """
 
     run_step: float
+    run_record: float
     compile_seconds: float
     measured: bool
 
     def seconds(self, cohort: plan.Cohort) -> float:
-        """Return the training time of a cohort, without compiling."""
-        return self.run_step * len(cohort.runs) * cohort.length
+        """Return the training time of a cohort, records included, without compiling."""
+        return len(cohort.runs) * (self.run_step * cohort.length + self.run_record * cohort.schedule.size)
 
 
 def speed(cohort: plan.Cohort, found: list[Any]) -> Speed:
@@ -54,11 +62,11 @@ def remembered(cohort: plan.Cohort, found: list[Any]) -> Speed | None:
     return None if known is None else Speed(*known, False)
 
 
-def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float]:
-    """Return the seconds per run-step with all devices busy, and those of compiling.
+def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float, float]:
+    """Return the seconds per update and per record of a run with all devices busy, and those of compiling.
 
     The program tried is that of the sweep, on few lanes where a device takes them one by one, else on one block for
-    each device: the first call compiles, later ones are timed.
+    each device: one call compiles, one touches all memory, then come records alone, then updates before them.
     """
     runs = np.arange(min(len(cohort.runs), max(cohort.block, TRIAL_LANES) * cohort.devices))
     few = plan.cut(runs, len(runs), cohort.devices, cohort.block)[0]
@@ -66,19 +74,23 @@ def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float]:
     shared = placed((cohort.table, cohort.given), mesh, sharded=False)
     batch = Batch(cohort, few, mesh, shared)
     order, counts = batch.placement()
-    width, updates = cohort.schedule.shape[1], 1
-    began = time.monotonic()
-    batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, np.zeros(width, np.int32)))
-    compile_seconds = time.monotonic() - began
-    while True:
+    width, lanes = cohort.schedule.shape[1], int(counts.sum())
+
+    def timed(updates: int) -> float:
         stretches = np.zeros(width, np.int32)
         stretches[0] = updates
         began = time.monotonic()
         batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, stretches))
-        seconds = time.monotonic() - began
-        if seconds > TRIAL_SECONDS or updates >= cohort.length:
-            return seconds / (updates * int(counts.sum())), compile_seconds
-        updates = min(max(updates + 1, int(updates * 1.5 * TRIAL_SECONDS / max(seconds, 1e-3))), 10**6)
+        return time.monotonic() - began
+
+    compile_seconds = timed(0)
+    timed(1)
+    began, records, updates = time.monotonic(), timed(0), 1
+    while time.monotonic() - began < RECORD_SECONDS:
+        records = min(records, timed(0))
+    while (seconds := timed(updates) - records) < TRIAL_SECONDS:
+        updates = min(max(updates + 1, int(updates * 1.5 * TRIAL_SECONDS / max(seconds, 1e-3))), 100 * updates)
+    return seconds / (updates * lanes), records / (width * lanes), compile_seconds
 
 
 def operations_per_step(cohort: plan.Cohort) -> float:
@@ -109,14 +121,15 @@ def cache_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grokdyn" / "speeds.json"
 
 
-def read_cache() -> dict[str, tuple[float, float]]:
+def read_cache() -> dict[str, tuple[float, float, float]]:
     try:
-        return {key: (float(a), float(b)) for key, (a, b) in json.loads(cache_file().read_text()).items()}
+        known = json.loads(cache_file().read_text())
+        return {key: (float(a), float(b), float(c)) for key, (a, b, c) in known.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # absent or damaged: speeds are measured again
 
 
-def write_cache(known: dict[str, tuple[float, float]]) -> None:
+def write_cache(known: dict[str, tuple[float, float, float]]) -> None:
     try:
         cache_file().parent.mkdir(parents=True, exist_ok=True)
         temporary = cache_file().with_suffix(f".{os.getpid()}.tmp")

@@ -35,13 +35,13 @@ def fastest(cohort: Cohort, found: list[Any]) -> Cohort:
     """Return a cohort with the block that trains fastest, of those that fit into memory."""
     lanes = len(cohort.batches[0]) // cohort.devices
     options = [in_blocks(cohort, block) for block in {*(b for b in BLOCKS if b < lanes), cohort.block}]
-    return min(options, key=lambda option: seconds_per_update(option, found))
+    return min(options, key=lambda option: training_seconds(option, found))
 
 
-def seconds_per_update(cohort: Cohort, found: list[Any]) -> float:
-    """Return how long an update of a run takes; for ever where a block does not fit into memory."""
+def training_seconds(cohort: Cohort, found: list[Any]) -> float:
+    """Return how long a cohort trains; for ever where a block does not fit into memory."""
     try:
-        return speed(cohort, found).run_step
+        return speed(cohort, found).seconds(cohort)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

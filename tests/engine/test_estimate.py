@@ -1,13 +1,16 @@
 """What a plan says before anything runs."""
 
 import json
+from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import plan
+from grokdyn.engine import plan, speed
+from grokdyn.engine.batch import Batch
 from grokdyn.engine.estimate import estimate
 from grokdyn.engine.speed import cache_file, operations_per_step
 from grokdyn.engine.store import read_manifest
@@ -24,10 +27,29 @@ def test_an_estimate_is_measured_once_and_then_remembered():
     (first,) = estimate(sweep)
     (second,) = estimate(sweep)
     assert (first.runs, first.batches, first.steps) == (12, 1, 60)
-    assert first.measured
-    assert not second.measured
-    assert second.run_step == first.run_step > 0
+    assert first.speed.measured
+    assert not second.speed.measured
+    assert second.speed.run_step == first.speed.run_step > 0
+    assert second.seconds == first.seconds
     assert len(json.loads(cache_file().read_text())) == 1
+
+
+def test_records_are_told_apart_from_updates(monkeypatch):
+    """On a clock of its own every update takes 2 s and every record 5 s, for all lanes together."""
+    now, advanced = [0.0], Batch.advanced
+
+    def told(self, order, counts, stretches):
+        now[0] += 2 * float(np.sum(stretches)) + 5 * len(stretches)
+        return advanced(self, order, counts, stretches)
+
+    monkeypatch.setattr(Batch, "advanced", told)
+    monkeypatch.setattr(speed, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    (found,) = estimate(gd.Sweep.from_toml(SPEC))
+    lanes = min(12, speed.TRIAL_LANES * jax.local_device_count())
+    assert found.speed.run_step == pytest.approx(2 / lanes)
+    assert found.speed.run_record == pytest.approx(5 / lanes)
+    assert found.seconds == pytest.approx(12 * (60 * 2 + found.pauses * 5) / lanes)
+    assert found.recording == pytest.approx(found.pauses * 5 / (60 * 2 + found.pauses * 5))
 
 
 def test_operations_are_those_of_the_matrix_products():
@@ -60,7 +82,7 @@ def test_a_damaged_cache_is_measured_anew():
     cache_file().parent.mkdir(parents=True)
     cache_file().write_text("{broken")
     (found,) = estimate(gd.Sweep.from_toml(SPEC))
-    assert found.measured
+    assert found.speed.measured
 
 
 def test_what_was_planned_stands_beside_what_it_took(tmp_path, capsys):
@@ -70,7 +92,7 @@ def test_what_was_planned_stands_beside_what_it_took(tmp_path, capsys):
     (planned,) = estimate(sweep)
     gd.run(sweep, out=tmp_path / "s", progress=False)
     found = read_manifest(tmp_path / "s")
-    assert found["planned_seconds"] == pytest.approx(planned.seconds + planned.compile_seconds)
+    assert found["planned_seconds"] == pytest.approx(planned.seconds + planned.speed.compile_seconds)
     assert found["sessions"][0]["peak_bytes"] > found["bytes_per_batch"][0] > 0
     assert main(["info", str(tmp_path / "s")]) == 0
     shown = capsys.readouterr().out

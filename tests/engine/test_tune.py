@@ -27,7 +27,7 @@ def test_the_fastest_block_that_fits_is_taken(sweep, monkeypatch):
     def speed(cohort, found):
         if cohort.block not in told:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return Speed(told[cohort.block], 1.0, True)
+        return Speed(told[cohort.block], 0.0, 1.0, True)
 
     monkeypatch.setattr(tune, "speed", speed)
     many = gd.Sweep(sweep.base, {**sweep.axes, "seed": range(700)})
