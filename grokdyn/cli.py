@@ -142,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     plot.add_argument("--x", help="axis across")
     plot.add_argument("--y", help="axis up")
     plot.add_argument("--value", help="variable of the diagram, or phase, step_test, delay")
-    plot.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
+    plot.add_argument("--threshold", type=float, help="accuracy that counts as fitted (default: 0.9)")
     plot.add_argument("--delay", type=float, help="steps that make it grokking; default: five times the steps to fit")
     plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
     plot.add_argument("--anyway", action="store_true", help="leave out what is damaged")

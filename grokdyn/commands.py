@@ -125,7 +125,8 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.report import draw, draw_diagram
 
     found, folder = open_store(options.store, options.anyway), Path(options.store) / "figures"
-    style = {"threshold": options.threshold, "delay": options.delay}
+    given = {"threshold": options.threshold, "delay": options.delay}
+    style = {name: value for name, value in given.items() if value is not None}
     if options.value is not None:
         drawn = [draw_diagram(found, folder, options.value, options.x, options.y, options.format, **style)]
     else:

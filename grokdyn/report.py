@@ -26,6 +26,7 @@ from grokdyn.analysis.times import last_record
 from grokdyn.commands import UsageError
 from grokdyn.engine.estimate import Estimate
 from grokdyn.engine.files import whole, writing
+from grokdyn.plot.grid import TIMES
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.plot.summary import ACCURACIES
 from grokdyn.spec import base
@@ -35,6 +36,8 @@ MOST_ROWS = 40
 MOST_FIGURES = 16
 # Axes besides the seed over which the panels of one figure of curves spread.
 MOST_DIRECTIONS = 2
+# Values of a diagram that depend on the accuracy that counts as fitted.
+TIMED = (*TIMES, "phase")
 PLURALS = {"losses": "loss"}
 
 
@@ -97,7 +100,7 @@ def seeds_told(ds: xr.Dataset) -> str:
 def rows(ds: xr.Dataset, axes: list[str]) -> Table:
     """Return accuracies and times, a row for every cell."""
     times = analysis.grokking_time(ds)
-    final = at_end(ds)
+    final, ends = at_end(ds), ds["step"].where(ds["test_accuracy"].notnull()).max("step")
     table = Table(title=end_told(ds) + seeds_told(ds), caption="times: median step to 90 %")
     heads = (*axes, "train accuracy", "test accuracy", "train fitted at", "test at")
     for head in heads:
@@ -106,17 +109,24 @@ def rows(ds: xr.Dataset, axes: list[str]) -> Table:
     for cell in cells[:MOST_ROWS]:
         at = dict(zip(axes, cell, strict=True))
         accuracies = [f"{float(over_seeds(final[name].isel(at), 'mean')):.3f}" for name in final]
-        steps = [median_told(times[name].isel(at).values, int(ds["step"][-1])) for name in ("step_train", "step_test")]
+        steps = [median_told(times[name].isel(at).values, ends.isel(at).values) for name in ("step_train", "step_test")]
         table.add_row(*(word(ds[axis].values[i]) for axis, i in at.items()), *accuracies, *steps)
     if len(cells) > MOST_ROWS:
         table.caption = f"{len(cells) - MOST_ROWS} more cells are in the store; {table.caption}"
     return table
 
 
-def median_told(steps: np.ndarray, budget: int) -> str:
-    """Return the median with missing times counted as later than all others."""
-    middle = np.median(np.where(np.isnan(steps), np.inf, steps))
-    return f"{middle:.0f}" if np.isfinite(middle) else f"> {budget}"
+def median_told(steps: np.ndarray, ends: np.ndarray) -> str:
+    """Return the median over runs, a missing step being later than all others, or what it is above.
+
+    Args:
+        ends: the last step that was recorded of each run; nan: none yet.
+    """
+    known, begun = ~np.isnan(steps), ~np.isnan(ends)
+    if not begun.any():
+        return "-"
+    middle, above = (np.median(np.where(known, steps, later)[begun]) for later in (np.inf, ends))
+    return f"{middle:.0f}" if np.isfinite(middle) else f"> {above:.0f}"
 
 
 def word(value: Any) -> str:
@@ -133,6 +143,7 @@ def draw(
     """
     axes = overview_axes(ds, x, y)
     if axes is None:
+        no_use_of(style, "for curves")
         return draw_curves(ds, folder, suffix)
     x, y = axes
     return [
@@ -210,8 +221,22 @@ def left_out(what: str, call: str) -> None:
 def draw_diagram(
     ds: xr.Dataset, folder: Path, value: str, x: str | None, y: str | None, suffix: str, **style: Any
 ) -> Path:
-    """Draw one phase diagram into a folder; return the file."""
+    """Draw one phase diagram into a folder; return the file.
+
+    Raises:
+        UsageError: if a threshold or delay is named that the value does not depend on.
+    """
+    if value not in TIMED:
+        no_use_of(style, f"with --value {value}")
     return save(plots.phase_diagram(ds, x=x, y=y, value=value, **style), folder, f"diagram_{value}", suffix)
+
+
+def no_use_of(style: dict[str, Any], where: str) -> None:
+    """Refuse what would change nothing."""
+    if style:
+        told = " ".join(f"--{name} {value:g}" for name, value in style.items())
+        allowed = f"for overviews along two axes, and with --value and one of {', '.join(TIMED)}"
+        raise UsageError(f"plot: got {told} {where}; allowed: {allowed}")
 
 
 def save(figure: Any, folder: Path, name: str, suffix: str) -> Path:

@@ -51,6 +51,28 @@ def test_runs_that_all_stop_at_one_step_are_told_with_it(capsys):
     assert "0.100" in told
 
 
+@pytest.mark.parametrize(
+    ("steps", "ends", "told"),
+    [
+        ([10, np.nan, 30], [40, 40, 40], "30"),
+        ([10, np.nan, np.nan], [40, 20, 20], "> 20"),  # a rule ended two of them
+        ([10, np.nan, np.nan], [40, 40, np.nan], "> 25"),  # one is still to come
+        ([np.nan, np.nan], [np.nan, np.nan], "-"),
+    ],
+)
+def test_a_median_time_is_above_what_was_seen_of_the_runs(steps, ends, told):
+    assert report.median_told(np.array(steps, float), np.array(ends, float)) == told
+
+
+def test_a_threshold_is_refused_where_it_changes_nothing(tmp_path):
+    told = r"got --threshold 0.95 {}; allowed: .*step_test, delay, phase"
+    with pytest.raises(UsageError, match=told.format("for curves")):
+        draw(results(a=2), tmp_path, threshold=0.95)
+    with pytest.raises(UsageError, match=told.format("with --value test_accuracy")):
+        report.draw_diagram(results(a=3, b=3), tmp_path, "test_accuracy", "a", "b", "png", threshold=0.95)
+    assert not list(tmp_path.iterdir())
+
+
 def drawn(ds, folder, **options):
     """Return the names of the figures that are drawn."""
     return [path.stem for path in draw(ds, folder, **options)]
