@@ -105,10 +105,9 @@ def claims(results):
 def figure(results):
     ds = with_kernel(results)
     fractions = ds.train_fraction.values.tolist()
-    parts = {
-        0.4: results["forty"].assign_coords(precision=named(PRECISIONS)),
-        **{f: ds.sel(train_fraction=f) for f in fractions},
-    }
+    # All panels have the same precisions, so that one legend is theirs.
+    forty = results["forty"].assign_coords(precision=named(PRECISIONS)).reindex(precision=ds.precision)
+    parts = {0.4: forty, **{f: ds.sel(train_fraction=f) for f in fractions}}
 
     def last(f):
         return {p: ([float(ds.step[-1])], [value]) for p, (value, _) in paper_of(results, f).items()}
