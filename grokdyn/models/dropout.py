@@ -34,8 +34,8 @@ class Dropout:
 def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Return independent uniform uint16.
 
-    Drawing them costs a network on a CPU as much as its products, so all 64 bits of each threefry count, four entries;
-    ``jax.random.bits`` uses half of them. ``fold_in`` of a number is the threefry of that number under the key.
+    On a CPU drawing is a fair part of a step, so all 64 bits of each threefry count, for four entries; of those that
+    ``jax.random.bits`` makes it throws half away. ``fold_in`` of a number is the threefry of that number under the key.
     """
     size = math.prod(shape)
     count = jnp.arange(-(-size // 4), dtype=jnp.uint32)
