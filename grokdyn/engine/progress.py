@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 # Seconds between plain lines; nothing is said of work that ends sooner.
 PATIENCE = 10.0
+# Chunks that tell how fast training is.
+RECENT = 8
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,32 @@ class Tally:
 
 
 class Pace:
-    """How fast a cohort trains, told by the chunks after the first: that one held the compilation."""
+    """How fast a cohort trains, told by the latest chunks, but not the first: that one held the compilation.
+
+    Only the latest, since a process may have been suspended, or the machine busy with something else, for long.
+    """
 
     def __init__(self) -> None:
-        self.began: float | None = None
         self.made = 0
+        self.ends: deque[tuple[float, int]] = deque(maxlen=RECENT + 1)
 
     def start(self) -> None:
-        self.began, self.made = time.monotonic(), 0
+        """Time everything from now on: where chunks come in from many workers, the latest few are no measure."""
+        self.ends = deque([(time.monotonic(), self.made)])
 
     def advance(self, run_steps: int) -> None:
-        if self.began is None:
-            self.start()
-        else:
+        if self.ends:
             self.made += run_steps
+        self.ends.append((time.monotonic(), self.made))
 
     @property
     def rate(self) -> float | None:
         """Updates of runs per second; None until some were timed."""
-        if self.began is None or not self.made:
+        if not self.ends:
             return None
-        return self.made / max(time.monotonic() - self.began, 1e-6)
+        began, before = self.ends[0]
+        made = self.made - before
+        return made / max(time.monotonic() - began, 1e-6) if made else None
 
 
 class Reporter:

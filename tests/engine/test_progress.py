@@ -96,6 +96,14 @@ def test_the_rate_is_that_of_chunks_after_the_one_that_held_the_compilation(cloc
     ]
 
 
+def test_a_rate_recovers_from_a_pause(clock):
+    with progress.reporter([10_000], False) as shown:
+        for seconds in (1, 1, 5000, *[1] * progress.RECENT):
+            clock[0] += seconds
+            shown.advance(100)
+    assert (shown.done, shown.pace.rate, shown.seconds_left) == (1100, 100, 89)
+
+
 def test_what_need_not_be_trained_makes_nothing_faster(clock):
     with progress.reporter([10_000], False) as shown:
         shown.skip(6000)  # in the store
