@@ -101,21 +101,13 @@ def filled(z: jax.Array) -> jax.Array:
     return jnp.pad(z, ((0, 0), (0, VECTOR - left)), constant_values=-jnp.inf) if left > 1 else z
 
 
-def log_softmax(z: jax.Array, precision: str, rounding: str = "every") -> jax.Array:
-    """Return log softmax(z) of rows that are already in the precision, see ``rounded``.
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def narrow_log_softmax(z: jax.Array, precision: str, rounding: str = "every") -> jax.Array:
+    """Return log softmax(z) of rows that are already in a narrow precision, see ``rounded``.
 
     Rounding ``every``: after each elementary operation, forward and backward. ``result``: the whole is computed in
-    float32 and rounded once, forward and backward, as PyTorch's fused kernel does for float16 and bfloat16. XLA's
-    float32 and float64 round every operation by themselves.
+    float32 and rounded once, forward and backward, as PyTorch's fused kernel does.
     """
-    if precision not in NARROW:
-        shifted, _, total = shifted_exponentials(z, precision)
-        return shifted - jnp.log(total)
-    return narrow_log_softmax(z, precision, rounding)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def narrow_log_softmax(z: jax.Array, precision: str, rounding: str) -> jax.Array:
     return narrow_forward(z, precision, rounding)[0]
 
 

@@ -67,7 +67,7 @@ def test_every_operation_is_rounded_under_jit(precision):
     def parts(z):
         z = exact.rounded(z, precision)
         shifted, exponentials, total = exact.shifted_exponentials(z, precision)
-        return z, shifted, exponentials, total, exact.log_softmax(z, precision)
+        return z, shifted, exponentials, total, exact.narrow_log_softmax(z, precision)
 
     for values in parts(z):
         assert fits(values, precision)
@@ -127,6 +127,31 @@ def test_rounding_the_result_is_the_fused_kernel(precision):
     for ours, theirs in zip(found, fused_numpy(z, y, NARROW[precision]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2 * unit, atol=2.0**-23)
         assert np.mean(np.asarray(ours) == theirs) > 0.98
+
+
+@pytest.mark.parametrize("smoothing", [None, 0.0])
+@pytest.mark.parametrize("n", [5107, 7661, 8938, 8192])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_near_collapse_the_gradient_is_right_to_the_last_bits(precision, n, smoothing):
+    """Of a mean over n rows, whose p_y / n rounds to either side: -(1 - p_y) / n, p_y = 1 / total, for every total."""
+    dtype = np.dtype(precision)
+    unit = float(np.finfo(dtype).eps)
+    with jax.enable_x64(precision == "float64"):
+        z = np.zeros((60, CLASSES), dtype)
+        z[:, 1:] = -np.linspace(3.5 - np.log(unit / CLASSES), -np.log(100 * unit), 60)[:, None]
+        loss, y = gd.CrossEntropy(precision=precision, label_smoothing=smoothing), jnp.zeros(60, jnp.int32)
+        total = np.asarray(jax.jit(loss.sum_of_exponentials)(z), np.longdouble)
+        found = np.asarray(jax.jit(jax.grad(lambda z: jnp.sum(loss.rows(z, y)) / n))(z), np.longdouble)
+    assert (total == 1).any() and (total == 1 + unit).any(), "rows on both sides of the collapse"
+    np.testing.assert_allclose(found[:, 0], -(total - 1) / total / n, rtol=3 * unit, atol=0)
+    np.testing.assert_allclose(found[:, 1:], (np.exp(z[:, 1:]) / total[:, None] / n), rtol=8 * unit, atol=0)
+
+
+def test_what_rounds_before_the_difference_would_be_seen():
+    """The naive derivative, p_y / n - 1 / n, is wrong by 7 % for 7661 rows at the first total above 1."""
+    n, p = np.float32(7661), 1 / (1 + np.finfo(np.float32).eps)
+    naive = p * (1 / n) - 1 / n
+    assert abs(naive / (-(1 - p.astype(np.float64)) / 7661) - 1) > 0.06
 
 
 @pytest.mark.parametrize("precision", exact.PRECISIONS)
