@@ -62,14 +62,19 @@ def stablemax_rows(z: jax.Array, labels: jax.Array) -> jax.Array:
 
 @stablemax_rows.defjvp
 def stablemax_rows_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    """d loss / d z_k = s'(z_k) / sum s - [k = y] / (1 + |z_y|).
+    """d loss / d z_k = s'(z_k) / sum s, and for the label (s(z_y) / sum s - 1) / (1 + |z_y|), the difference formed
+    first: it is right to the last bits of the sum, and 0 where s(z_y) is all of it.
 
     s'(x) is 1 for x >= 0 and s(x)^2 below; d log s / dx is 1/(1 + |x|) on both sides. Differentiating the quotient
-    as it stands would square the sum, which overflows, and would not cancel exactly where s(z_y) is the whole sum.
+    as it stands would square the sum, which overflows.
     """
     z, labels = primals
-    values = s(z)
+    values, own, numbers = s(z), one_hot(labels, z.shape[-1]), jnp.finfo(z.dtype)
+    # XLA multiplies by 1 / total, which is subnormal, so 0, near the largest number: numerator and denominator are
+    # taken by eighths, and a sum beyond the range stays at its ends.
+    eighth = jnp.clip(jnp.sum(values, axis=-1, keepdims=True), 8 * numbers.tiny, numbers.max) / 8
     slope = jnp.where(z < 0, jnp.square(jnp.minimum(values, 1)), jnp.ones((), z.dtype))
-    total = jnp.sum(values, axis=-1, keepdims=True)
-    own = jnp.where(one_hot(labels, z.shape[-1]), 1 / (1 + jnp.abs(z)), jnp.zeros((), z.dtype))
-    return stablemax_rows(z, labels), jnp.sum((slope / total - own) * tangents[0], axis=-1)
+    share = jnp.where(own, values / 8 - eighth, slope / 8) / eighth
+    # A choice of its own: of two divisions in a row XLA would make one by a product, which overflows.
+    outer = jnp.where(own, 1 / (1 + jnp.abs(z)), jnp.ones((), z.dtype))
+    return stablemax_rows(z, labels), jnp.sum(share * outer * tangents[0], axis=-1)

@@ -63,6 +63,18 @@ def test_gradients_are_finite_at_every_finite_logit(precision, own):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_where_a_label_has_nearly_everything_its_gradient_is_right_to_the_last_bits(precision):
+    """The others' share of the sum, 6 of 2^k + 6, goes down to a dozen units of rounding; every sum here is exact."""
+    k = np.arange(np.finfo(precision).nmant)
+    z = np.full((len(k), 13), -1.0)
+    z[:, 0] = 2.0**k - 1
+    _, gradient = value_and_gradient(StableMaxCrossEntropy(precision=precision).rows, z, np.zeros(len(k), int))
+    expected = -6 / (2.0**k + 6) / 2.0**k
+    np.testing.assert_allclose(gradient[:, 0], expected, rtol=3 * np.finfo(precision).eps)
+
+
+@pytest.mark.usefixtures("x64")
 def test_infinite_logits_behave_as_limits():
     z = np.array([[0.0, -np.inf, 1.0], [-np.inf, 0.0, 1.0]])
     value, gradient = jax.vmap(jax.value_and_grad(lambda z: stablemax_cross_entropy(z, jnp.int32(0))))(z)
