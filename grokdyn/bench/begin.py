@@ -33,6 +33,6 @@ def begin(experiment: Any, runs: int) -> Beginning:
         start = jax.jit(jax.vmap(lambda key: model.start(key, signature, experiment.dtype)))
         params = jax.device_get(start(keys))
     rng = np.random.default_rng(experiment.seed)
-    n = int(task.train_fraction * signature.rows)
+    n = int(jax.tree.map(np.asarray, task).train_count(signature.rows))
     rows = np.stack([rng.permutation(signature.rows)[:n] for _ in range(runs)])
     return Beginning(params, rows.astype(np.int32), task.table())

@@ -222,6 +222,8 @@ def train_counts(stacked: Any, template: Any, rows: int, checked: Given | None) 
         counts = np.full_like(counts, checked.n_train)
     if counts.min() < 1:
         raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {rows} rows")
+    if counts.max() > rows:
+        raise SpecError("task.train_points", int(counts.max()), f"at most the number of rows, {rows}")
     batch = template.batch_size
     if batch is not None and batch > counts.min():
         raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")

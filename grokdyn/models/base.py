@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +45,11 @@ class Model(Spec):
     centred: bool = field(Flag(), default=False, doc="subtract the logits of step 0")
     rescaled: bool = field(Flag(), default=False, doc="divide the gradient by output_scale^2")
     linearised: bool = field(Flag(), default=False, doc="expand the network to first order at step 0")
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        # Beyond these its square is 0 or infinite in float32.
+        if self.rescaled and not 1e-18 <= self.output_scale <= 1e18:
+            yield "output_scale", self.output_scale, "above 0 where rescaled, from 1e-18 to 1e18"
 
     several_answers = False  # True where it can give logits for several answers a row
 

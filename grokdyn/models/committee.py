@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -30,10 +29,6 @@ class Committee(Model):
 
     width: int = field(Count(1, 1_000_000), default=500, doc="N, units per output")
     epsilon: float = field(Number(0), default=0.25, doc="weight of the quadratic part")
-
-    def problems(self) -> Iterator[tuple[str, Any, str]]:
-        if self.rescaled and self.output_scale == 0:
-            yield "output_scale", self.output_scale, "above 0 where rescaled"
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         inputs = max(signature.vocabulary, 1) * signature.width

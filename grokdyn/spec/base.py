@@ -94,9 +94,16 @@ def decode(cls: type, raw: Mapping[str, Any], path: str = "") -> Any:
             raise SpecError(join(path, name), Missing(), rule.allowed)
         values[name] = rule.decode(raw[name] if name in raw else known[name], join(path, name))
     spec = cls(**values)
-    for name, came, allowed in spec.problems():
+    for name, came, allowed in broken(spec):
         raise SpecError(join(path, name), came, allowed)
     return spec
+
+
+def broken(spec: Any) -> Iterator[tuple[str, Any, str]]:
+    """Yield the rules between fields that a spec breaks, those of its base classes too where a subclass has its own."""
+    for cls in reversed(type(spec).__mro__):
+        if "problems" in vars(cls):
+            yield from cls.problems(spec)
 
 
 def encode(spec: Any) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Sweep:
 
 def problems(spec: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield the broken rules between fields of a spec and of its parts, with dotted paths."""
-    for name, came, allowed in spec.problems():
+    for name, came, allowed in base.broken(spec):
         yield base.join(path, name), came, allowed
     for name in base.rules(type(spec)):
         part = getattr(spec, name)

@@ -14,7 +14,7 @@ import numpy as np
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Integer, Optional
-from grokdyn.tasks.base import Signature, Table, Task, counted
+from grokdyn.tasks.base import Signature, Table, Task
 
 ROWS, PIXELS, DIGITS = 5000, 784, 10
 MISSING = Words("mnist without its images")
@@ -35,9 +35,6 @@ class Mnist(Task):
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if source() is None:
             yield "kind", MISSING, FIX
-
-    def train_count(self, rows: int) -> Any:
-        return counted(self, rows)
 
     def signature(self) -> Signature:
         return Signature(0, PIXELS, DIGITS, ROWS)

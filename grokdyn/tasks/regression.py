@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Count, Integer, Optional
-from grokdyn.tasks.base import Signature, Table, Task, counted
+from grokdyn.spec.rules import Count
+from grokdyn.tasks.base import Signature, Table, Task
 
 MOST_POINTS = 10_000_000
 
@@ -24,18 +24,12 @@ class GaussianRegression(Task):
 
     dimension: int = field(Count(1, 100_000), default=100, doc="D, length of an input")
     points: int = field(Count(2, MOST_POINTS), default=1550, doc="inputs drawn, train and test together")
-    train_points: int | None = field(
-        Optional(Integer(1, MOST_POINTS)), default=None, doc="number of train points; none: train_fraction of all"
-    )
 
     drawn = True
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.train_points is not None and self.train_points > self.points:
             yield "train_points", self.train_points, f"at most points, {self.points}"
-
-    def train_count(self, rows: int) -> Any:
-        return counted(self, rows)
 
     @property
     def outputs(self) -> int:

@@ -78,6 +78,17 @@ def test_with_a_rescaled_rate_large_scales_learn_alike():
     assert abs(last[0] / last[1] - 1) < 1e-3 < abs(last[0] / last[2] - 1)
 
 
-def test_a_rescaled_model_needs_a_scale():
+class Own(gd.MLP):
+    """A model whose own rule hides that of the base class."""
+
+    def problems(self):
+        return iter(())
+
+
+@pytest.mark.parametrize("model", [LAZY.model, gd.MLP(rescaled=True), Own(rescaled=True)], ids=["ours", "mlp", "own"])
+@pytest.mark.parametrize("scale", [0.0, 1e-25, 1e25])
+def test_a_rescaled_model_needs_a_scale(model, scale):
     with pytest.raises(gd.SpecError, match=r"model.output_scale.*above 0"):
-        gd.run(LAZY.replace(**{"model.output_scale": 0.0}))
+        gd.run(LAZY.replace(model=model.replace(output_scale=scale)))
+    with pytest.raises(gd.SpecError, match=r"model.output_scale.*above 0"):
+        gd.run(gd.Sweep(LAZY.replace(model=model), {"model.output_scale": [1.0, scale]}))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.tasks.base import part_of
+from tests import cases
 from tests.tasks.draws import drawn
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -33,6 +35,35 @@ def test_counts_are_the_whole_part_of_the_fraction():
     for fraction, split in zip(FRACTIONS, splits("train_fraction", FRACTIONS), strict=True):
         assert split.n_train == int(fraction * ROWS)
         assert sorted(split.order) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("rows", [2, 49, 59**2, 97 * 96, 5000, 14400])
+def test_a_count_as_a_share_is_that_count(rows):
+    counts = np.arange(1, rows + 1)
+    assert np.array_equal(part_of(counts / rows, rows), counts)
+    written = np.array([float(f"{share:.11f}") for share in counts / rows])
+    assert np.array_equal(part_of(written, rows), counts)
+
+
+def test_a_count_is_the_same_traced_and_not_for_any_share_and_rows():
+    rng = np.random.default_rng(0)
+    shares, rows = rng.random(20_000), rng.integers(0, 10_000_000, 20_000).astype(np.int32)
+    found = part_of(shares, rows)
+    assert np.array_equal(jax.jit(part_of)(shares, rows), found)
+    off = np.flatnonzero(found != (shares * rows).astype(np.int32))
+    nearest = np.rint(shares[off] * rows[off])
+    # Other than the whole part of the product only where a whole number is next to it.
+    assert np.array_equal(found[off], nearest)
+    assert np.all(nearest - shares[off] * rows[off] < 3e-11 * rows[off])
+
+
+def test_train_points_of_an_enumerated_task_are_an_axis():
+    experiment = cases.tiny(task=task(train_fraction=0.4), steps=1, probes=("accuracy",))
+    swept = gd.Sweep(experiment.replace(**{"task.train_fraction": 0.5}), {"task.train_points": [1, 100, ROWS]})
+    shares = gd.run(swept).train_accuracy.isel(step=0).values
+    assert np.all(np.abs(shares * [1, 100, ROWS] - np.rint(shares * [1, 100, ROWS])) < 1e-9)
+    with pytest.raises(gd.SpecError, match=rf"task.train_points: got {ROWS + 1}; allowed: at most .* {ROWS}"):
+        gd.run(gd.Sweep(experiment, {"task.train_points": [5, ROWS + 1]}))
 
 
 def test_a_smaller_fraction_is_part_of_a_larger_one():
