@@ -13,7 +13,7 @@ from grokdyn.engine.progress import Tally
 from grokdyn.engine.results import MISSING, Part
 from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
-from grokdyn.train.compiled import advance_lanes, begin_lanes, placed
+from grokdyn.train.compiled import placed, programs
 from grokdyn.train.lane import OK
 
 # One number larger than any step.
@@ -33,9 +33,9 @@ class Batch:
     def __init__(self, cohort: Cohort, lanes: np.ndarray, mesh: Any, shared: Any):
         self.cohort, self.lanes, self.mesh = cohort, lanes, mesh
         self.table, start = shared
-        self.static = {"program": cohort.program, "mesh": mesh, "block": cohort.block}
+        self.programs = programs(cohort.program, mesh, cohort.block, cohort.experiments)
         numbers = placed(jax.tree.map(lambda column: column[lanes], cohort.experiments), mesh, sharded=True)
-        self.constants, self.states = begin_lanes(numbers, self.table, start, **self.static)
+        self.constants, self.states = self.programs.begin(numbers, self.table, start)
         # Padding repeats the batch's last run: the first lane of a run is the one that counts.
         _, self.real, self.run_of = np.unique(lanes, return_index=True, return_inverse=True)
         self.active = np.zeros(len(lanes), bool)
@@ -79,7 +79,7 @@ class Batch:
         split = {"mesh": self.mesh, "sharded": True}
         placement = placed(order, **split), placed(counts, **split)
         stretches = placed(stretches, self.mesh, sharded=False)
-        return advance_lanes(self.constants, self.states, *placement, self.table, stretches, **self.static)
+        return self.programs.advance(self.constants, self.states, *placement, self.table, stretches)
 
     def placement(self) -> tuple[np.ndarray, np.ndarray]:
         """Return for each device the places of its lanes, the active ones first, and how many are active."""

@@ -17,11 +17,12 @@ import jax
 from grokdyn.engine.files import StoreError
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError, line
+from grokdyn.spec.identity import own_code
 from grokdyn.spec.sweep import Sweep
 
 PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")
 # A change of one of these may change bits. The number of devices does not: lanes are computed alike on each.
-DECISIVE = ("spec", *PACKAGES, "source", "device_kind", "random", "xla_flags")
+DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "xla_flags")
 # What of the package makes the numbers.
 SOURCES = (
     *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train"),
@@ -73,6 +74,7 @@ def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
         **versions(),
         "commit": commit(),
         "spec": sweep.to_toml(),
+        "own_code": own_code(sweep.base, sweep.axes, here=False),
         "device_kind": f"{device.platform} {device.device_kind}",
         "devices": len(devices),
         "precision": {"arrays": list(sweep.axes.get("dtype", [base.dtype])), "products": base.matmul_precision},
@@ -123,8 +125,17 @@ def differences(known: Mapping[str, Any], present: Mapping[str, Any]) -> Iterato
         if name in known and known[name] != present[name]:
             if name == "spec":
                 yield from spec_differences(known[name], present[name])
+            elif name == "own_code":
+                yield from own_code_differences(known[name], present[name])
             else:
                 yield was_is(name, known[name], present[name])
+
+
+def own_code_differences(known: str, present: str) -> Iterator[str]:
+    """Yield whether the code that the user brought has changed, as far as one version of Python can tell."""
+    (python, _, was), (this, _, now) = known.partition(":"), present.partition(":")
+    if python == this:
+        yield was_is("your own code", was, now)
 
 
 def spec_differences(known: str, present: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from grokdyn.engine.fit import check_fit
 from grokdyn.engine.schedule import schedule
 from grokdyn.probes.base import Shapes
 from grokdyn.spec.errors import SpecError
+from grokdyn.spec.identity import own_code
 from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Program, begin
 from grokdyn.train.start import Given, Origin, Start, given
@@ -154,7 +155,7 @@ def cohort(
         raise SpecError("task.label_noise", noise, "0 for given train_rows: give corrupted labels as train_labels")
     noisy = noise > 0 or (start is not None and start.train_labels is not None)
     stochastic = bool(np.any(stacked.model.stochastic()))
-    program = Program(signature, rows, tile, noisy, stochastic)
+    program = Program(signature, rows, tile, noisy, stochastic, own_code(template))
     shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
     check_fit(template, shapes)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.

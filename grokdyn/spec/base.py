@@ -13,8 +13,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, dataclass_transform
 
-from flax import struct
-
+from grokdyn.spec import identity
 from grokdyn.spec.errors import Missing, SpecError, Words, nearest
 from grokdyn.spec.rules import Rule
 
@@ -27,7 +26,7 @@ def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_o
 
     ``kw_only``: given by name alone, as one without a default must be where the base class has fields with one.
     """
-    return struct.field(pytree_node=rule.node, default=default, metadata={"rule": rule, "doc": doc}, kw_only=kw_only)
+    return dataclasses.field(default=default, metadata={"rule": rule, "doc": doc}, kw_only=kw_only)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -39,8 +38,10 @@ class Spec:
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        struct.dataclass(cls)
-        cls.replace = Spec.replace  # flax puts its own there, which knows no dotted paths
+        dataclasses.dataclass(frozen=True)(cls)
+        table = rules(cls)
+        nodes = tuple(name for name, rule in table.items() if rule.node)
+        identity.register(cls, nodes, tuple(name for name in table if name not in nodes))
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         """Yield ``(field, what came, what is allowed)`` for every rule between fields that is broken."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,8 @@ from grokdyn.train.step import advance
 AXIS = "lanes"
 # How often each entry point was traced, hence compiled, in this process; tests and manifests read it.
 TRACES: Counter[str] = Counter()
+# Programs that a process keeps: a notebook's last few dozen experiments start again without compiling.
+MOST_PROGRAMS = 48
 
 
 def over_lanes(function: Callable, mesh: Mesh, block: int) -> Callable:
@@ -44,9 +47,46 @@ def on_part(function: Callable, part: Any, rest: Any, block: int) -> Any:
     return jax.tree.map(lambda x: x[None], one)
 
 
-@partial(jax.jit, static_argnames=("program", "mesh", "block"))
+class Programs(NamedTuple):
+    """The compiled entry points of one program.
+
+    Attributes:
+        begin: (experiments, table, start) -> constants and state at step 0 of every lane.
+        advance: (lanes, states, order, counts, table, stretches) -> states and records [lanes, records, ...]; the
+            active lanes are advanced by the same stretches. ``order`` int32 [lanes] holds for each device the places
+            of its lanes, the active ones first; ``counts`` int32 [devices] how many of them are active; the others
+            keep their state and record zeros. They cost nothing, and no number of them needs another program.
+    """
+
+    begin: Callable[..., Any]
+    advance: Callable[..., Any]
+
+
+PROGRAMS: OrderedDict[Any, Programs] = OrderedDict()
+LOCK = threading.Lock()
+
+
+def programs(program: Program, mesh: Mesh, block: int, experiments: Any) -> Programs:
+    """Return the entry points for experiments of one structure, those of an earlier call where all is the same.
+
+    Each structure has functions of its own to compile, so that no cache below can take one for another; the ones used
+    longest ago are let go, with what was compiled for them.
+    """
+    key = (program, mesh, block, jax.tree.structure(experiments))
+    with LOCK:
+        if key not in PROGRAMS:
+            PROGRAMS[key] = Programs(
+                jax.jit(partial(begin_lanes, program=program, mesh=mesh, block=block)),
+                jax.jit(partial(advance_lanes, program=program, mesh=mesh, block=block), donate_argnums=1),
+            )
+        PROGRAMS.move_to_end(key)
+        while len(PROGRAMS) > MOST_PROGRAMS:
+            PROGRAMS.popitem(last=False)
+        return PROGRAMS[key]
+
+
 def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, mesh: Mesh, block: int) -> Any:
-    """Return constants and state at step 0 of every lane."""
+    """Trace ``Programs.begin``."""
     TRACES["begin"] += 1
 
     def one(experiment: Any, rest: Any) -> Any:
@@ -55,7 +95,6 @@ def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, 
     return over_lanes(one, mesh, block)(experiments, (shared, start))
 
 
-@partial(jax.jit, static_argnames=("program", "mesh", "block"), donate_argnames=("states",))
 def advance_lanes(
     lanes: Any,
     states: Any,
@@ -68,13 +107,7 @@ def advance_lanes(
     mesh: Mesh,
     block: int,
 ) -> Any:
-    """Advance the active lanes by the same stretches; return states and records [lanes, records, ...].
-
-    Args:
-        order: int32 [lanes], for each device the places of its lanes, the active ones first.
-        counts: int32 [devices], how many of them are active; the others keep their state and record zeros. They cost
-            nothing, and no number of them needs another program.
-    """
+    """Trace ``Programs.advance``."""
     TRACES["advance"] += 1
 
     def one(lane_and_state: Any, rest: Any) -> Any:

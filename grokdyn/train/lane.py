@@ -25,6 +25,7 @@ class Program(NamedTuple):
         tile: rows whose activations are alive together; the gradient is summed over tiles.
         noisy: whether any run of the cohort has corrupted labels.
         stochastic: whether the model of any run draws random numbers in training.
+        own_code: digest of the code that a user brought, see ``spec.identity``.
     """
 
     signature: Signature
@@ -32,6 +33,7 @@ class Program(NamedTuple):
     tile: int
     noisy: bool
     stochastic: bool = False
+    own_code: str = ""
 
 
 @struct.dataclass
