@@ -177,20 +177,31 @@ class Batch:
         """
         return [np.asarray(leaf)[self.real] for leaf in jax.tree.leaves(jax.device_get(self.states))]
 
+    def leaf_names(self) -> list[str]:
+        """Return what every leaf of the state is called, such as ``params.W_0``."""
+        paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(self.states)[0]]
+        names = [jax.tree_util.keystr(path, simple=True, separator=".") for path in paths]
+        return names if len(set(names)) == len(names) else [jax.tree_util.keystr(path) for path in paths]
+
     def adopt(self, leaves: Sequence[np.ndarray]) -> None:
         """Take over the state of all runs that ``leaves`` returned, in the dtype of this batch.
 
         Raises:
             SpecError: if it is the state of another model or optimizer, as far as shapes tell.
         """
-        expected = jax.tree.leaves(self.states)
-        leaves = [np.asarray(leaf)[self.run_of] for leaf in leaves]
-        if [(x.shape, x.dtype.kind) for x in leaves] != [(x.shape, x.dtype.kind) for x in expected]:
+        if not self.fits(leaves):
             raise SpecError(
                 "change", Words("another structure"), "the model and optimizer that the state was stored with"
             )
-        leaves = [x.astype(like.dtype, copy=False) for x, like in zip(leaves, expected, strict=True)]
+        alike = zip(leaves, jax.tree.leaves(self.states), strict=True)
+        leaves = [np.asarray(leaf)[self.run_of].astype(like.dtype, copy=False) for leaf, like in alike]
         self.states = placed(jax.tree.unflatten(jax.tree.structure(self.states), leaves), self.mesh, sharded=True)
+
+    def fits(self, leaves: Sequence[np.ndarray]) -> bool:
+        """Return whether leaves could be the state of this batch's runs, as far as shapes tell."""
+        expected = jax.tree.leaves(self.states)
+        shapes = [(np.shape(x), np.asarray(x).dtype.kind) for x in leaves]
+        return shapes == [((self.size, *x.shape[1:]), x.dtype.kind) for x in expected]
 
     def saved(self) -> dict[str, Any]:
         """Return all that a later process needs to go on from here, as a tree of arrays."""
@@ -201,21 +212,21 @@ class Batch:
             "stopped_at": self.stopped_at[self.real],
             "recorded": self.cohort.recorded,
             "records": {name: values[self.real] for name, values in self.records.items()},
-            "states": {str(i): leaf for i, leaf in enumerate(self.leaves())},
+            "states": dict(zip(self.leaf_names(), self.leaves(), strict=True)),
         }
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what ``saved`` returned.
+    def restore(self, saved: Mapping[str, Any]) -> bool:
+        """Go on from what ``saved`` returned; return whether that can be done.
 
         Where the plan has changed since, records are kept by their steps; the batch begins anew where no chunk ends at
-        the step of the state, or a step up to it is to be recorded that was not.
+        the step of the state, or a step up to it is to be recorded that was not, or the state is of other tensors.
         """
-        step = saved.get("step", -1)
-        before = saved.get("recorded", self.cohort.recorded)  # earlier versions did not note them
+        step, before = int(saved["step"]), saved["recorded"]
         chunks = np.flatnonzero(self.cohort.schedule[:, -1] == step)
         seen = self.cohort.recorded[self.cohort.recorded <= step]
-        if not len(chunks) or not np.isin(seen, before).all():
-            return
+        leaves = [saved["states"].get(name) for name in self.leaf_names()]
+        if not len(chunks) or not np.isin(seen, before).all() or not self.fits(leaves):
+            return False
         self.chunk = int(chunks[0]) + 1
         self.active[self.real] = saved["active"]
         self.ends_after, self.stopped_at = (
@@ -224,7 +235,8 @@ class Batch:
         for name, values in saved["records"].items():
             self.records[name] = np.full((len(self.lanes), len(self.cohort.recorded), *values.shape[2:]), np.nan)
             self.records[name][:, : len(seen)] = values[self.run_of][:, np.searchsorted(before, seen)]
-        self.adopt([saved["states"][str(i)] for i in range(len(saved["states"]))])
+        self.adopt(leaves)
+        return True
 
 
 def variables(cohort: Cohort) -> dict[str, Variable]:

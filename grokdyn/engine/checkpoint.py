@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import errno
-import logging
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import jax
-import numpy as np
-
+from grokdyn.engine.arrays import arrays_in, write_arrays
 from grokdyn.engine.files import StoreError, remove, writing
+from grokdyn.engine.pieces import belongs
 
 KEPT = 2
-# What orbax writes of a checkpoint besides its arrays, with room to spare.
-SPARE_BYTES = 2**18
+# Of a state's arrays, those that are many: in the file each is called after its group and itself.
+GROUPS = ("records", "states")
 
 
 class Checkpoints:
-    """Saves and restores a batch in training, in its own folder below ``checkpoints/`` of a store.
+    """Saves and restores a batch in training: a file for every step, in its own folder below ``checkpoints/``.
 
-    The last two are kept. Each appears whole or not at all. Where two processes train the same batch, the first keeps
-    its checkpoints and the other only reads them.
+    The last two are kept. Each appears whole or not at all, and notes what it belongs to. Where two processes train
+    the same batch, the first keeps its checkpoints and the other only reads them.
     """
 
-    def __init__(self, store: Path, batch: str):
-        import orbax.checkpoint as ocp  # takes a second, and only stores need it
-
-        # What goes wrong is raised, and told in one line; orbax also logs a traceback of each of its threads.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
-        self.orbax, self.folder = ocp, store.absolute() / "checkpoints" / batch
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    def __init__(self, store: Path, batch: str, known: Mapping[str, Any], say: Callable[[str], None]):
+        self.folder, self.say = store / "checkpoints" / batch, say
+        self.note = belongs(known, "checkpoint", batch)
         with writing(self.folder):
-            self.manager = ocp.CheckpointManager(self.folder, options=options)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self.claim = claimed(self.folder.with_suffix(".lock"))
+
+    def files(self) -> dict[int, Path]:
+        """Return the files by step."""
+        return {int(file.stem): file for file in self.folder.glob("[0-9]*.npz") if file.stem.isdigit()}
 
     def save(self, step: int, tree: Mapping[str, Any]) -> None:
         """Save the batch's state at a step; checkpoints from there on, which nothing could go on from, go.
@@ -45,32 +42,34 @@ class Checkpoints:
         """
         if self.claim is None:
             return
-        self.check_room(tree)
-        try:
-            for left in self.manager.all_steps():
-                if left >= step:  # damaged, or of another plan: else training would have gone on from it
-                    self.manager.delete(left)
-            self.manager.save(step, args=self.orbax.args.StandardSave(tree))
-        except Exception as error:  # a full disk comes back from orbax as one of several kinds
-            raise StoreError(f"out: cannot write a checkpoint to {str(self.folder)!r}: {first_line(error)}") from None
-
-    def check_room(self, tree: Mapping[str, Any]) -> None:
-        """Raise StoreError where a checkpoint would not fit: orbax's threads do not end quietly on a full disk."""
-        needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)) + SPARE_BYTES
+        flat = {name: value for name, value in tree.items() if name not in GROUPS}
+        flat |= {f"{group}.{name}": value for group in GROUPS for name, value in tree[group].items()}
         with writing(self.folder):
-            free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            room = f"{free / 2**20:.1f} MiB are free, {needed / 2**20:.1f} needed"
-            raise StoreError(f"out: no space left for a checkpoint in {str(self.folder)!r}: {room}")
+            write_arrays(self.folder / f"{step:010d}.npz", flat, {**self.note, "step": step}, packed=False)
+        there = self.files()
+        before = sorted(number for number in there if number < step)
+        for number in there:
+            if number > step or number in before[: 1 - KEPT]:  # the former are damaged, or of another plan
+                remove(there[number])
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest state that can be read, or None: the batch then starts again."""
-        for number in sorted(self.manager.all_steps(), reverse=True):
+        for step, file in sorted(self.files().items(), reverse=True):
             try:
-                return dict(self.manager.restore(number, args=self.orbax.args.StandardRestore()))
-            except Exception:  # damaged: an older one, or the beginning, gives the same bits
-                continue
+                return self.read(step, file)
+            except (StoreError, OSError) as error:
+                self.say(f"{error}; an older one, or the beginning, gives the same numbers")
+        if any(found.is_dir() for found in self.folder.glob("[0-9]*")):
+            self.say(f"{str(self.folder)!r} holds checkpoints of an earlier version; the batch begins again")
         return None
+
+    def read(self, step: int, file: Path) -> dict[str, Any]:
+        with arrays_in(file, {**self.note, "step": step}, hint="it is left out") as found:
+            tree: dict[str, Any] = {group: {} for group in GROUPS}
+            for name in found.files:
+                group, dot, own = name.partition(".")
+                tree[group if dot else name] = {**tree[group], own: found[name]} if dot else found[name]
+        return tree
 
     def remove(self) -> None:
         """Remove all checkpoints: the batch is finished."""
@@ -81,7 +80,6 @@ class Checkpoints:
 
     def close(self) -> None:
         """Leave the checkpoints to whoever trains the batch next."""
-        self.manager.close()
         if self.claim is not None:
             self.claim.close()
 
@@ -101,7 +99,3 @@ def claimed(place: Path) -> IO[bytes] | None:
             return None
         # A file system without locks: go on as the only one.
     return file
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grokdyn.engine.checkpoint import first_line
+from grokdyn.engine.files import first_line
 from grokdyn.spec.errors import SpecError
 
 if TYPE_CHECKING:

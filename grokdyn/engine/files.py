@@ -1,16 +1,26 @@
-"""Files that appear whole or not at all, and errors that a user understands."""
+"""Files that appear whole or not at all, and stay when the power fails; errors that a user understands."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
-import tempfile
+import stat
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
+# How what is being written is named until it takes its place.
+OURS = re.compile(r".*\.[0-9a-f]{32}\.tmp")
+# Where a file system has no locks, what was not touched for so long is nobody's.
+ABANDONED_SECONDS = 3600.0
+LONGEST = 100
+# A folder that may be written and not read, or a system that cannot do so.
+UNABLE = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
 class StoreError(ValueError):
@@ -29,18 +39,110 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(place: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
-    """Yield a file to write, which takes its place when it is complete."""
-    with tempfile.NamedTemporaryFile(mode, dir=place.parent, suffix=".tmp", delete=False, **options) as file:
-        try:
+    """Yield a file to write, which takes its place when it is complete and on the disk."""
+    with beside(place) as made:
+        with open(made, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(file.name)
+        os.replace(made, place)
+        sync(place.parent)
+
+
+@contextmanager
+def beside(place: Path, folder: bool = False) -> Iterator[Path]:
+    """Yield a new file or folder next to a place; unless it is moved away it goes afterwards.
+
+    Its name says that it is ours, and a lock that somebody is at work on it.
+    """
+    while True:
+        made, held = place.with_name(f"{place.name[:LONGEST]}.{uuid.uuid4().hex}.tmp"), None
+        made.mkdir() if folder else made.touch(exist_ok=False)
+        with suppress(BlockingIOError):
+            held = locked(made)
+            if made.exists():
+                break
+        release(held)  # somebody took it for left behind before the lock was there
+    try:
+        yield made
+    finally:
+        remove(made)
+        release(held)
+
+
+def locked(path: Path) -> int | None:
+    """Return a descriptor of a file or folder whose lock ends with this process, or None where there are no locks.
+
+    Raises:
+        BlockingIOError: if another process holds the lock.
+    """
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        return None
+    held = None
+    try:
+        held = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        release(held)
+        raise
+    except OSError:  # it is gone, or on a file system without locks
+        release(held)
+        return None
+    return held
+
+
+def release(held: int | None) -> None:
+    if held is not None:
+        os.close(held)
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what a process that ended half way left in a folder; nothing else, and nothing through a link."""
+    if folder.is_symlink():
+        return
+    with suppress(OSError):
+        for found in os.scandir(folder):
+            kinds = found.is_file(follow_symlinks=False) or found.is_dir(follow_symlinks=False)
+            if kinds and OURS.fullmatch(found.name):
+                with suppress(OSError):
+                    remove_abandoned(Path(found.path))
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a file or folder that was being written, unless somebody is at it still.
+
+    Raises:
+        BlockingIOError: if somebody is.
+    """
+    held = locked(path)
+    try:
+        if held is not None or time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            remove(path)
+    finally:
+        release(held)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or which files a folder holds, is on the disk."""
+    try:
+        held = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(held)
+        finally:
+            os.close(held)
+    except OSError as error:
+        if error.errno not in UNABLE:
             raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, place)
+
+
+def sync_all(folder: Path) -> None:
+    """Wait until a folder and all that is in it is on the disk."""
+    for inside, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(inside) / name)
+        sync(Path(inside))
 
 
 def write_text(place: Path, text: str) -> None:
@@ -49,29 +151,25 @@ def write_text(place: Path, text: str) -> None:
         file.write(text)
 
 
-def write_arrays(place: Path, arrays: dict[str, Any]) -> None:
-    """Write a compressed npz file whole or not at all."""
-    with whole(place, "wb") as file:
-        np.savez_compressed(file, **arrays)
+def regular(place: Path) -> IO[bytes]:
+    """Open a file to read it.
+
+    Raises:
+        StoreError: if it is a pipe, a device, a folder. A file that is not there raises FileNotFoundError.
+    """
+    held = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(held).st_mode):
+        os.close(held)
+        raise StoreError(f"{str(place)!r} is not a regular file; allowed: what grokdyn has written")
+    return os.fdopen(held, "rb")
 
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there and as far as it can be."""
     with suppress(OSError):
-        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        path.unlink() if path.is_file() or path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def arrays_in(place: Path) -> Iterator[Any]:
-    """Yield the arrays of an npz file by name.
-
-    Raises:
-        StoreError: if it is damaged, naming it. A file that is not there raises FileNotFoundError.
-    """
-    with open(place, "rb") as file:
-        try:
-            with np.load(file) as found:
-                yield found
-        except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
-            hint = "remove it, and resume trains what it held again"
-            raise StoreError(f"{str(place)!r} is damaged ({error}); {hint}") from None
+def first_line(error: BaseException) -> str:
+    """Return how an error of another library is told in a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -81,6 +82,16 @@ def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
         "random": f"{settings['jax_default_prng_impl']}, {partitionable}partitionable",
         "xla_flags": xla_flags(),
     }
+
+
+def identity(made: Mapping[str, Any]) -> str:
+    """Return a digest of what decides the numbers of a store's pieces, by which each notes where it belongs.
+
+    Args:
+        made: a new store's manifest.
+    """
+    decisive = {name: made.get(name) for name in (*DECISIVE, "cohorts", "given")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def xla_flags() -> str:

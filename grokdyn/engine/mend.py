@@ -35,7 +35,7 @@ def mend(path: Path) -> None:
         return
     for number, part in enumerate(parts_of(path, found)):
         if (part.status["status"] != MISSING).all():
-            pieces.write_part(pieces.part_file(path, number), part)
+            pieces.write_part(pieces.part_file(path, number), part, known)
     with writing(path):
         damaged = path / "results.zarr.damaged.tmp"
         remove(damaged)
@@ -51,7 +51,8 @@ def parts_of(path: Path, found: xr.Dataset) -> Iterator[Part]:
     coordinates = {str(name): array.values for name, array in found.coords.items()}
     with scope(sweep):
         experiments, sizes = list(sweep.experiments()), plan.sizes_of(known)
-        planned = plan.cohorts(experiments, pieces.read_start(path), devices(), sizes, pieces.read_origin(path))
+        given = pieces.read_start(path, known), pieces.read_origin(path, known)
+        planned = plan.cohorts(experiments, given[0], devices(), sizes, given[1])
     for cohort in planned:
         known_variables = variables(cohort)
         for lanes in cohort.batches:

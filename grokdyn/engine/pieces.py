@@ -6,13 +6,15 @@ A batch goes by its number, or, where memory was short and it was halved, by a w
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grokdyn.engine.files import StoreError, arrays_in, write_arrays, writing
+from grokdyn.engine.arrays import AGAIN, arrays_in, checksum_in, write_arrays
+from grokdyn.engine.files import StoreError, sync, writing
 from grokdyn.engine.results import STATUS, Part
 from grokdyn.probes.base import Variable
 from grokdyn.train.start import Origin, Start
@@ -32,41 +34,61 @@ def so_far_file(path: Path, batch: int | str) -> Path:
     return path / "checkpoints" / f"{word(batch)}.npz"
 
 
-def write_part(place: Path, part: Part) -> None:
+def belongs(known: Mapping[str, Any], piece: str, batch: int | str, **more: Any) -> dict[str, Any]:
+    """Return what a piece notes: what it is, of which sweep and batch. Where the manifest was lost, nothing is known.
+
+    Args:
+        known: the store's manifest.
+    """
+    return {"piece": piece, "sweep": known.get("identity", ""), "batch": word(batch), **more} if known else {}
+
+
+def folder_of(place: Path) -> None:
+    """Make the folder of a piece, on the disk, if it is not there."""
+    if not place.parent.is_dir():
+        place.parent.mkdir(exist_ok=True)
+        sync(place.parents[1])
+
+
+def write_part(place: Path, part: Part, known: Mapping[str, Any], piece: str = "part") -> None:
     """Write what a batch found; doing so again does no harm.
+
+    Args:
+        known: the manifest of the store it belongs to.
 
     Raises:
         StoreError: if it cannot be written; no half of it stays.
     """
-    known = {
+    described = {
         name: (v.long_name, v.units, [(dim, np.asarray(v.coordinates[dim]).tolist()) for dim in v.dims])
         for name, v in part.variables.items()
     }
-    about = np.frombuffer(json.dumps(known).encode(), np.uint8)
+    about = np.frombuffer(json.dumps(described).encode(), np.uint8)
     arrays = {f"array.{name}": array for name, array in part.arrays.items()}
     status = {f"status.{name}": array for name, array in part.status.items()}
+    named = {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
     with writing(place.parents[1]):
-        place.parent.mkdir(exist_ok=True)
-        write_arrays(place, {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status})
+        folder_of(place)
+        write_arrays(place, named, belongs(known, piece, place.stem))
 
 
-def find_part(path: Path, batch: int | str) -> Part | None:
+def find_part(path: Path, batch: int | str, known: Mapping[str, Any]) -> Part | None:
     """Return what a batch found, or None if it is not finished.
 
     Raises:
-        StoreError: if its file is damaged, naming it.
+        StoreError: if its file is damaged or of another sweep, naming it.
     """
     place = part_file(path, batch)
-    return read_part(place) if place.is_file() else None
+    return read_part(place, known) if place.is_file() else None
 
 
-def read_part(place: Path) -> Part:
+def read_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> Part:
     """Return what ``write_part`` wrote.
 
     Raises:
-        StoreError: if the file is damaged, naming it.
+        StoreError: if the file is damaged or of another sweep, naming it.
     """
-    with arrays_in(place) as file:
+    with arrays_in(place, belongs(known, piece, place.stem)) as file:
         variables = {
             name: Variable(long_name, units, tuple(dim for dim, _ in axes), dict(axes))
             for name, (long_name, units, axes) in json.loads(file["about"].tobytes()).items()
@@ -75,36 +97,66 @@ def read_part(place: Path) -> Part:
         return Part(file["runs"], file["steps"], variables, arrays, {n: file[f"status.{n}"] for n in STATUS})
 
 
-def write_start(path: Path, start: Start | None) -> None:
-    """Write given parameters, rows and labels, if any."""
+GIVEN = ("start.npz", "origin.npz")
+
+
+def write_given(path: Path, start: Start | None, origin: Origin) -> dict[str, str]:
+    """Write given parameters, rows and labels, and the stored state that runs go on from; return the checksums."""
+    sums = {}
     if start is not None:
         named = {f"params.{name}": value for name, value in (start.params or {}).items()}
         named |= {"train_rows": start.train_rows, "train_labels": start.train_labels}
-        write_arrays(path / "start.npz", {name: np.asarray(v) for name, v in named.items() if v is not None})
+        arrays = {name: np.asarray(value) for name, value in named.items() if value is not None}
+        sums["start.npz"] = write_arrays(path / "start.npz", arrays, {"piece": "start"})
+    if origin.leaves:
+        leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
+        arrays = {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves}
+        sums["origin.npz"] = write_arrays(path / "origin.npz", arrays, {"piece": "origin"})
+    return sums
 
 
-def read_start(path: Path) -> Start | None:
-    """Return what ``write_start`` wrote."""
-    if not (path / "start.npz").is_file():
+def check_given(path: Path, name: str, known: Mapping[str, Any]) -> bool:
+    """Return whether a store's runs begin from a file.
+
+    Raises:
+        StoreError: if it is not there, or another than the store was made with.
+    """
+    place, hint = path / name, "put a copy of it back, or train the spec anew in another folder"
+    if "given" not in known:  # an earlier version made the store, or the manifest was lost
+        return place.is_file()
+    noted = known["given"].get(name)
+    if noted is None and place.exists():
+        raise StoreError(f"{str(place)!r} is not what this store's runs began from: they began without; remove it")
+    if noted is not None and not place.is_file():
+        raise StoreError(f"{str(place)!r} is not there, which this store's runs begin from; {hint}")
+    if noted is not None and checksum_in(place) != noted:
+        raise StoreError(f"{str(place)!r} is damaged or another file than this store's runs began from; {hint}")
+    return noted is not None
+
+
+def read_start(path: Path, known: Mapping[str, Any]) -> Start | None:
+    """Return the given parameters, rows and labels that a store's runs begin from, if any.
+
+    Raises:
+        StoreError: if they were lost or are damaged.
+    """
+    if not check_given(path, "start.npz", known):
         return None
-    with arrays_in(path / "start.npz") as file:
+    with arrays_in(path / "start.npz", hint="put a copy of it back") as file:
         params = {name.removeprefix("params."): file[name] for name in file.files if name.startswith("params.")}
         rows, labels = (file[name] if name in file.files else None for name in ("train_rows", "train_labels"))
     return Start(params or None, rows, labels)
 
 
-def write_origin(path: Path, origin: Origin) -> None:
-    """Write the stored state that runs go on from, if any."""
-    if origin.leaves:
-        leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
-        write_arrays(path / "origin.npz", {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves})
+def read_origin(path: Path, known: Mapping[str, Any]) -> Origin:
+    """Return the stored state that a store's runs go on from, if any.
 
-
-def read_origin(path: Path) -> Origin:
-    """Return what ``write_origin`` wrote."""
-    if not (path / "origin.npz").is_file():
+    Raises:
+        StoreError: if it was lost or is damaged.
+    """
+    if not check_given(path, "origin.npz", known):
         return Origin()
-    with arrays_in(path / "origin.npz") as file:
+    with arrays_in(path / "origin.npz", hint="put a copy of it back") as file:
         return Origin(int(file["step"]), int(file["rows"]), leaves_of(file))
 
 
@@ -116,37 +168,63 @@ def snapshot_file(path: Path, batch: int | str, step: int) -> Path:
     return path / "snapshots" / f"{word(batch)}-{step:010d}.npz"
 
 
-def write_snapshot(path: Path, batch: int | str, step: int, leaves: Sequence[np.ndarray], there: np.ndarray) -> None:
+def write_snapshot(
+    path: Path,
+    batch: int | str,
+    step: int,
+    leaves: Sequence[np.ndarray],
+    there: np.ndarray,
+    known: Mapping[str, Any],
+) -> None:
     """Write the state of a batch's runs at a step.
 
     Args:
         there: marks the runs that were not over before [runs]; where all were, there are no leaves.
+        known: the manifest of the store.
     """
     place = snapshot_file(path, batch, step)
+    arrays = {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}}
     with writing(path):
-        place.parent.mkdir(exist_ok=True)
-        write_arrays(place, {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}})
+        folder_of(place)
+        write_arrays(place, arrays, belongs(known, "snapshot", batch, step=int(step)))
 
 
-def read_snapshot(path: Path, batch: int | str, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Return what ``write_snapshot`` wrote.
+@contextmanager
+def snapshot(path: Path, batch: int | str, step: int, known: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the arrays of a snapshot.
 
     Raises:
-        StoreError: if it is not there or is damaged.
+        StoreError: if it is not there, is damaged, or of another sweep.
     """
+    place = snapshot_file(path, batch, step)
     try:
-        with arrays_in(snapshot_file(path, batch, step)) as file:
-            return leaves_of(file), file["there"]
+        with arrays_in(place, belongs(known, "snapshot", batch, step=int(step))) as file:
+            yield file
     except FileNotFoundError:
-        raise StoreError(f"{str(path)!r} has no snapshot of batch {batch} at step {step}") from None
+        raise StoreError(f"{str(place)!r} is not there; {AGAIN}") from None
 
 
-def join_snapshots(path: Path, batch: str, halves: Sequence[str], step: int) -> None:
+def read_snapshot(
+    path: Path, batch: int | str, step: int, known: Mapping[str, Any]
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return what ``write_snapshot`` wrote; raise StoreError as ``snapshot``."""
+    with snapshot(path, batch, step, known) as file:
+        return leaves_of(file), file["there"]
+
+
+def check_snapshots(path: Path, batch: int | str, steps: Sequence[int], known: Mapping[str, Any]) -> None:
+    """Raise StoreError unless all snapshots of a batch are there and whole."""
+    for step in steps:
+        with snapshot(path, batch, step, known):
+            pass
+
+
+def join_snapshots(path: Path, batch: str, halves: Sequence[str], step: int, known: Mapping[str, Any]) -> None:
     """Make one snapshot of those of a batch's halves."""
-    if snapshot_file(path, batch, step).is_file():
-        return
-    found = [read_snapshot(path, half, step) for half in halves]
+    if all(not snapshot_file(path, half, step).is_file() for half in halves):
+        return  # an earlier session has done so, and removed them
+    found = [read_snapshot(path, half, step, known) for half in halves]
     shapes = next((leaves for leaves, _ in found if leaves), ())
     filled = [leaves or [np.zeros((len(there), *x.shape[1:]), x.dtype) for x in shapes] for leaves, there in found]
     leaves = [np.concatenate(same) for same in zip(*filled, strict=True)]
-    write_snapshot(path, batch, step, leaves, np.concatenate([there for _, there in found]))
+    write_snapshot(path, batch, step, leaves, np.concatenate([there for _, there in found]), known)

@@ -40,6 +40,12 @@ class Part:
     arrays: dict[str, np.ndarray]
     status: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def ends(self) -> np.ndarray:
+        """Return the step after which every run is over; one that was never ended has none [runs]."""
+        never = np.full(len(self.runs), np.iinfo(np.int64).max)
+        ended = [np.where(at >= 0, at, never) for at in (self.status["diverged_at"], self.status["stopped_at"])]
+        return np.minimum(*ended)
+
     def tally(self) -> Tally:
         """Return how the runs ended."""
         diverged, stopped = self.status["status"] != OK, self.status["stopped_at"] >= 0

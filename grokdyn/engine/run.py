@@ -190,11 +190,12 @@ def work(
         found = devices()
         changed = accepted(path, sweep, known, found, anyway)
         sizes, experiments = plan.sizes_of(known), list(sweep.experiments())
-        planned = plan.cohorts(experiments, pieces.read_start(path), found, sizes, pieces.read_origin(path))
+        given = pieces.read_start(path, known), pieces.read_origin(path, known)
+        planned = plan.cohorts(experiments, given[0], found, sizes, given[1])
         with (
             reporter(plan.run_steps(planned, batches), progress) as shown,
             wish_to_stop(wish) as asked,
-            closing(Keeper(path, checkpoint_seconds, asked)) as keeper,
+            closing(Keeper(path, known, checkpoint_seconds, asked, shown.say)) as keeper,
         ):
             try:
                 for _ in trained(planned, found, shown, keeper, batches):
@@ -249,7 +250,8 @@ def collect(path: str | Path) -> xr.Dataset:
 def together(path: Path) -> xr.Dataset:
     """Return the Dataset of all batches of a store."""
     sweep = store.read_spec(path)
-    parts = [pieces.find_part(path, number) for number in store.batches(path)]
+    known = store.read_manifest(path)
+    parts = [pieces.find_part(path, number, known) for number in store.batches(path)]
     missing = sum(part is None for part in parts)
     if missing:
         raise StoreError(f"{str(path)!r}: {missing} of {len(parts)} batches are missing; grokdyn resume {path}")
@@ -293,7 +295,8 @@ def within_memory(
     Raises:
         OutOfMemoryError: where it is too small for a single run.
     """
-    runs, done, part = np.unique(lanes), shown.done, keeper.finished(name)
+    runs, done = np.unique(lanes), shown.done
+    part = keeper.finished(name, cohort.runs[runs], cohort.snapshots)
     if part is not None:
         shown.skip(cohort.length * len(runs))
         return part

@@ -45,7 +45,7 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     path = Path(path)
     sweep, known = store.read_spec(path), store.read_manifest(path)
     probes = Parts("probe").decode(add, "probes")
-    origin = pieces.read_origin(path)
+    origin = pieces.read_origin(path, known)
     steps = kept(sweep.base, origin)
     if not steps or "snapshots" in sweep.axes:
         raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
@@ -56,8 +56,8 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     probing = Sweep(changed, axes)
     with scope(probing):
         sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path), devices(), sizes, origin)
-        found = dataset(probing, list(measured(path, planned)))
+        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path, known), devices(), sizes, origin)
+        found = dataset(probing, list(measured(path, planned, known)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
     return found
@@ -68,7 +68,7 @@ def kept(experiment: Experiment, origin: Origin) -> tuple[int, ...]:
     return tuple(step for step in experiment.snapshots if step >= origin.step)
 
 
-def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
+def measured(path: Path, planned: list[plan.Cohort], known: Mapping[str, Any]) -> Iterator[Part]:
     """Yield what the probes see in every batch's snapshots."""
     number = -1
     for cohort in planned:
@@ -83,7 +83,7 @@ def measured(path: Path, planned: list[plan.Cohort]) -> Iterator[Part]:
                 for name, v in seen.items()
             }
             for i, step in enumerate(steps.tolist()):
-                states, there = pieces.read_snapshot(path, number, step)
+                states, there = pieces.read_snapshot(path, number, step, known)
                 if there.any():
                     batch.adopt(states)
                     for name, values in batch.look().items():
@@ -121,7 +121,7 @@ def fork(
     sweep, known = store.read_spec(path), store.read_manifest(path)
     number = run_number(sweep, run)
     parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)
-    origin = pieces.read_origin(path)
+    origin = pieces.read_origin(path, known)
     steps = kept(parent, origin)
     if step not in steps:
         raise SpecError("step", step, "one of the snapshots: " + (", ".join(map(str, steps)) or "none"))
@@ -134,9 +134,9 @@ def fork(
             raise SpecError("optimizer", kind_of(experiment.optimizer), allowed)
     with scope(sweep):
         sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path), devices(), sizes, origin)
-    leaves, rows = stored_lane(path, planned, number, step)
-    return execute(new, out, pieces.read_start(path), Origin(step, rows, leaves), progress)
+        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path, known), devices(), sizes, origin)
+    leaves, rows = stored_lane(path, planned, number, step, known)
+    return execute(new, out, pieces.read_start(path, known), Origin(step, rows, leaves), progress)
 
 
 def directions(optimizer: AnyOptimizer) -> list[Any]:
@@ -145,7 +145,9 @@ def directions(optimizer: AnyOptimizer) -> list[Any]:
     return own + [found for _, inner in inside(optimizer) for found in directions(inner)]
 
 
-def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> tuple[tuple[np.ndarray, ...], int]:
+def stored_lane(
+    path: Path, planned: list[plan.Cohort], run: int, step: int, known: Mapping[str, Any]
+) -> tuple[tuple[np.ndarray, ...], int]:
     """Return the state of one run at a snapshot, and the padding of its train rows."""
     batch = -1
     for cohort in planned:
@@ -153,7 +155,7 @@ def stored_lane(path: Path, planned: list[plan.Cohort], run: int, step: int) -> 
             batch += 1
             runs = cohort.runs[np.unique(lanes)]  # states are stored run by run
             if run in runs:
-                states, there = pieces.read_snapshot(path, batch, step)
+                states, there = pieces.read_snapshot(path, batch, step, known)
                 lane = int(np.flatnonzero(runs == run)[0])
                 if not there[lane]:
                     raise StoreError(f"{str(path)!r}: run {run} was over before step {step}")

@@ -23,8 +23,8 @@ import zarr.codecs
 
 from grokdyn.engine.damage import checksums, read_results
 from grokdyn.engine.files import StoreError, remove, write_text, writing
-from grokdyn.engine.manifest import check_spec
-from grokdyn.engine.pieces import read_part, write_origin, write_start
+from grokdyn.engine.manifest import check_spec, identity
+from grokdyn.engine.pieces import read_part, write_given
 from grokdyn.engine.results import Part, dataset
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
@@ -49,9 +49,8 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
         made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
         try:
             write_text(made / "spec.toml", sweep.to_toml())
-            write_start(made, start)
-            write_origin(made, origin)
-            unsettle(made, manifest)
+            manifest = {**manifest, "given": write_given(made, start, origin)}
+            unsettle(made, {**manifest, "identity": identity(manifest)})
             made.chmod(0o755)
             os.replace(made, path)  # also over an empty folder
         except BaseException:
@@ -239,18 +238,19 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     path = Path(path)
     sweep = read_spec(path)
     if not is_finished(path):
-        check_spec(path, read_manifest(path), sweep)
+        known = read_manifest(path)
+        check_spec(path, known, sweep)
         with suppress(FileNotFoundError):  # another process has put the results together in between
-            return dataset(sweep, list(parts(path, anyway)))
+            return dataset(sweep, list(parts(path, known, anyway)))
     return read_results(path, read_manifest(path, anyway), anyway)
 
 
-def parts(path: Path, anyway: bool) -> Iterator[Part]:
+def parts(path: Path, known: dict[str, Any], anyway: bool) -> Iterator[Part]:
     """Yield what batches in training have found so far, then what finished ones have."""
-    for where in ("checkpoints", "parts"):
+    for where, piece in (("checkpoints", "part so far"), ("parts", "part")):
         for file in sorted((path / where).glob("*.npz")):
             try:
-                yield read_part(file)
+                yield read_part(file, known, piece)
             except StoreError:
                 if not anyway:
                     raise

@@ -286,7 +286,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_lost(written, in
     if what == "parts":
         parts(interrupted)[1].unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(files_module.tempfile, "NamedTemporaryFile", refused)
+        patch.setattr(files_module.Path, "touch", refused)
         patch.setattr(store.os, "replace", refused)
         with pytest.raises(gd.StoreError, match="Permission denied; what was finished before is kept"):
             gd.resume(interrupted)
@@ -299,7 +299,7 @@ def test_variables_on_one_axis_may_cover_different_parts_of_it(tmp_path):
     arrays = {"few": np.ones((1, 3, 2)), "many": np.ones((1, 3, 4))}
     written = Part(zero, steps, {"few": few, "many": many}, arrays, dict.fromkeys(STATUS, zero))
     (tmp_path / "parts").mkdir()
-    write_part(part_file(tmp_path, 0), written)
-    found = read_part(part_file(tmp_path, 0)).variables
+    write_part(part_file(tmp_path, 0), written, {})
+    found = read_part(part_file(tmp_path, 0), {}).variables
     assert {name: found[name].coordinates["frequency"] for name in found} == {"few": [0, 1], "many": [0, 1, 2, 3]}
     assert [found[name][:3] for name in found] == [few[:3], many[:3]]
