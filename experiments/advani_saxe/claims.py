@@ -10,6 +10,8 @@ from grokdyn.plot import style
 from grokdyn.theory.linear import learning_curves
 
 SOURCE = "Advani & Saxe 2017 (arXiv 1710.03667), closed form for many dimensions"
+# Residuals of targets of order 1 are rounded sums of hundreds of float32 products: their squares end near 1e-12.
+ROUNDING = 1e-10
 
 
 def exact(ds, points=None):
@@ -29,10 +31,19 @@ def exact(ds, points=None):
 
 
 def deviations(ds, part):
-    """Return by how many standard errors the mean over seeds is off, at every step and number of examples."""
+    """Return by how many standard errors the mean over seeds is off, at every step and number of examples.
+
+    nan where the closed form is less than what float32 makes of an error of 0.
+    """
     values, told = ds[f"{part}_loss"], exact(ds)[f"{part}_loss"]
     error = values.std("seed", ddof=1) / np.sqrt(values.sizes["seed"])
-    return ((values.mean("seed") - told) / (error + 1e-3 * told + 1e-6)).transpose("train_points", "step")
+    return ((values.mean("seed") - told) / error).where(told > ROUNDING).transpose("train_points", "step")
+
+
+def agreement(ds, part):
+    """Return the share of steps and numbers of examples at which the mean is within 3 standard errors."""
+    found = abs(deviations(ds, part))
+    return (found <= 3).sum() / found.notnull().sum()
 
 
 def at_peak(ds):
@@ -49,8 +60,8 @@ def claims(results):
             Claim(
                 f"{part} errors are the closed form at every step and number of examples",
                 SOURCE,
-                "the mean over seeds within 3 standard errors at 99 % of them",
-                (abs(deviations(ds, part)) <= 3).mean(),
+                "the mean over seeds within 3 standard errors at 99 % of those where it is above float32's rounding",
+                agreement(ds, part),
                 low=0.99,
                 unit="of them",
             )
