@@ -89,10 +89,18 @@ def finite(tree: Any) -> jax.Array:
 
 
 def training_key(program: Program, lane: Lane, step: jax.Array) -> jax.Array | None:
-    """Return the key of what the model draws in this update, such as dropout; None where no run draws anything."""
+    """Return the key of what the model draws in this update, such as dropout; None where no run draws anything.
+
+    Where a batch is drawn, ``draw_batch`` uses up the stream's key of this step: with 1 folded in it is the block of
+    which ``uniform`` makes its second number, and the second key that ``randint`` splits it into. The model's keys then
+    come from that of a step that no run reaches. Without batches nothing else is drawn from the step's key.
+    """
     if not program.stochastic:
         return None
-    return jax.random.fold_in(jax.random.fold_in(stream(lane.experiment, "batch"), step), 1)
+    key = stream(lane.experiment, "batch")
+    if lane.experiment.batch_size is None:
+        return jax.random.fold_in(jax.random.fold_in(key, step), 1)
+    return jax.random.fold_in(jax.random.fold_in(key, NEVER), step)
 
 
 def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | None, jax.Array]:

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import grokdyn as gd
 from grokdyn.train.gradient import batch_gradient
-from grokdyn.train.step import draw_batch
+from grokdyn.train.lane import stream
+from grokdyn.train.step import draw_batch, training_key
 from tests import cases
 from tests.train.lanes import taken_apart
 
@@ -91,3 +93,39 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows():
     np.testing.assert_allclose(terms.sum(), expected, rtol=1e-6)
     for name, g in gradient.items():
         np.testing.assert_allclose(found[name], g, rtol=0, atol=1e-6 * np.abs(g).max())
+
+
+def keys_of(run, steps):
+    """Return the keys that the model draws from in the first updates."""
+    return jax.vmap(lambda step: training_key(run.program, run.lane, step))(jnp.arange(steps, dtype=jnp.int32))
+
+
+DROPPING = gd.Encoder(d_model=4, heads=1, ff=4, dropout=0.5)
+
+
+def test_what_a_model_draws_is_no_part_of_what_draws_its_batch():
+    """Eight rows, a power of two: ``randint`` is then the last bits of the second of the keys that it splits."""
+    rows, steps = 8, 200
+    changes = {"task.train_fraction": 8.2 / 49, "model": DROPPING}
+    run = taken_apart(experiment().replace(**changes, batch_size=rows, batch_replacement=True))
+    assert int(run.lane.split.n_train) == rows
+    parent = stream(run.lane.experiment, "batch")
+    keys = jax.vmap(lambda step: jax.random.fold_in(parent, step))(jnp.arange(steps))
+    own, split, seen = keys_of(run, steps), jax.vmap(jax.random.split)(keys), batches(run, steps)
+
+    def numbers(keys):
+        return np.asarray(jax.vmap(lambda key: jax.random.bits(key, (rows,), jnp.uint32))(keys)) % rows
+
+    assert np.array_equal(numbers(split[:, 1]), seen), "what would coincide"
+    assert abs(np.mean(numbers(own) == seen) - 1 / rows) < 5 * np.sqrt(1 / rows / seen.size)
+    words = np.asarray(jax.random.key_data(own))
+    assert len(np.unique(words, axis=0)) == steps
+    assert not set(map(tuple, words.tolist())) & set(map(tuple, jax.random.key_data(split).reshape(-1, 2).tolist()))
+    drawn = jax.vmap(lambda key: jax.random.bits(key, (49,), jnp.uint32))(keys)
+    assert not np.any(np.asarray(drawn) == (words[:, :1] ^ words[:, 1:])), "nor of an order of rows"
+
+
+def test_without_batches_a_model_draws_from_the_key_of_the_step():
+    run = taken_apart(experiment().replace(model=DROPPING))
+    expected = jax.random.fold_in(jax.random.fold_in(stream(run.lane.experiment, "batch"), 3), 1)
+    assert keys_of(run, 4)[3] == expected
