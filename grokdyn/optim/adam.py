@@ -33,7 +33,15 @@ class Adam(Optimizer):
         return self.weight_decay
 
     def largest_curvature(self, step: Any) -> Any:
-        return (2 + 2 * self.b1) / ((1 - self.b1) * self.learning_rate * self.schedule.factor(step))
+        """Return the bound (2 + 2 b1) / ((1 - b1) r) on l, r the rate at the step (Cohen et al. 2022).
+
+        A mode of the quadratic obeys m <- b1 m + (1 - b1) l w, w <- (1 - r d) w - r m, d the decoupled decay and w in
+        the scale of the preconditioner. An eigenvalue of that is -1 at l = (1 + b1) (2 - r d) / ((1 - b1) r). What is
+        ``coupled`` is part of l itself: that of P^-1/2 (H + c) P^-1/2.
+        """
+        decay, rate = self.decay(), self.learning_rate * self.schedule.factor(step)
+        margin = 2 if decay is None else 2 - rate * decay
+        return (1 + self.b1) * margin / ((1 - self.b1) * rate)
 
     def preconditioner(self, state: Any) -> Any:
         own = next(part for part in state if isinstance(part, AdamState))

@@ -28,8 +28,16 @@ class AnyOptimizer(Spec):
         raise NotImplementedError
 
     def largest_curvature(self, step: Any) -> Any:
-        """Return the largest curvature of a quadratic that updates made at a step do not leave, preconditioned."""
+        """Return the largest curvature of a quadratic that updates made at a step do not leave, preconditioned.
+
+        Where there is a preconditioner P, the curvature of the decay in ``coupled``, c, counts as the loss's does: the
+        bound is one on P^-1/2 (H + c) P^-1/2. Without one it is on H alone.
+        """
         raise NotImplementedError
+
+    def coupled(self) -> Any:
+        """Return the coefficient of an L2 term added to the gradient."""
+        return None
 
     def preconditioner(self, state: Any) -> Any:
         """Return what divides the gradient, a tree like the parameters, from the transform's state; None: nothing."""
@@ -87,10 +95,6 @@ class Optimizer(AnyOptimizer):
 
     def decay(self) -> Any:
         """Return the decoupled weight decay, multiplied by the learning rate."""
-        return None
-
-    def coupled(self) -> Any:
-        """Return the coefficient of an L2 term added to the gradient."""
         return None
 
     def transform(self) -> optax.GradientTransformation:

@@ -35,15 +35,25 @@ class RitzProbe(Probe):
     several_answers = True
     iterations: int = field(Count(2, 1000), default=10, doc="products of the Hessian with a vector")
 
-    def ritz_values(self, view: View, scale: jax.Array | None = None) -> jax.Array:
-        """Return the Ritz values of H, or of S H S for a diagonal S given as a flat vector, increasing."""
+    def ritz_values(self, view: View, scale: jax.Array | None = None, shift: Any = None) -> jax.Array:
+        """Return the Ritz values of H, or of S (H + shift) S for a diagonal S given as a flat vector, increasing."""
+        if scale is None:
+            return ritz_values(view, self.iterations)
         times, flat = product(view)
+        more = jnp.zeros((), flat.dtype) if shift is None else jnp.asarray(shift, flat.dtype)
+
+        def scaled(v: jax.Array) -> jax.Array:
+            return scale * (times(scale * v) + more * (scale * v))
+
         key = jax.random.fold_in(view.key, RITZ)
-        if scale is not None:
-            return lanczos(lambda v: scale * times(scale * v), key, flat.size, self.iterations, str(flat.dtype))
-        return view.once(
-            ("ritz", self.iterations), lambda: lanczos(times, key, flat.size, self.iterations, str(flat.dtype))
-        )
+        return lanczos(scaled, key, flat.size, self.iterations, str(flat.dtype))
+
+
+def ritz_values(view: View, iterations: int) -> jax.Array:
+    """Return the Ritz values of H, increasing, computed once a record."""
+    times, flat = product(view)
+    key = jax.random.fold_in(view.key, RITZ)
+    return view.once(("ritz", iterations), lambda: lanczos(times, key, flat.size, iterations, str(flat.dtype)))
 
 
 class Sharpness(RitzProbe):
@@ -68,9 +78,12 @@ class EdgeOfStability(RitzProbe):
     """Sharpness over the largest that the optimizer in use can follow on a quadratic: unstable above 1.
 
     Gradient descent of rate r: r l / 2; with momentum b: r l / (2 + 2b), by Nesterov r l (1 + 2b) / (2 + 2b) (Cohen et
-    al. 2021). Adam: r (1 - b1) l / (2 + 2 b1), l the largest eigenvalue of P^-1/2 H P^-1/2, P its present
-    preconditioner (Cohen et al. 2022); nan at step 0, where there is none. ``preconditioned_sharpness`` is that l, for
-    the others the sharpness.
+    al. 2021); a coupled decay c takes c off the bound. Adam: l / bound with bound = (2 + 2 b1) / ((1 - b1) r), l the
+    largest eigenvalue of P^-1/2 (H + c) P^-1/2, P = sqrt(v_hat) + eps its present preconditioner (Cohen et al. 2022)
+    and c its coupled decay; nan at step 0, where there is no P. AdamW's decay d makes the bound
+    (1 + b1) (2 - r d) / ((1 - b1) r). ``preconditioned_sharpness`` is that l, for the others the sharpness. The ratio
+    is infinite where the decay alone is beyond what the optimizer can follow. H is that of what the training gradient
+    is of, see ``Sharpness``.
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
@@ -87,10 +100,16 @@ class EdgeOfStability(RitzProbe):
     def measure(self, view: View) -> dict[str, jax.Array]:
         optimizer, state = view.experiment.optimizer, view.optimizer_state
         P = optimizer.preconditioner(state)
-        scale = None if P is None else jnp.reciprocal(jnp.sqrt(ravel_pytree(P)[0]))
-        values = self.ritz_values(view, scale)
+        scale = None if P is None else inverse_root(ravel_pytree(P)[0])
+        values = self.ritz_values(view, scale, optimizer.coupled())
         bound = optimizer.largest_curvature(view.step)
-        return {"preconditioned_sharpness": values[-1], "stability_ratio": values[-1] / bound}
+        ratio = jnp.where(bound <= 0, jnp.inf, values[-1] / jnp.where(bound <= 0, 1, bound))
+        return {"preconditioned_sharpness": values[-1], "stability_ratio": ratio}
+
+
+def inverse_root(P: jax.Array) -> jax.Array:
+    """Return P^-1/2; 0 where P is 0, as there Adam without eps moves nothing; nan stays nan."""
+    return jnp.where(P == 0, jnp.zeros((), P.dtype), jnp.reciprocal(jnp.sqrt(P)))
 
 
 class HessianTrace(Probe):

@@ -187,6 +187,85 @@ def test_quadratics_are_left_just_above_the_bound(optimizer):
     assert radius(0.999 * bound) < 1 < radius(1.001 * bound)
 
 
+LONG = 2000
+FOLLOWED = {
+    "sgd": gd.SGD(learning_rate=0.1, momentum=0.6, weight_decay=3.0),
+    "nesterov": gd.SGD(learning_rate=0.1, momentum=0.6, nesterov=True, weight_decay=3.0, decay_to="init"),
+    "adam": gd.Adam(learning_rate=0.1, b1=0.7, b2=1 - 1e-12, eps=0.01, weight_decay=15.0),
+    "adamw": gd.AdamW(learning_rate=0.1, b1=0.7, b2=1 - 1e-12, weight_decay=6.0, schedule=gd.Warmup(steps=0.0)),
+}
+
+
+def edge(optimizer, H, state, step=LONG):
+    """Return what the probe records of the quadratic w H w / 2."""
+    view = SimpleNamespace(
+        params={"w": jnp.ones(3)}, key=jax.random.key(0), step=jnp.int32(step), once=lambda _, f: f()
+    )
+    view.gradient_at = lambda params: {"w": H @ params["w"]}
+    view.experiment = SimpleNamespace(optimizer=optimizer)
+
+    def measured(state):
+        view.optimizer_state = state
+        return gd.EdgeOfStability(iterations=3).measure(view)
+
+    return jax.jit(measured)(state)
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_quadratic_is_left_just_above_the_edge_and_followed_just_below(name):
+    """Brute force: many updates of the very optimizer, Adam's second moment held by a b2 next to 1."""
+    optimizer = FOLLOWED[name]
+    Q = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    shape = (Q * [1.0, 0.4, 0.1]) @ Q.T
+    transform = optimizer.transform()
+
+    def held(params):
+        def one(part):
+            root = jnp.asarray([0.5, 2.0, 1.0]) * 0.03
+            return part._replace(count=jnp.int32(10**9), root={"w": root}) if hasattr(part, "root") else part
+
+        return tuple(one(part) for part in transform.init(params))
+
+    @jax.jit
+    def ratio(s):
+        return edge(optimizer, s * shape, held({"w": jnp.zeros(3)}))["stability_ratio"]
+
+    @jax.jit
+    def grown(s):
+        def update(carry, _):
+            params, state = carry
+            found, state = transform.update({"w": s * shape @ params["w"]}, state, params)
+            params = jax.tree.map(jnp.add, params, found)
+            return (params, state), jnp.linalg.norm(params["w"])
+
+        small = 1e-9 * jnp.ones(3)  # so that no gradient adds to the second moment
+        return jax.lax.scan(update, ({"w": small}, held({"w": jnp.zeros(3)})), None, LONG)[1] / 1e-9
+
+    low, high = 0.0, 1e5
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ratio(middle) < 1 else (low, middle)
+    assert grown(0.97 * high)[-1] < 1
+    assert grown(1.03 * high).max() > 1e3
+
+
+def test_a_decay_beyond_what_the_optimizer_follows_is_above_any_bound():
+    for optimizer in (gd.SGD(learning_rate=0.1, weight_decay=21.0), gd.AdamW(learning_rate=0.1, weight_decay=20.5)):
+        state = optimizer.transform().init({"w": jnp.ones(3)})
+        found = edge(optimizer, jnp.eye(3), state, step=0)
+        assert found["stability_ratio"] == np.inf
+
+
+def test_weights_without_a_gradient_do_not_hide_the_edge_of_adam_without_eps():
+    """They never move, so their rows of the Hessian do not count."""
+    optimizer = gd.Adam(learning_rate=0.1, eps=0.0)
+    transform, H = optimizer.transform(), np.diag([4.0, 1.0, 9.0])
+    state = transform.init({"w": jnp.ones(3)})
+    assert np.isnan(edge(optimizer, jnp.asarray(H), state)["preconditioned_sharpness"]), "before the first update"
+    _, state = transform.update({"w": jnp.asarray([2.0, 1.0, 0.0])}, state, {"w": jnp.ones(3)})
+    np.testing.assert_allclose(edge(optimizer, jnp.asarray(H), state)["preconditioned_sharpness"], 2.0, rtol=1e-9)
+
+
 def test_adams_preconditioner_is_that_of_its_state():
     optimizer = gd.AdamW(learning_rate=0.1, b2=0.9, eps=1e-3, clip_norm=100.0)
     transform = optimizer.transform()
