@@ -11,13 +11,12 @@ import numpy as np
 from grokdyn.engine.plan import Cohort, dealt
 from grokdyn.engine.progress import Tally
 from grokdyn.engine.results import MISSING, Part
+from grokdyn.engine.watch import NEVER, Watch
 from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.train.compiled import placed, programs
 from grokdyn.train.lane import OK
 
-# One number larger than any step.
-NEVER = np.iinfo(np.int64).max
 # What could be computed in the time that it takes to move a byte between devices.
 OPERATIONS_PER_BYTE = 2000
 
@@ -46,8 +45,7 @@ class Batch:
         self.ends_after = np.full(len(lanes), NEVER)
         self.stopped_at = np.full(len(lanes), -1, np.int64)
         self.records: dict[str, np.ndarray] = {}
-        ruled = cohort.experiments.stop
-        self.rules = [jax.tree.map(lambda column, i=i: column[i], ruled) for i in lanes]
+        self.watch = Watch(jax.tree.map(lambda column: column[lanes], cohort.experiments.stop), len(lanes))
 
     @property
     def size(self) -> int:
@@ -100,7 +98,7 @@ class Batch:
         self.lanes, self.run_of, self.active = self.lanes[places], self.run_of[places], self.active[places]
         self.ends_after, self.stopped_at = self.ends_after[places], self.stopped_at[places]
         self.records = {name: values[places] for name, values in self.records.items()}
-        self.rules = [self.rules[place] for place in places]
+        self.watch.move(places)
         self.real = np.argsort(places)[self.real]
         moved = jax.tree.map(lambda x: x[places], jax.device_get((self.constants, self.states)))
         self.constants, self.states = placed(moved, self.mesh, sharded=True)
@@ -120,19 +118,16 @@ class Batch:
         """Find the runs that are over and drop what they recorded after their end."""
         states = jax.device_get({"status": self.states.status, "diverged_at": self.states.diverged_at})
         seen = int(np.searchsorted(self.cohort.recorded, self.step, side="right"))
-        steps = self.cohort.recorded[:seen]
-        for lane in np.flatnonzero(trained):
-            if states["status"][lane] != OK:
-                self.ends_after[lane] = states["diverged_at"][lane]
-            for rule in self.rules[lane]:
-                place = rule.stops_at(steps, {name: self.records[name][lane, :seen] for name in rule.needs()})
-                if place is not None and steps[place] < self.ends_after[lane]:
-                    self.ends_after[lane] = self.stopped_at[lane] = steps[place]
-            if self.ends_after[lane] < NEVER:
-                self.active[lane] = False
-                late = self.cohort.recorded > self.ends_after[lane]
-                for values in self.records.values():
-                    values[lane, late] = np.nan
+        over = np.where(states["status"] != OK, states["diverged_at"].astype(np.int64), NEVER)
+        stops = self.watch.ends(self.cohort.recorded[:seen], self.records, trained)
+        stopped, ended = trained & (stops < over), trained & (np.minimum(stops, over) < NEVER)
+        self.stopped_at[stopped] = stops[stopped]
+        self.ends_after[ended] = np.minimum(stops, over)[ended]
+        self.active[ended] = False
+        for lane in np.flatnonzero(ended):
+            late = int(np.searchsorted(self.cohort.recorded, self.ends_after[lane], side="right"))
+            for values in self.records.values():
+                values[lane, late:] = np.nan
 
     def look(self) -> dict[str, np.ndarray]:
         """Return what the probes see of every lane now [lanes, ...]; nothing is trained."""

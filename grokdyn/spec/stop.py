@@ -9,9 +9,20 @@ import numpy as np
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.rules import Choice, Count, Name, Number
 
+# A step that no run reaches, with room for steps to go on after it.
+NEVER = 2**62
+
 
 class StopRule(Spec):
-    """Base of all rules. A rule sees the records of a run and nothing else, so its verdict depends on no batching."""
+    """Base of all rules. A rule sees the records of a run and nothing else, so its verdict depends on no batching.
+
+    A rule of one's own writes ``needs`` and ``stops_at``, for one run; or ``needs``, ``memory`` and ``over``, for many
+    runs at once and record by record, which costs thousands of runs a thousandth of the time.
+    """
+
+    def needs(self) -> Iterable[str]:
+        """Return the variables that the rule reads."""
+        raise NotImplementedError
 
     def stops_at(self, steps: np.ndarray, records: Mapping[str, np.ndarray]) -> int | None:
         """Return the place in ``steps`` of the last record that counts, or None while the run goes on.
@@ -20,10 +31,25 @@ class StopRule(Spec):
             steps: recorded steps so far [records].
             records: variable -> values so far [records].
         """
-        raise NotImplementedError
+        memory = self.memory(1)
+        for place, step in enumerate(np.asarray(steps).tolist()):
+            seen = {name: np.asarray(records[name])[place : place + 1] for name in self.needs()}
+            if self.over(step, seen, memory)[0]:
+                return place
+        return None
 
-    def needs(self) -> Iterable[str]:
-        """Return the variables that the rule reads."""
+    def memory(self, runs: int) -> dict[str, np.ndarray]:
+        """Return what is to be remembered between records, for runs of which nothing was seen [runs]."""
+        return {}
+
+    def over(self, step: int, values: Mapping[str, np.ndarray], memory: dict[str, np.ndarray]) -> np.ndarray:
+        """Return whether this record is the last of each run, or one before was [runs]; bring the memory up to date.
+
+        Args:
+            step: of the record; records come in their order.
+            values: variable -> what was recorded at this step [runs].
+            memory: name -> [runs], changed in place or replaced.
+        """
         raise NotImplementedError
 
 
@@ -39,13 +65,19 @@ class When(StopRule):
     records: int = field(Count(), default=3, doc="records in a row")
     extra_steps: int = field(Count(low=0), default=0, doc="steps to go on afterwards")
 
-    def stops_at(self, steps: np.ndarray, records: Mapping[str, np.ndarray]) -> int | None:
-        values = records[self.variable]
-        there = values >= self.threshold if self.direction == ">=" else values <= self.threshold
-        return after(steps, first_streak(there, self.records), self.extra_steps)
-
     def needs(self) -> Iterable[str]:
         return (self.variable,)
+
+    def memory(self, runs: int) -> dict[str, np.ndarray]:
+        return {"in_a_row": np.zeros(runs, np.int64), "since": np.full(runs, NEVER)}
+
+    def over(self, step: int, values: Mapping[str, np.ndarray], memory: dict[str, np.ndarray]) -> np.ndarray:
+        seen = values[self.variable]
+        there = seen >= self.threshold if self.direction == ">=" else seen <= self.threshold
+        memory["in_a_row"] = np.where(there, memory["in_a_row"] + 1, 0)
+        first = (memory["in_a_row"] == self.records) & (memory["since"] == NEVER)
+        memory["since"][first] = step
+        return step >= memory["since"] + self.extra_steps
 
 
 class Stalled(StopRule):
@@ -61,35 +93,18 @@ class Stalled(StopRule):
     by: float = field(Number(0), default=0.01, doc="a smaller rise is no progress")
     within: int = field(Count(), default=10_000, doc="steps without progress that end the run")
 
-    def stops_at(self, steps: np.ndarray, records: Mapping[str, np.ndarray]) -> int | None:
-        fitted = np.flatnonzero(records[self.fitted] >= self.fitted_at)
-        if not len(fitted):
-            return None
-        best, last = -np.inf, int(fitted[0])
-        for i, value in enumerate(records[self.progress]):
-            if value >= best + self.by:
-                best, last = value, max(i, last)
-            elif i > last and steps[i] - steps[last] >= self.within:
-                return i
-        return None
-
     def needs(self) -> Iterable[str]:
         return (self.fitted, self.progress)
 
+    def memory(self, runs: int) -> dict[str, np.ndarray]:
+        return {"best": np.full(runs, -np.inf), "last": np.full(runs, NEVER), "over": np.zeros(runs, bool)}
 
-def first_streak(there: np.ndarray, length: int) -> int | None:
-    """Return the place where ``length`` true values in a row are first complete."""
-    run = 0
-    for i, true in enumerate(there):
-        run = run + 1 if true else 0
-        if run == length:
-            return i
-    return None
-
-
-def after(steps: np.ndarray, place: int | None, extra: int) -> int | None:
-    """Return the place of the first record at least ``extra`` steps after the one at ``place``."""
-    if place is None:
-        return None
-    late = np.flatnonzero(steps >= steps[place] + extra)
-    return int(late[0]) if len(late) else None
+    def over(self, step: int, values: Mapping[str, np.ndarray], memory: dict[str, np.ndarray]) -> np.ndarray:
+        progress = values[self.progress]
+        rose = progress >= memory["best"] + self.by
+        memory["best"] = np.where(rose, progress, memory["best"])
+        fits = (memory["last"] == NEVER) & (values[self.fitted] >= self.fitted_at)
+        begun = fits | (memory["last"] < NEVER)
+        memory["last"] = np.where(fits | (begun & rose), step, memory["last"])
+        memory["over"] |= begun & ~rose & (step - memory["last"] >= self.within)
+        return memory["over"]
