@@ -2,9 +2,19 @@
 
 from .across_runs import spread
 from .classify import phases
+from .ends import final
 from .forgetting import forgetting
 from .likeness import cka_over_time
 from .progress import progress_phases
 from .times import first_step, grokking_time
 
-__all__ = ["cka_over_time", "first_step", "forgetting", "grokking_time", "phases", "progress_phases", "spread"]
+__all__ = [
+    "cka_over_time",
+    "final",
+    "first_step",
+    "forgetting",
+    "grokking_time",
+    "phases",
+    "progress_phases",
+    "spread",
+]
