@@ -2,28 +2,86 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def from_torch(model: Any, state_dict: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a PyTorch state_dict (tensors or arrays) as the parameters of a grokdyn model.
+from grokdyn.spec.arrays import floats
+from grokdyn.spec.errors import SpecError, Words
+
+# What wrappers put in front of all names.
+WRAPPERS = ("module.", "_orig_mod.")
+# Constants beside the parameters: a causal mask, and what TransformerLens writes where it masks.
+CONSTANTS = (".attn.mask", ".attn.IGNORE")
+SOURCES = "a state_dict, a torch.nn.Module, or a file .pt, .pth or .npz"
+
+
+def from_torch(model: Any, state_dict: Any, prefix: str = "") -> dict[str, Any]:
+    """Return PyTorch parameters as the parameters of a grokdyn model, for ``gd.Start(params=...)``.
+
+    An ``MLP`` takes linear layers in the order of the state_dict, those of a ``Sequential`` or ``ModuleList`` by their
+    numbers: it must be the order in which the network uses them, which shapes alone cannot tell where layers are of one
+    size. An ``Encoder`` takes an embedding, one ``nn.TransformerEncoderLayer`` and a linear readout; a ``Transformer``
+    the names of the code of Nanda et al. (2023) or those of TransformerLens.
 
     Args:
         model: a grokdyn model, e.g. ``experiment.model``.
-        state_dict: arrays under PyTorch-style names, matrices as (out, in).
+        state_dict: arrays of any library under PyTorch-style names, matrices as (out, in); or a ``torch.nn.Module``;
+            or the path of a state_dict that ``torch.save`` wrote, or of an ``.npz``; no code in it is run.
         prefix: keep only names that begin with it, e.g. ``"init."``.
 
     Raises:
-        SpecError: if the arrays are not those of the model.
+        SpecError: if the arrays are not those of the model, naming the first that is not.
     """
-    kept = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
-    return model.from_torch({name: array(value) for name, value in kept.items()})
+    named = named_arrays(state_dict)
+    kept = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+    if named and not kept:
+        raise SpecError("prefix", prefix, "what names begin with: " + ", ".join(list(named)[:4]))
+    for wrapper in WRAPPERS:
+        if kept and all(name.startswith(wrapper) for name in kept):
+            kept = {name.removeprefix(wrapper): value for name, value in kept.items()}
+    kept = {name: value for name, value in kept.items() if not name.endswith(CONSTANTS)}
+    return model.from_torch({name: array(value, f"state_dict.{name}") for name, value in kept.items()})
 
 
-def array(value: Any) -> Any:
-    """Return a tensor as a numpy array; bfloat16, which numpy does not have, as float32."""
-    if not hasattr(value, "detach"):
-        return value
-    tensor = value.detach().cpu()
-    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+def named_arrays(source: Any) -> Mapping[str, Any]:
+    """Return the arrays of a state_dict, a module or a file by name."""
+    if isinstance(source, str | os.PathLike):
+        source = read(Path(source).expanduser())
+    elif not isinstance(source, Mapping) and callable(getattr(source, "state_dict", None)):
+        source = source.state_dict()
+    if not isinstance(source, Mapping):
+        raise SpecError("state_dict", source, SOURCES)
+    for name in source:
+        if not isinstance(name, str):
+            raise SpecError("state_dict", Words(f"an entry of the name {name!r}"), "names of text")
+    return source
+
+
+def read(path: Path) -> Any:
+    """Return what a file of arrays holds; no code in it is run."""
+    if not path.is_file():
+        raise SpecError("state_dict", str(path), "a file that is there")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
+            import torch
+
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of either library: not installed, damaged, or more in it than arrays
+        hint = f"{type(error).__name__}: {error}"
+        raise SpecError("state_dict", str(path), "a file of nothing but arrays", hint) from None
+    raise SpecError("state_dict", str(path), SOURCES)
+
+
+def array(value: Any, path: str) -> np.ndarray:
+    """Return an entry of a state_dict as numpy."""
+    if isinstance(value, Mapping):
+        key = path.rpartition(".")[2]
+        raise SpecError(path, Words("a table of further entries"), "an array", f"pass what stands under {key!r} alone")
+    return floats(value, path)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from grokdyn.models.draws import together
 from grokdyn.models.layers import Layer
 from grokdyn.spec.base import Spec, field
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Flag, Number
 from grokdyn.tasks.base import Signature
 
@@ -131,4 +133,5 @@ class Model(Spec):
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return arrays under PyTorch-style names, matrices as (out, in), as this model's parameters."""
-        raise NotImplementedError(f"{type(self).__name__} has no PyTorch counterpart")
+        allowed = "a model with a PyTorch counterpart: mlp, encoder, transformer; or name its tensors yourself"
+        raise SpecError("model.kind", kind_of(self), allowed)

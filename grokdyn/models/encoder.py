@@ -14,6 +14,7 @@ from grokdyn.models import draws
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.layer_norm import layer_norm
+from grokdyn.models.torch_layers import ANY, fitting
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Count, Number
@@ -37,6 +38,8 @@ TORCH_NAMES = {
     "W_U": "linear.weight",
     "b_U": "linear.bias",
 }
+
+LAYER = "transformer.layers.0."
 
 
 class Encoder(Model):
@@ -111,8 +114,46 @@ class Encoder(Model):
         return weights, jnp.sum(drop(weights, 0)[..., None] * v, axis=1).reshape(-1, d)
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        names = list(TORCH_NAMES.values())
-        if set(arrays) != set(names):
-            raise SpecError("state_dict", Words(", ".join(arrays) or "none"), "arrays " + ", ".join(names))
-        found = {ours: np.asarray(arrays[theirs]) for ours, theirs in TORCH_NAMES.items()}
+        names = torch_names(arrays)
+        d, ff = self.d_model, self.ff
+        shapes = {
+            "W_E": (ANY, d),
+            "W_QKV": (3 * d, d),
+            "W_O": (d, d),
+            "W_in": (ff, d),
+            "W_out": (d, ff),
+            "W_U": (ANY, d),
+        }
+        shapes |= {"b_QKV": (3 * d,), "b_in": (ff,), "b_U": (ANY,)}
+        found = {
+            ours: fitting(arrays, theirs, shapes.get(ours, (d,)), f"{ours} of encoder")
+            for ours, theirs in names.items()
+        }
         return {name: value if name == "W_E" else value.T for name, value in found.items()}
+
+
+def torch_names(arrays: Mapping[str, Any]) -> dict[str, str]:
+    """Return PyTorch's names of the parameters: whatever the modules are called, they are told by what they hold.
+
+    Raises:
+        SpecError: unless there are one encoder layer, an embedding (a weight alone) and a linear layer with a bias.
+    """
+    allowed = "arrays " + ", ".join(TORCH_NAMES.values()) + ", or modules of other names that hold the same"
+    mark = "self_attn.in_proj_weight"
+    layers = [name.removesuffix(mark) for name in arrays if name == mark or name.endswith("." + mark)]
+    if len(layers) != 1:
+        came = f"{len(layers)} encoder layers" if layers else ", ".join(arrays) or "none"
+        raise SpecError("state_dict", Words(came), allowed)
+    inner = {ours: theirs.removeprefix(LAYER) for ours, theirs in TORCH_NAMES.items() if theirs.startswith(LAYER)}
+    found = {ours: layers[0] + theirs for ours, theirs in inner.items()}
+    rest = [name for name in arrays if name not in found.values()]
+    readouts = [name.removesuffix(".bias") for name in rest if name.endswith(".bias")]
+    tables = [name for name in rest if name.endswith(".weight") and name.removesuffix(".weight") not in readouts]
+    for told, number in (("embeddings (a weight without a bias)", tables), ("linear layers with a bias", readouts)):
+        if len(number) != 1:
+            raise SpecError("state_dict", Words(f"{len(number)} {told} beside the encoder layer"), allowed)
+    found |= {"W_E": tables[0], "W_U": readouts[0] + ".weight", "b_U": readouts[0] + ".bias"}
+    for name in rest:
+        if name not in found.values():
+            raise SpecError(f"state_dict.{name}", Words("an array that the model has not"), allowed)
+    return {ours: found[ours] for ours in TORCH_NAMES}

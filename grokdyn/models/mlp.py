@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
 from grokdyn.models.layers import Layer
+from grokdyn.models.torch_layers import linear_layers
 from grokdyn.spec.base import field
-from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Choice, Counts, Flag
 from grokdyn.tasks.base import Signature
 
@@ -80,14 +78,8 @@ class MLP(Model):
         return found[::-1]
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        params = {}
-        for suffix, ours in (("weight", "W"), ("bias", "b")):
-            names = sorted((name for name in arrays if name.endswith("." + suffix)), key=natural)
-            expected = len(self.hidden) + 1 if suffix == "weight" or self.bias else 0
-            if len(names) != expected:
-                raise SpecError("state_dict", Words(f"{len(names)} arrays named *.{suffix}"), f"{expected} for {self}")
-            params |= {f"{ours}_{layer}": np.asarray(arrays[name]).T for layer, name in enumerate(names)}
-        return params
+        told = f"an mlp with hidden = {list(self.hidden)}" + (" and bias" if self.bias else ", without bias")
+        return linear_layers(told, arrays, self.hidden, self.bias)
 
 
 def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:
@@ -97,8 +89,3 @@ def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:
     positions = inputs.shape[1]
     vocabulary = W.shape[0] // positions
     return sum(W[inputs[:, i] + i * vocabulary] for i in range(positions))  # pyright: ignore[reportReturnType]
-
-
-def natural(name: str) -> list[Any]:
-    """Return a sort key that puts ``layers.10`` after ``layers.9``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]

@@ -18,6 +18,7 @@ from grokdyn.models.last_token import LastToken, last_token, saves
 from grokdyn.models.part import Part
 from grokdyn.models.positions import sinusoidal
 from grokdyn.models.residual import Stream, TokenTables, token_tables
+from grokdyn.models.transformer_lens import from_lens, written_by_lens
 from grokdyn.models.transformer_params import INITS, drawn, from_nanda, tensors, with_factors
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError
@@ -183,4 +184,4 @@ class Transformer(Model):
         return seen | {"pre": z, "hidden": hidden, "resid_post": part.normed(mid + added, "ln2", "post")}
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        return from_nanda(self, arrays)
+        return from_lens(self, arrays) if written_by_lens(arrays) else from_nanda(self, arrays)

@@ -1,0 +1,93 @@
+"""Linear layers of PyTorch as those of a network whose sizes are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from grokdyn.spec.errors import SpecError, Words
+
+# A place whose length is not known here: the task's.
+ANY = -1
+
+
+def linear_layers(model: str, arrays: Mapping[str, Any], hidden: Sequence[int], biased: bool) -> dict[str, np.ndarray]:
+    """Return ``W_0, b_0, W_1, ...`` from linear layers ``NAME.weight`` (out, in) and ``NAME.bias``, in their order.
+
+    Args:
+        model: what the layers are for, in messages.
+        hidden: sizes of the hidden layers, which shapes must chain through.
+    """
+    depth = len(hidden)
+    names = {what: [n for n in arrays if n.rpartition(".")[2] == what] for what in ("weight", "bias")}
+    for what, found in names.items():
+        expected = depth + 1 if what == "weight" or biased else 0
+        if len(found) != expected:
+            raise SpecError("state_dict", Words(f"{len(found)} arrays named *.{what}"), f"{expected} for {model}")
+    for name in arrays:
+        if name not in (*names["weight"], *names["bias"]):
+            allowed = "weight and bias of linear layers alone; prefix leaves out others"
+            raise SpecError(f"state_dict.{name}", Words("an array that is neither"), allowed)
+    sizes, params = (ANY, *hidden, ANY), {}
+    for layer, name in enumerate(in_order(names["weight"])):
+        fan_in, fan_out = sizes[layer : layer + 2]
+        w = fitting(arrays, name, (fan_out, fan_in), f"layer {layer} of {model}")
+        params[f"W_{layer}"] = w.T
+        if biased:
+            params[f"b_{layer}"] = fitting(arrays, name.removesuffix("weight") + "bias", w.shape[:1], f"layer {layer}")
+    return params
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Return names in their order; those that differ in a number between dots, as in ``layers.10``, by the number.
+
+    A list of layers is used by number, in whatever order a file has them. Numbers within words, as in ``fc2``, are
+    names that somebody gave: where they do not rise, nobody can say which order is meant.
+    """
+    order = list(names)
+    for group in alike(order, r"(?<![^.])\d+(?![^.])").values():
+        places = sorted(order.index(name) for name in group)
+        for place, name in zip(places, sorted(group, key=numbers), strict=True):
+            order[place] = name
+    for group in alike(order, r"\d+").values():
+        for one, next_one in pairwise(group):
+            if numbers(next_one) < numbers(one):
+                allowed = "layers in the order in which they are used; sort the entries, or give them other names"
+                raise SpecError(f"state_dict.{next_one}", Words(f"an entry after {one}"), allowed)
+    return order
+
+
+def alike(names: Sequence[str], number: str) -> dict[str, list[str]]:
+    """Return the names that are the same but for numbers."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.sub(number, "#", name), []).append(name)
+    return groups
+
+
+def numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+def fitting(arrays: Mapping[str, Any], name: str, shape: Sequence[int], what: str) -> np.ndarray:
+    """Return an array whose shape is the one wanted, ``ANY`` leaving a length open.
+
+    Raises:
+        SpecError: naming the entry, if it is not there or has another shape.
+    """
+    told = "(" + ", ".join("any" if n == ANY else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+    if name not in arrays:
+        raise SpecError(f"state_dict.{name}", Words("nothing"), f"an array of shape {told}, {what}")
+    found = np.asarray(arrays[name])
+    if not fits(found.shape, shape):
+        hint = "transposed? PyTorch's matrices are (out, in)" if fits(found.shape[::-1], shape) else ""
+        raise SpecError(f"state_dict.{name}", Words(f"shape {found.shape}"), f"shape {told}, {what}", hint)
+    return found
+
+
+def fits(found: Sequence[int], wanted: Sequence[int]) -> bool:
+    return len(found) == len(wanted) and all(n in (ANY, m) for m, n in zip(found, wanted, strict=True))
