@@ -130,12 +130,15 @@ def parser() -> argparse.ArgumentParser:
     later.add_argument("store", metavar="DIR")
     later.add_argument("--add", nargs="+", required=True, metavar="PROBE", help="names as in: grokdyn list probes")
 
+    later.add_argument("--anyway", action="store_true", help="although versions, device or settings have changed")
+
     on = command("fork", commands.fork, "run on from a snapshot with other numbers")
     on.add_argument("store", metavar="DIR")
     on.add_argument("--run", type=int, required=True, help="number of the run in the sweep")
     on.add_argument("--step", type=int, required=True, help="one of the snapshots")
     on.add_argument("--change", nargs=2, action="append", default=[], metavar=("PATH", "VALUE"), help="a list: an axis")
     on.add_argument("--out", metavar="DIR", help="folder for the new store; default: runs/fork")
+    on.add_argument("--anyway", action="store_true", help="although versions, device or settings have changed")
 
     plot = command("plot", commands.plot, "draw the figures of a store")
     plot.add_argument("store", metavar="DIR")

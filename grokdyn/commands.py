@@ -169,7 +169,7 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Measure more probes on the snapshots of a store."""
     from grokdyn.engine.snapshots import probe as probe_store
 
-    print(probe_store(options.store, options.add))
+    print(probe_store(options.store, options.add, options.anyway))
     return 0
 
 
@@ -180,7 +180,7 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
 
     change = {path.replace("-", "_"): toml.value(text) for path, text in options.change}
     folder = Path(options.out) if options.out else free_folder(Path("runs/fork"))
-    found = fork_store(options.store, options.run, options.step, change, out=folder)
+    found = fork_store(options.store, options.run, options.step, change, out=folder, anyway=options.anyway)
     return tell(found, folder, quiet=False, figures=True)
 
 

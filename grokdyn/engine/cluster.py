@@ -74,7 +74,7 @@ def resume_on(
 ) -> xr.Dataset:
     """Go on with an interrupted sweep on a cluster, whatever it began on; the rest is as in ``resume``."""
     path = Path(path).absolute()
-    store.read_spec(path)
+    store.read_spec(path, anyway, edited=True)
     if unfinished(path):
         with connected(cluster) as client:
             workers(client)
@@ -94,7 +94,7 @@ def train(client: Client, path: Path, progress: bool | None, anyway: bool, check
     """Have the unfinished batches of a store trained."""
     from grokdyn.engine import worker
 
-    known, todo, name = store.read_manifest(path), unfinished(path), f"grokdyn-{uuid.uuid4().hex[:8]}"
+    known, todo, name = store.read_manifest(path, anyway), unfinished(path), f"grokdyn-{uuid.uuid4().hex[:8]}"
     costs, needs = run_steps(known), placement(client, known)
     with reporter([sum(costs)], progress) as shown:
         shown.skip(sum(costs) - sum(costs[batch] for batch in todo))

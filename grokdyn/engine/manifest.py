@@ -16,22 +16,23 @@ from typing import Any
 import jax
 
 from grokdyn.engine.files import StoreError
-from grokdyn.spec import toml
-from grokdyn.spec.errors import SpecError, line
+from grokdyn.engine.say import say
+from grokdyn.engine.spec_text import axes_of, noted, spec_differences, was_is
 from grokdyn.spec.identity import own_code
 from grokdyn.spec.sweep import Sweep
 
 PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")
 # A change of one of these may change bits. The number of devices does not: lanes are computed alike on each.
 DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "xla_flags")
-# What of the package makes the numbers.
-SOURCES = (
-    *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train"),
-    *("engine/plan.py", "engine/schedule.py"),
+# What of the package cannot change a number: what draws, tells, and says where to train. All else counts as source.
+NO_SOURCES = (
+    *("analysis", "plot", "bench", "__init__.py", "__main__.py"),
+    *("cli.py", "commands.py", "interop.py", "machines.py", "report.py", "reproduce.py"),
+    *(f"engine/{name}.py" for name in ("progress", "interrupt", "estimate", "speed", "say")),
+    *(f"engine/{name}.py" for name in ("cluster", "connect", "local", "slurm", "worker")),
 )
 # Flags that tell how many devices there are, or where to write what.
 HARMLESS_FLAGS = ("--xla_force_host_platform_device_count", "--xla_dump")
-MOST_TOLD = 3
 
 
 def versions() -> dict[str, str]:
@@ -48,12 +49,17 @@ def versions() -> dict[str, str]:
 @cache
 def source() -> str:
     """Return a digest of the code that makes the numbers: in a working copy it changes more often than the version."""
-    root = Path(__file__).parents[1]
-    files = [file for name in SOURCES for file in (sorted((root / name).rglob("*.py")) or [root / name])]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
+    for name, file in sources().items():
+        digest.update(f"{name}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def sources() -> dict[str, Path]:
+    """Return the files of the package that may change a number, by their path in it."""
+    root = Path(__file__).parents[1]
+    files = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*.py"))}
+    return {name: file for name, file in files.items() if not {name, name.partition("/")[0]} & {*NO_SOURCES}}
 
 
 @cache
@@ -69,8 +75,7 @@ def commit() -> str | None:
 
 def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
     """Return what a manifest says of what results depend on."""
-    device, settings, base = devices[0], jax.config.values, sweep.base
-    partitionable = "" if settings["jax_threefry_partitionable"] else "not "
+    device, base = devices[0], sweep.base
     return {
         **versions(),
         "commit": commit(),
@@ -79,7 +84,7 @@ def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
         "device_kind": f"{device.platform} {device.device_kind}",
         "devices": len(devices),
         "precision": {"arrays": list(sweep.axes.get("dtype", [base.dtype])), "products": base.matmul_precision},
-        "random": f"{settings['jax_default_prng_impl']}, {partitionable}partitionable",
+        "random": generator(),
         "xla_flags": xla_flags(),
     }
 
@@ -94,13 +99,24 @@ def identity(made: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def generator() -> str:
+    """Return which random numbers JAX draws."""
+    settings = jax.config.values
+    partitionable = "" if settings["jax_threefry_partitionable"] else "not "
+    offset = settings.get("jax_random_seed_offset", 0)
+    return f"{settings['jax_default_prng_impl']}, {partitionable}partitionable" + (f", from {offset}" if offset else "")
+
+
 def xla_flags() -> str:
     """Return the flags of XLA that the user has set and that may change bits."""
     return " ".join(sorted(f for f in os.environ.get("XLA_FLAGS", "").split() if not f.startswith(HARMLESS_FLAGS)))
 
 
-def check_same(known: Mapping[str, Any], present: Mapping[str, Any], anyway: bool) -> str:
+def check_same(known: Mapping[str, Any], present: Mapping[str, Any], anyway: bool, doing: str = "resume") -> str:
     """Return in words what differs from when the sweep began.
+
+    Args:
+        doing: the command that would use the store.
 
     Raises:
         StoreError: if something does, unless told otherwise; in any case where the runs are others.
@@ -108,26 +124,12 @@ def check_same(known: Mapping[str, Any], present: Mapping[str, Any], anyway: boo
     known = {**known, "spec": noted(known, present["spec"])}
     changed = "; ".join(differences(known, present))
     if changed and not anyway:
-        raise StoreError(f"cannot resume: {changed}; allowed: what the sweep began with, or --anyway (anyway=True)")
+        raise StoreError(f"cannot {doing}: {changed}; allowed: what the sweep began with, or --anyway (anyway=True)")
     if axes_of(known["spec"]) != axes_of(present["spec"]):
-        raise StoreError(f"cannot resume: {changed}; its runs would be others; allowed: a new folder")
+        raise StoreError(f"cannot {doing}: {changed}; its runs would be others; allowed: a new folder")
+    if changed:
+        say(f"{doing} although {changed}")
     return changed
-
-
-def check_spec(path: Path, known: Mapping[str, Any], sweep: Sweep) -> None:
-    """Raise StoreError if the spec of a store is not the one it was made from."""
-    text = sweep.to_toml()
-    was = noted(known, text)
-    if was != text:
-        changed = "; ".join(spec_differences(was, text))
-        hint = "remove it, and what the manifest knows takes its place"
-        raise StoreError(f"{str(path / 'spec.toml')!r} is damaged or was changed: {changed}; {hint}")
-
-
-def noted(known: Mapping[str, Any], text: str) -> str:
-    """Return the spec that a manifest holds, given the present one: earlier versions noted a digest."""
-    was = known.get("spec", text)
-    return text if was == hashlib.sha256(text.encode()).hexdigest() else was
 
 
 def differences(known: Mapping[str, Any], present: Mapping[str, Any]) -> Iterator[str]:
@@ -147,40 +149,3 @@ def own_code_differences(known: str, present: str) -> Iterator[str]:
     (python, _, was), (this, _, now) = known.partition(":"), present.partition(":")
     if python == this:
         yield was_is("your own code", was, now)
-
-
-def spec_differences(known: str, present: str) -> Iterator[str]:
-    """Yield the fields in which two specs differ."""
-    was, now = fields(known), fields(present)
-    changed = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    yield from (was_is(name, was.get(name, "nothing"), now.get(name, "nothing")) for name in changed[:MOST_TOLD])
-    if len(changed) > MOST_TOLD:
-        yield f"and {len(changed) - MOST_TOLD} more fields of the spec"
-    if not changed:
-        yield "the order of the spec's axes"
-
-
-def was_is(name: str, was: Any, now: Any) -> str:
-    return f"{name} was {line(str(was), 40)}, is {line(str(now), 40)}"
-
-
-def fields(spec: str) -> dict[str, Any]:
-    """Return the values of a spec by dotted path."""
-
-    def flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-        for name, value in table.items():
-            where = f"{path}.{name}" if path else name
-            if isinstance(value, Mapping):
-                yield from flat(value, where)
-            else:
-                yield where, value
-
-    try:
-        return dict(flat(toml.loads(spec)))
-    except SpecError:  # an earlier version noted a digest
-        return {"spec": spec}
-
-
-def axes_of(spec: str) -> list[tuple[str, Any]]:
-    """Return the axes of a spec in their order: they number the runs."""
-    return [(name, value) for name, value in fields(spec).items() if name.startswith("sweep.")]

@@ -14,17 +14,23 @@ from grokdyn.engine.batch import variables
 from grokdyn.engine.damage import read_results
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError, remove, writing
+from grokdyn.engine.manifest import check_same, described
 from grokdyn.engine.results import MISSING, STATUS, Part, places
 from grokdyn.engine.scope import scope
 
 
-def mend(path: Path) -> None:
+def mend(path: Path, anyway: bool = False) -> None:
     """Where the results of a store are damaged, make parts of the batches that are whole; resuming trains the others.
 
+    Args:
+        anyway: although versions or settings have changed since.
+
     Raises:
-        StoreError: if nothing can be read any more.
+        StoreError: if nothing can be read any more, the spec is another than the results are of, or what is lost
+            could not be trained again; nothing is touched then.
     """
     known = store.read_manifest(path)
+    store.spec_text(path, known)
     try:
         read_results(path, known)
     except StoreError:
@@ -33,6 +39,9 @@ def mend(path: Path) -> None:
         found = read_results(path, known, anyway=True)
     else:
         return
+    sweep = store.read_spec(path)
+    with scope(sweep):
+        check_same(known, described(sweep, devices()), anyway)
     for number, part in enumerate(parts_of(path, found)):
         if (part.status["status"] != MISSING).all():
             pieces.write_part(pieces.part_file(path, number), part, known)

@@ -24,7 +24,7 @@ from grokdyn.engine.estimate import planned_seconds
 from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper, told
-from grokdyn.engine.manifest import check_same, described, versions
+from grokdyn.engine.manifest import check_same, described, identity, versions
 from grokdyn.engine.mend import mend
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, dataset, joined
@@ -119,7 +119,7 @@ def resume(
             damaged are no error: the batches that lost something are trained again.
     """
     if store.is_finished(path):
-        mend(Path(path))
+        mend(Path(path), anyway)
     if cluster is not None:
         from grokdyn.engine.cluster import resume_on
 
@@ -183,12 +183,13 @@ def work(
         Interrupted: after a signal, or when the wish is there.
     """
     path, began, traced = Path(path), time.monotonic(), TRACES["advance"]
-    sweep, known = store.read_spec(path), store.read_manifest(path)
     if store.is_finished(path):
         return
+    sweep, known = store.read_spec(path, anyway, edited=True), store.read_manifest(path, anyway)
     with scope(sweep):
         found = devices()
         changed = accepted(path, sweep, known, found, anyway)
+        known = store.read_manifest(path)
         sizes, experiments = plan.sizes_of(known), list(sweep.experiments())
         given = pieces.read_start(path, known), pieces.read_origin(path, known)
         planned = plan.cohorts(experiments, given[0], found, sizes, given[1])
@@ -222,8 +223,9 @@ def accepted(path: Path, sweep: Sweep, known: dict[str, Any], found: list[Any], 
     removed = known.get("finished") and not store.is_finished(path)
     with writing(path):
         store.restore_spec(path, known)
-        if removed or (changed and known.get("spec") != present["spec"]):
-            store.unsettle(path, {**known, "spec": present["spec"]})
+        if removed or (changed and known.get("spec") != present["spec"]) or not store.is_sound(path):
+            made = {**present, **known, "spec": present["spec"]}
+            store.unsettle(path, {"identity": identity(made), **made} if "given" in made else made)
     return changed
 
 

@@ -13,6 +13,7 @@ from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch, variables
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError
+from grokdyn.engine.manifest import check_same, described
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.run import execute
 from grokdyn.engine.scope import scope
@@ -27,12 +28,14 @@ from grokdyn.train.compiled import lane_mesh, placed
 from grokdyn.train.start import Origin
 
 
-def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
+def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Dataset:
     """Measure probes on the snapshots of a store, without training.
 
     Args:
         path: a store whose spec has ``snapshots``.
         add: probes, or their names.
+        anyway: although versions, device or settings have changed since; another random generator, say, draws other
+            train rows.
 
     Returns:
         Dataset with dims (swept axes..., step, probe axes...), ``step`` the snapshots; also written to the store, as
@@ -40,10 +43,10 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
 
     Raises:
         SpecError: for a mistake in the probes.
-        StoreError: if there are no snapshots, or the folder is not a store.
+        StoreError: if there are no snapshots, the folder is not a store or is damaged, or something has changed.
     """
     path = Path(path)
-    sweep, known = store.read_spec(path), store.read_manifest(path)
+    sweep, known = same_as_ever(path, anyway, "probe")
     probes = Parts("probe").decode(add, "probes")
     origin = pieces.read_origin(path, known)
     steps = kept(sweep.base, origin)
@@ -61,6 +64,18 @@ def probe(path: str | Path, add: Sequence[Any]) -> xr.Dataset:
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
     return found
+
+
+def same_as_ever(path: Path, anyway: bool, doing: str) -> tuple[Sweep, dict[str, Any]]:
+    """Return the spec and the manifest of a store whose states are to be taken up.
+
+    Raises:
+        StoreError: if they are damaged, or versions or settings have changed that decide what the states go with.
+    """
+    sweep, known = store.read_spec(path, anyway), store.read_manifest(path, anyway)
+    with scope(sweep):
+        check_same(known, described(sweep, devices()), anyway, doing)
+    return sweep, known
 
 
 def kept(experiment: Experiment, origin: Origin) -> tuple[int, ...]:
@@ -98,6 +113,7 @@ def fork(
     change: Mapping[str, Any],
     out: str | Path | None = None,
     progress: bool | None = None,
+    anyway: bool = False,
 ) -> xr.Dataset:
     """Run on from a stored state with other numbers.
 
@@ -107,6 +123,8 @@ def fork(
         step: one of the snapshots.
         change: dotted path -> a value, or a list of values, which becomes an axis.
         out: folder for a store of its own.
+        anyway: although versions, device or settings have changed since; another random generator, say, draws other
+            train rows.
 
     Returns:
         Dataset of the new runs from ``step`` to the last step. What is not changed goes on with the same bits; another
@@ -115,10 +133,10 @@ def fork(
 
     Raises:
         SpecError: for a mistake in the arguments, or a model or optimizer that cannot go on from the state.
-        StoreError: if the folder is not a store, or keeps no such snapshot.
+        StoreError: if the folder is not a store or is damaged, keeps no such snapshot, or something has changed.
     """
     path = Path(path)
-    sweep, known = store.read_spec(path), store.read_manifest(path)
+    sweep, known = same_as_ever(path, anyway, "fork")
     number = run_number(sweep, run)
     parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)
     origin = pieces.read_origin(path, known)

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,15 @@ import zarr.codecs
 
 from grokdyn.engine.damage import checksums, read_results
 from grokdyn.engine.files import StoreError, remove, write_text, writing
-from grokdyn.engine.manifest import check_spec, identity
-from grokdyn.engine.pieces import read_part, write_given
+from grokdyn.engine.manifest import identity
+from grokdyn.engine.pieces import GIVEN, read_part, write_given
+from grokdyn.engine.regular import read_text
 from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.say import say
+from grokdyn.engine.seal import SEAL, broken, sealed
+from grokdyn.engine.seal import session as is_session
+from grokdyn.engine.seal import whole as whole_number
+from grokdyn.engine.spec_text import MOST_TOLD, RESTORE, check_text, noted, same
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
@@ -73,7 +79,8 @@ def check_free(path: Path) -> None:
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    write_text(path / "manifest.json", json.dumps({**manifest, "schema": SCHEMA}, indent=2) + "\n")
+    entries = sealed({**manifest, "schema": SCHEMA})
+    write_text(path / "manifest.json", json.dumps(entries, indent=2) + "\n")
 
 
 def copy_of_manifest(path: Path) -> Path:
@@ -150,75 +157,127 @@ def unsettle(path: Path, manifest: dict[str, Any]) -> None:
 
 def restore_spec(path: Path, known: dict[str, Any]) -> None:
     """Write a spec that is not there again, from what the manifest knows."""
-    if not (path / "spec.toml").is_file():
+    if not (path / "spec.toml").is_file() and "\n" in known.get("spec", ""):
         write_text(path / "spec.toml", known["spec"])
 
 
-def read_spec(path: str | Path) -> Sweep:
-    """Return the sweep a store was made from.
+def read_spec(path: str | Path, anyway: bool = False, edited: bool = False) -> Sweep:
+    """Return the sweep a store was made from, for training or probing: what it names is imported.
+
+    Args:
+        anyway: take what the manifest knows where the file is damaged or was changed.
+        edited: take the file as it is, for one who compares.
 
     Raises:
-        StoreError: if the folder is not a store, or the spec is damaged.
+        StoreError: if the folder is not a store, the spec is damaged or was changed, or names what is not there.
     """
-    file = Path(path) / "spec.toml"
+    path = Path(path)
+    known, file = read_manifest(path, anyway), path / "spec.toml"
+    text = spec_text(path, known, anyway, edited)
     try:
-        found = decode(toml.read(file) if file.is_file() else toml.loads(noted_spec(Path(path))))
+        found = decode(toml.loads(text))
     except SpecError as error:
-        hint = "remove it, and what the manifest knows takes its place"
-        raise StoreError(f"{str(file)!r} is damaged: {error}; {hint}") from None
+        if "spec" in known and same(noted(known, text), text):
+            hint = f"training and probing need it, results can be opened without: gd.open({str(path)!r})"
+            raise StoreError(f"{str(file)!r} cannot be taken up here: {error}; {hint}") from None
+        raise StoreError(f"{str(file)!r} is damaged: {error}; {RESTORE}") from None
     return Sweep(found, {}) if isinstance(found, Experiment) else found
 
 
-def noted_spec(path: Path) -> str:
-    """Return the spec that the manifest of a folder holds.
+def spec_text(path: Path, known: Mapping[str, Any], anyway: bool = False, edited: bool = False) -> str:
+    """Return the text of the spec a store was made from; nothing that it names is imported.
+
+    Args:
+        known: the store's manifest, against which the file is held.
+        anyway, edited: as in ``read_spec``.
 
     Raises:
-        StoreError: if it holds none.
+        StoreError: if the folder is not a store, or the text is damaged or was changed.
     """
-    with suppress(StoreError):
-        known = read_manifest(path)
-        if "\n" in known.get("spec", ""):
-            return known["spec"]
-    raise StoreError(f"{str(path)!r} is not a store; allowed: a folder written by grokdyn run")
+    file, was = path / "spec.toml", known.get("spec", "")
+    try:
+        text = read_text(file, path)
+        if not edited:
+            check_text(file, known, text, is_finished(path))
+    except FileNotFoundError:
+        if "\n" in was:
+            return was
+        raise not_a_store(path) from None
+    except StoreError:
+        if not anyway or "\n" not in was:
+            raise
+        return was
+    return text
+
+
+def not_a_store(path: Path) -> StoreError:
+    return StoreError(f"{str(path)!r} is not a store; allowed: a folder written by grokdyn run")
 
 
 def read_manifest(path: str | Path, anyway: bool = False) -> dict[str, Any]:
     """Return how a store was made, and what its sessions took.
 
     Args:
-        anyway: where it is damaged, return nothing.
+        anyway: leave out the entries that are damaged, all of them where it cannot be read.
 
     Raises:
-        StoreError: if it is not there or is damaged, or a newer version has written the store.
+        StoreError: if it is not there, is damaged or was changed, or a newer version has written the store.
     """
     path = Path(path)
     noted = sessions(path)  # before the manifest: settling writes them into it, then removes them
     file, copy = path / "manifest.json", copy_of_manifest(path)
-    if not file.is_file():
-        if not copy.is_file() and is_finished(path):
-            return {"finished": True, "sessions": noted}
-        file = copy if copy.is_file() else file
+    if not os.path.lexists(file):
+        if not os.path.lexists(copy):
+            if is_finished(path):
+                return {"finished": True, "sessions": noted}
+            lost = StoreError(f"{str(file)!r} is not there: how the runs of this store were batched is lost")
+            raise lost if os.path.lexists(path / "spec.toml") else not_a_store(path)
+        file = copy
+    known = manifest_in(file, path, anyway)
+    told = known.get("sessions", [])
+    return {**known, "sessions": told + [session for session in noted if session not in told]}
+
+
+def is_sound(path: Path) -> bool:
+    """Return whether the manifest of a store can be read and is as it was written."""
+    with suppress(StoreError):
+        read_manifest(path)
+        return True
+    return False
+
+
+def manifest_in(file: Path, path: Path, anyway: bool) -> dict[str, Any]:
+    """Return what a manifest says, checked entry by entry, without its own checksums."""
     try:
-        known = json.loads(file.read_text())
-        told = known.get("sessions", [])
-    except (OSError, ValueError, AttributeError) as error:
-        if anyway:
-            return {}
-        instead = "its copy takes its place" if copy.is_file() else "the results can be read without it"
-        hint = f"; remove it, and {instead}" if file != copy and (copy.is_file() or is_finished(path)) else ""
-        raise StoreError(f"{str(file)!r} cannot be read: {error}{hint}") from None
-    if known.get("schema", SCHEMA) > SCHEMA:
+        known = json.loads(read_text(file, path))
+        wrong = broken(known) if isinstance(known, dict) else ["all of it"]
+        told = f"is damaged or was changed: {', '.join(wrong[:MOST_TOLD])}" if wrong else ""
+    except (ValueError, RecursionError) as error:  # a StoreError is a ValueError too
+        if isinstance(error, StoreError) and not anyway:
+            raise
+        known, wrong, told = {}, [], f"cannot be read: {error}"
+    if isinstance(known, dict) and whole_number(known.get("schema")) and known["schema"] > SCHEMA:
         allowed = f"allowed: up to {SCHEMA}, or a newer grokdyn"
         raise StoreError(f"{str(file)!r}: got schema {known['schema']}; {allowed}")
-    return {**known, "sessions": told + [session for session in noted if session not in told]}
+    if told and not anyway:
+        copy = copy_of_manifest(path)
+        instead = "its copy takes its place" if copy.is_file() else "the results can be read without it"
+        hint = f"; remove it, and {instead}" if file != copy and (copy.is_file() or is_finished(path)) else ""
+        raise StoreError(f"{str(file)!r} {told}{hint}")
+    entries = known if isinstance(known, dict) else {}
+    sound = {name: value for name, value in entries.items() if name != SEAL and name not in wrong}
+    # What runs began from is not to be guessed: no file has an empty checksum.
+    return {**sound, "given": dict.fromkeys(GIVEN, "")} if "given" in wrong else sound
 
 
 def sessions(path: Path) -> list[dict[str, Any]]:
     """Return the sessions that the manifest does not hold yet."""
     found = []
     for file in sorted((path / "sessions").glob("*.json")):
-        with suppress(OSError, ValueError):  # it is in the manifest by now, or damaged and not missed
-            found.append(json.loads(file.read_text()))
+        # It is in the manifest by now, or damaged and not missed.
+        with suppress(OSError, ValueError, RecursionError):
+            note = json.loads(read_text(file, path))
+            found += [note] if is_session(note) else []
     return found
 
 
@@ -236,12 +295,13 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
         StoreError: if the folder is not a store or is damaged, naming the files.
     """
     path = Path(path)
-    sweep = read_spec(path)
+    known = read_manifest(path, anyway)
+    spec_text(path, known, anyway)
     if not is_finished(path):
-        known = read_manifest(path)
-        check_spec(path, known, sweep)
         with suppress(FileNotFoundError):  # another process has put the results together in between
-            return dataset(sweep, list(parts(path, known, anyway)))
+            return dataset(read_spec(path, anyway), list(parts(path, known, anyway)))
+    if not os.path.lexists(path / "manifest.json"):
+        say(f"{str(path / 'manifest.json')!r} is not there: results are read without their checksums")
     return read_results(path, read_manifest(path, anyway), anyway)
 
 

@@ -1,0 +1,82 @@
+"""A manifest's checksums of its own entries: an edit or a flipped bit in one is found, and named."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SEAL = "seal"
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest with the checksum of every entry."""
+    entries = {name: value for name, value in manifest.items() if name != SEAL}
+    return {**entries, SEAL: {name: checksum(value) for name, value in entries.items()}}
+
+
+def checksum(value: Any) -> str:
+    """Return the CRC-32 of an entry."""
+    return f"{zlib.crc32(json.dumps(value, sort_keys=True).encode()):08x}"
+
+
+def broken(known: Mapping[str, Any]) -> list[str]:
+    """Return the entries of a manifest that are not as they were written, or no entries a manifest could have.
+
+    Earlier versions wrote no checksums; of theirs only the types are looked at.
+    """
+    wrong = [name for name, right in TYPES.items() if name in known and not right(known[name])]
+    if SEAL not in known:
+        return wrong
+    sums = known[SEAL]
+    if not isinstance(sums, Mapping):
+        return [SEAL]
+    names = {*sums, *known} - {SEAL}
+    return sorted({*wrong, *(n for n in names if n not in known or sums.get(n) != checksum(known[n]))})
+
+
+def whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def every(what: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(what(item) for item in value)
+
+
+def text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def session(value: Any) -> bool:
+    """Return whether this is a note on what a session of training took."""
+    return isinstance(value, dict) and number(value.get("seconds")) and number(value.get("peak_bytes") or 0)
+
+
+def cohort(value: Any) -> bool:
+    """Return whether this is what a manifest says of a cohort."""
+    counts = ("runs", "batches", "runs_per_batch", "steps")
+    return isinstance(value, dict) and all(whole(value.get(name)) and value[name] > 0 for name in counts)
+
+
+def sums_of_files(value: Any) -> bool:
+    each = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(sums, dict) and all(map(text, sums.values())) for sums in each)
+
+
+# What a reader takes for granted of an entry.
+TYPES: dict[str, Callable[[Any], bool]] = {
+    "schema": whole,
+    "spec": text,
+    "finished": lambda value: isinstance(value, bool),
+    "cohorts": every(cohort),
+    "checksums": sums_of_files,
+    "sessions": every(session),
+    "bytes_per_batch": every(number),
+    "planned_seconds": lambda value: value is None or number(value),
+    "devices": whole,
+}
