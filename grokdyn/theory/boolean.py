@@ -1,0 +1,284 @@
+"""Functions on {-1, +1}^d: Fourier-Walsh coefficients, influences, and the minimum-degree interpolator.
+
+f(x) = sum_T f^(T) chi_T(x), chi_T(x) = prod_{i in T} x_i, f^(T) = E_x[f(x) chi_T(x)] for x uniform on the cube.
+
+Abbe et al. 2023 (generalization on the unseen, arXiv 2301.13105): of all functions that agree with the target on the
+seen points, the minimum-degree interpolator has the least degree profile (W_d, ..., W_0), compared from the highest
+degree down; W_k = sum_{|T| = k} f^(T)^2. Abbe et al. 2022 (learning to reason, arXiv 2205.13647): train with x_k = 1,
+and the error on the whole cube is given by the influence of k, Inf_k = sum_{T contains k} f^(T)^2.
+
+Everything is a table: row r of the cube has x_i = -1 where bit i of r is set, x_0 the lowest, so that row 0 is all +1;
+entry T of the coefficients belongs to the set of the bits of T. Tables may have axes in front of the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Seen points that are not monotone may depend on this many coordinates: matrices of 2^12 rows take minutes.
+DEPENDENT = 12
+# Singular values of matrices with norm at most 1 below this are zeros.
+ZERO = 1e-9
+
+
+def cube(d: int) -> np.ndarray:
+    """Return all points of {-1, +1}^d, int64 [2^d, d]."""
+    return 1 - 2 * ((np.arange(2**d)[:, None] >> np.arange(d)) & 1)
+
+
+def dimension(table: Any) -> int:
+    """Return d of a table [..., 2^d].
+
+    Raises:
+        ValueError: if the last axis is no power of 2.
+    """
+    rows = table.shape[-1] if table.ndim else 0
+    if rows < 1 or rows & (rows - 1):
+        raise ValueError(f"table: got shape {tuple(table.shape)!r}; allowed: 2^d entries along the last axis")
+    return rows.bit_length() - 1
+
+
+def coefficients(values: Any) -> Any:
+    """Return f^(T) [..., 2^d] of values [..., 2^d] of NumPy or JAX, by the fast Walsh-Hadamard transform.
+
+    d additions of the whole table; exact for integers below 2^(53 - d) in float64.
+    """
+    return _butterflies(values) / values.shape[-1]
+
+
+def values(coefficients: Any) -> Any:
+    """Return the table of values of a function [..., 2^d] from its coefficients; the inverse of ``coefficients``."""
+    return _butterflies(coefficients)
+
+
+def degrees(d: int) -> np.ndarray:
+    """Return |T| for each of the 2^d sets."""
+    return np.bitwise_count(np.arange(2**d)).astype(int)
+
+
+def degree_profile(coefficients: np.ndarray) -> np.ndarray:
+    """Return W_k for k = 0..d, [..., d + 1]; they sum to E f^2."""
+    d = dimension(coefficients)
+    return np.square(coefficients) @ (degrees(d)[:, None] == np.arange(d + 1))
+
+
+def stability(coefficients: np.ndarray, rho: float) -> np.ndarray:
+    """Return Stab_rho = sum_T rho^|T| f^(T)^2 = E f(x) f(y), where y_i is x_i with probability (1 + rho) / 2."""
+    return degree_profile(coefficients) @ float(rho) ** np.arange(dimension(coefficients) + 1)
+
+
+def influences(coefficients: np.ndarray) -> np.ndarray:
+    """Return Inf_k = E (f(x) - f(x with x_k = 1))^2 / 2 = sum_{T contains k} f^(T)^2, [..., d].
+
+    Trained with x_k = 1, the interpolator that does not depend on x_k has mean squared error 2 Inf_k on the cube and
+    4 Inf_k on the held-out half; where f is +-1, it is wrong on Inf_k / 2 of the cube, Inf_k of the held-out half.
+    """
+    d = dimension(coefficients)
+    return np.square(coefficients) @ ((np.arange(2**d)[:, None] >> np.arange(d)) & 1)
+
+
+def minimum_degree(table: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return the values [..., 2^d] of the minimum-degree interpolator of the seen entries of a table [..., 2^d].
+
+    It is a linear map of the seen values and unique. Where the seen points are monotone (turning an x_i to its better
+    side keeps a seen point seen: frozen coordinates, "at least one of these is 1", at most r coordinates of -1), it is
+    the polynomial in the bits b_i = (1 - x_i) / 2 whose monomials are the seen points: adding any other monomial of
+    degree k adds to W_k and leaves all above it. Elsewhere, with S the coordinates on which `seen` depends, it acts
+    on x_S alone, since the terms of each subset of the other coordinates have profiles of their own, which add up.
+
+    Args:
+        seen: bool [2^d].
+
+    Raises:
+        ValueError: if no point is seen, shapes differ, or `seen` is not monotone and depends on over 12 coordinates.
+    """
+    table, seen, d = np.asarray(table, np.float64), np.asarray(seen, bool), dimension(np.asarray(table))
+    if seen.shape != table.shape[-1:] or not seen.any():
+        raise ValueError(f"seen: got {seen.sum()} true of shape {seen.shape!r}; allowed: at least one of {2**d}")
+    worse = _worse_sides(seen)
+    if worse is not None:
+        return np.where(seen, table, _monomials(table, seen, worse))
+    on = dependent(seen)
+    if len(on) > DEPENDENT:
+        raise ValueError(f"seen: depends on {len(on)} coordinates; allowed: at most {DEPENDENT} unless monotone")
+    # Axes of the table taken apart run from the highest coordinate to x_0.
+    taken = table.reshape(-1, *(2,) * d)
+    axes = [d - i for i in reversed(on)]
+    front = np.moveaxis(taken, axes, range(len(on)))
+    columns = front.reshape(2 ** len(on), -1)
+    part = np.moveaxis(seen.reshape((2,) * d), [axis - 1 for axis in axes], range(len(on))).reshape(
+        columns.shape[0], -1
+    )
+    found = _interpolation(part[:, 0]) @ columns[part[:, 0]]
+    found = np.moveaxis(found.reshape(front.shape), range(len(on)), axes).reshape(table.shape)
+    return np.where(seen, table, found)
+
+
+def dependent(table: np.ndarray) -> list[int]:
+    """Return the coordinates on which a table [2^d] depends, in rising order."""
+    pairs = [table.reshape(-1, 2, 2**i) for i in range(dimension(table))]
+    return [i for i, pair in enumerate(pairs) if np.any(pair[:, 0] != pair[:, 1])]
+
+
+class HeldOut(NamedTuple):
+    """Mean squared errors of the minimum-degree interpolator over the unseen points and over the whole cube."""
+
+    unseen: np.ndarray
+    cube: np.ndarray
+
+
+def held_out(table: np.ndarray, seen: np.ndarray) -> HeldOut:
+    """Return the errors of ``minimum_degree``; for seen x_k = 1 they are 4 Inf_k and 2 Inf_k; nan where all is seen."""
+    square = np.square(minimum_degree(table, seen) - table)
+    unseen = ~np.asarray(seen, bool)
+    return HeldOut(
+        square[..., unseen].sum(-1) / unseen.sum() if unseen.any() else np.nan * square[..., 0], square.mean(-1)
+    )
+
+
+def _butterflies(table: Any) -> Any:
+    d = dimension(table)
+    xp, shape = table.__array_namespace__(), table.shape
+    for i in range(d):
+        pairs = table.reshape(*shape[:-1], -1, 2, 2**i)
+        one, other = pairs[..., 0, :], pairs[..., 1, :]
+        table = xp.stack([one + other, one - other], axis=-2)
+    return table.reshape(shape)
+
+
+def _worse_sides(seen: np.ndarray) -> int | None:
+    """Return the row whose coordinates are all on their worse side for being seen; none if one has no worse side."""
+    worse = 0
+    for i in range(dimension(seen)):
+        plus, minus = np.moveaxis(seen.reshape(-1, 2, 2**i), 1, 0)
+        if np.all(plus >= minus):
+            worse |= 2**i
+        elif not np.all(minus >= plus):
+            return None
+    return worse
+
+
+def _monomials(table: np.ndarray, seen: np.ndarray, worse: int) -> np.ndarray:
+    """Interpolate seen points that are monotone by their own monomials: differences over subsets, then sums."""
+    rows = np.arange(seen.size) ^ (seen.size - 1 - worse)
+    out, kept = np.ascontiguousarray(np.where(seen, table, 0.0)[..., rows]), seen[rows]
+    for sign in (-1, 1):
+        for i in range(dimension(seen)):
+            pairs = out.reshape(*out.shape[:-1], -1, 2, 2**i)
+            pairs[..., 1, :] += sign * pairs[..., 0, :]
+        out *= np.where(kept, 1.0, float(sign > 0))
+    return out[..., rows]
+
+
+def _interpolation(seen: np.ndarray) -> np.ndarray:
+    """Return the map from seen values to the whole table, [2^s, seen points].
+
+    Degree by degree from the highest: among the tables that are left, those whose coefficients of this degree are
+    least, which fixes these coefficients and leaves the null space of what moves them.
+    """
+    identity = np.eye(seen.size)
+    fixed = coefficients(identity[seen]).T
+    # Orthonormal columns: a function that is 1 at one unseen point has coefficients of norm 2^(-s/2).
+    free = coefficients(identity[~seen]).T * np.sqrt(seen.size)
+    degree = degrees(dimension(seen))
+    for k in range(dimension(seen), -1, -1):
+        if not free.shape[1]:
+            break
+        U, sizes, Vt = np.linalg.svd(free[degree == k])
+        rank = int(np.sum(sizes > ZERO))
+        least = (U[:, :rank] / sizes[:rank]).T @ fixed[degree == k]
+        fixed = fixed - free @ (Vt[:rank].T @ least)
+        free = free @ Vt[rank:].T
+    return values(fixed.T).T
+
+
+# Named functions of points x [..., d], and the points that are seen in the papers.
+
+
+def threesym(x: np.ndarray) -> np.ndarray:
+    """x_0 x_1 - 1.25 x_1 x_2 + 1.5 x_2 x_0; seen where x_0 x_1 x_2 = 1."""
+    return x[..., 0] * x[..., 1] - 1.25 * x[..., 1] * x[..., 2] + 1.5 * x[..., 2] * x[..., 0]
+
+
+def two_parity(x: np.ndarray) -> np.ndarray:
+    """x_0 x_1; seen unless both are -1."""
+    return x[..., 0] * x[..., 1]
+
+
+def cyclic3(x: np.ndarray) -> np.ndarray:
+    """sum_i x_i x_{i+1} x_{i+2}, indices mod d; seen unless x_0, x_1 and x_2 are -1."""
+    return np.sum(x * np.roll(x, -1, -1) * np.roll(x, -2, -1), axis=-1)
+
+
+def parity(x: np.ndarray) -> np.ndarray:
+    """prod_i x_i."""
+    return np.prod(x, axis=-1)
+
+
+def majority(x: np.ndarray) -> np.ndarray:
+    """The sign of sum_i x_i; +1 at a tie."""
+    return np.where(np.sum(x, axis=-1) >= 0, 1, -1)
+
+
+def staircase(x: np.ndarray) -> np.ndarray:
+    """x_0 + x_0 x_1 + ... + x_0 ... x_{d-1}."""
+    return np.sum(np.cumprod(x, axis=-1), axis=-1)
+
+
+def weighted_pairs(x: np.ndarray) -> np.ndarray:
+    """sum_{i=1}^{d-1} i x_{i-1} x_i."""
+    return np.sum(np.arange(1, x.shape[-1]) * x[..., :-1] * x[..., 1:], axis=-1)
+
+
+def alternating(x: np.ndarray) -> np.ndarray:
+    """The linear function 1 + 2 x_0 - 3 x_1 + 4 x_2 - ... +- (d + 1) x_{d-1}."""
+    i = np.arange(x.shape[-1])
+    return 1 + x @ ((i + 2) * (-1) ** i)
+
+
+def pointer_value(
+    x: np.ndarray,
+    pointer: int = 3,
+    window: int = 3,
+    aggregate: Callable[[np.ndarray], np.ndarray] = parity,
+    cyclic: bool = False,
+) -> np.ndarray:
+    """Pointer value retrieval: the aggregate of the window that starts at the value to which the first bits point.
+
+    The pointer is read with the highest bit first, -1 as 0. Values beyond the last are left out, or, if cyclic, taken
+    from the beginning.
+
+    Raises:
+        ValueError: unless 2^pointer values follow the pointer.
+    """
+    held = x[..., pointer:]
+    if held.shape[-1] != 2**pointer:
+        raise ValueError(f"pointer: got {pointer} for {x.shape[-1]} coordinates; allowed: pointer + 2^pointer of them")
+    start = ((x[..., :pointer] + 1) // 2) @ (2 ** np.arange(pointer)[::-1])
+    out = np.empty(x.shape[:-1])
+    for s in range(2**pointer):
+        places = np.arange(s, s + window)
+        places = places % 2**pointer if cyclic else places[places < 2**pointer]
+        out = np.where(start == s, aggregate(held[..., places]), out)
+    return out
+
+
+def frozen(x: np.ndarray, k: int, value: int = 1) -> np.ndarray:
+    """Return which points have x_k = value: the canonical holdout keeps the others back."""
+    return x[..., k] == value
+
+
+def light(x: np.ndarray, weight: int) -> np.ndarray:
+    """Return which points have at most `weight` coordinates of -1: those seen in length generalisation."""
+    return np.sum(x < 0, axis=-1) <= weight
+
+
+# name -> function and seen points, as in the code of Abbe et al. 2023.
+UNSEEN: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+    "threesym": (threesym, lambda x: np.prod(x[..., :3], axis=-1) == 1),
+    "2parity": (two_parity, lambda x: np.any(x[..., :2] == 1, axis=-1)),
+    "cyclic3": (cyclic3, lambda x: np.any(x[..., :3] == 1, axis=-1)),
+}
