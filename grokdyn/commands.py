@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from grokdyn.spec.paths import path_of
+
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
 # Between two looks of ``info --watch``.
 WATCH_SECONDS = 5.0
@@ -36,7 +38,7 @@ def run(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Train what a file describes, or one process's share of it."""
     from grokdyn.machines import cluster_of, run_share
 
-    cluster, spec = cluster_of(options), Path(options.spec)
+    cluster, spec = cluster_of(options), path_of(options.spec, "spec")
     if options.shard is not None:
         return run_share(options, overrides)
     figures = not options.no_figures
@@ -56,7 +58,7 @@ def train(
     from grokdyn.engine.run import run as train_sweep
 
     described = read(spec, scale, overrides)
-    folder = Path(out) if out else free_folder(default_folder(spec))
+    folder = free_folder(default_folder(spec)) if out is None else path_of(out, "out")
     found = train_sweep(described, out=folder, progress=False if quiet else None, cluster=cluster)
     return tell(found, folder, quiet, figures)
 
@@ -83,7 +85,7 @@ def resume(options: Namespace, overrides: Mapping[str, str]) -> int:
 
     shown, cluster = False if options.quiet else None, cluster_of(options)
     found = resume_sweep(options.store, progress=shown, anyway=options.anyway, cluster=cluster)
-    return tell(found, Path(options.store), options.quiet, not options.no_figures)
+    return tell(found, path_of(options.store), options.quiet, not options.no_figures)
 
 
 def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
@@ -104,8 +106,9 @@ def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.reproduce import keep
     from grokdyn.reproduce import reproduce as run_folder
 
-    folder = Path(options.folder)
-    out = Path(options.out or Path("runs") / f"{folder.name}-{options.scale}")
+    folder = path_of(options.folder, "folder")
+    default = Path("runs") / f"{folder.absolute().name}-{options.scale}"
+    out = default if options.out is None else path_of(options.out, "out")
     show_claims(run_folder(folder, options.scale, out, False if options.quiet else None, options.reuse))
     if options.keep:
         print(keep(folder, options.scale, out))
@@ -124,7 +127,7 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.engine.store import open_store
     from grokdyn.report import draw, draw_diagram
 
-    found, folder = open_store(options.store, options.anyway), Path(options.store) / "figures"
+    found, folder = open_store(options.store, options.anyway), path_of(options.store) / "figures"
     given = {"threshold": options.threshold, "delay": options.delay}
     style = {name: value for name, value in given.items() if value is not None}
     if options.value is not None:
@@ -161,7 +164,7 @@ def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.engine.estimate import estimate
     from grokdyn.report import show_estimates
 
-    show_estimates(estimate(read(Path(options.spec), options.scale, overrides)))
+    show_estimates(estimate(read(path_of(options.spec, "spec"), options.scale, overrides)))
     return 0
 
 
@@ -179,7 +182,7 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.spec import toml
 
     change = {path.replace("-", "_"): toml.value(text) for path, text in options.change}
-    folder = Path(options.out) if options.out else free_folder(Path("runs/fork"))
+    folder = free_folder(Path("runs/fork")) if options.out is None else path_of(options.out, "out")
     found = fork_store(options.store, options.run, options.step, change, out=folder, anyway=options.anyway)
     return tell(found, folder, quiet=False, figures=True)
 

@@ -6,6 +6,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
+from grokdyn.spec.paths import path_of, place_of
+
 
 def add_cluster(parser: ArgumentParser) -> None:
     """Add the options that name a cluster."""
@@ -39,7 +41,9 @@ def cluster_of(options: Namespace) -> str | Path | None:
     named = [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None]
     if len(named) > 1:
         raise UsageError(f"{named[1].split()[0]}: got {' and '.join(named)}; allowed: one of them")
-    cluster = Path(given["scheduler_file"]) if given["scheduler_file"] is not None else given["cluster"]
+    cluster = given["cluster"]
+    if given["scheduler_file"] is not None:
+        cluster = path_of(given["scheduler_file"], "scheduler_file")
     if cluster is not None:
         from grokdyn.engine.connect import meant
 
@@ -52,8 +56,8 @@ def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.commands import default_folder, read, tell
     from grokdyn.engine.shard import Shard, run_shard, unfinished
 
-    shard, spec = Shard.parse(options.shard), Path(options.spec)
-    folder = Path(options.out) if options.out else default_folder(spec)
+    shard, spec = Shard.parse(options.shard), path_of(options.spec, "spec")
+    folder = default_folder(spec) if options.out is None else path_of(options.out, "out")
     found = run_shard(read(spec, options.scale, overrides), folder, shard, progress=False if options.quiet else None)
     if found is not None:
         return tell(found, folder, options.quiet, not options.no_figures)
@@ -67,12 +71,12 @@ def sbatch(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.commands import default_folder, read
     from grokdyn.engine.slurm import Job, script
 
-    spec = Path(options.spec)
+    spec = path_of(options.spec, "spec")
     read(spec, options.scale, {})  # a mistake is told now, not when the job has queued
-    out = Path(options.out) if options.out else default_folder(spec)
+    out = default_folder(spec) if options.out is None else path_of(options.out, "out")
     job = Job(
-        spec.absolute(),
-        out.absolute(),
+        place_of(spec, "spec"),
+        place_of(out, "out"),
         options.tasks,
         options.time,
         options.scale,

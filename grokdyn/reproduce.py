@@ -18,12 +18,13 @@ from types import ModuleType
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
-from grokdyn.engine.files import whole, write_text, writing
+from grokdyn.engine.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store import is_finished, read_spec
 from grokdyn.report import save
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
+from grokdyn.spec.paths import path_of
 from grokdyn.spec.sweep import Sweep
 
 # The scale that decides nothing.
@@ -54,9 +55,10 @@ def reproduce(
         SpecError: if the folder is not an experiment, a sweep has a mistake, or ``reuse`` has no sweep of this one.
         StoreError: if ``out`` holds something else or cannot be written, or a store in ``reuse`` is damaged.
     """
+    folder, out = path_of(folder, "folder"), path_of(out, "out")
     sweeps, told = scaled_sweeps(folder, scale), claims_module(folder)
     if reuse is not None:
-        copy_finished(sweeps, Path(reuse), out)
+        copy_finished(sweeps, path_of(reuse, "reuse"), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
     found: list[Claim] = told.claims(results)
     if scale == QUICK_LOOK:
@@ -119,7 +121,10 @@ def copied(store: Path, path: Path) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, suffix=".tmp") as folder:
-            os.replace(shutil.copytree(store, Path(folder) / path.name), path)
+            made = shutil.copytree(store, Path(folder) / path.name)
+            sync_all(made)
+            os.replace(made, path)
+            sync(path.parent)
 
 
 def claims_module(folder: Path) -> ModuleType:

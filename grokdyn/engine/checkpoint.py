@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from grokdyn.engine.arrays import arrays_in, write_arrays
-from grokdyn.engine.files import StoreError, remove, writing
+from grokdyn.engine.files import StoreError, make_folder, remove, writing
 from grokdyn.engine.pieces import belongs
 
 KEPT = 2
@@ -27,7 +27,7 @@ class Checkpoints:
         self.folder, self.say = store / "checkpoints" / batch, say
         self.note = belongs(known, "checkpoint", batch)
         with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder, parents=True)
             self.claim = claimed(self.folder.with_suffix(".lock"))
 
     def files(self) -> dict[int, Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grokdyn.engine.files import first_line
 from grokdyn.spec.errors import SpecError
+from grokdyn.spec.paths import path_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,7 +47,7 @@ def meant(cluster: str | Path | Client) -> int | str | Client:
     if ADDRESS.fullmatch(cluster):
         return cluster
     if cluster.endswith(".json"):
-        return address_in(Path(cluster))
+        return address_in(path_of(cluster, "cluster"))
     raise SpecError("cluster", cluster, CLUSTERS)
 
 

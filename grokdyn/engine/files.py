@@ -100,10 +100,8 @@ def release(held: int | None) -> None:
 
 def remove_left(folder: Path) -> None:
     """Remove what a process that ended half way left in a folder; nothing else, and nothing through a link."""
-    if folder.is_symlink():
-        return
     with suppress(OSError):
-        for found in os.scandir(folder):
+        for found in () if folder.is_symlink() else os.scandir(folder):
             kinds = found.is_file(follow_symlinks=False) or found.is_dir(follow_symlinks=False)
             if kinds and OURS.fullmatch(found.name):
                 with suppress(OSError):
@@ -135,6 +133,14 @@ def sync(path: Path) -> None:
     except OSError as error:
         if error.errno not in UNABLE:
             raise
+
+
+def make_folder(path: Path, parents: bool = False) -> None:
+    """Make a folder, with those it is in or where they are there, on the disk, if it is not there."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=parents, exist_ok=True)
+    for made in missing:
+        sync(made.parent)
 
 
 def sync_all(folder: Path) -> None:

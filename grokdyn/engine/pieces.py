@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from grokdyn.engine.arrays import AGAIN, arrays_in, checksum_in, write_arrays
-from grokdyn.engine.files import StoreError, sync, writing
+from grokdyn.engine.files import StoreError, make_folder, writing
 from grokdyn.engine.results import STATUS, Part
 from grokdyn.probes.base import Variable
 from grokdyn.train.start import Origin, Start
@@ -43,13 +43,6 @@ def belongs(known: Mapping[str, Any], piece: str, batch: int | str, **more: Any)
     return {"piece": piece, "sweep": known.get("identity", ""), "batch": word(batch), **more} if known else {}
 
 
-def folder_of(place: Path) -> None:
-    """Make the folder of a piece, on the disk, if it is not there."""
-    if not place.parent.is_dir():
-        place.parent.mkdir(exist_ok=True)
-        sync(place.parents[1])
-
-
 def write_part(place: Path, part: Part, known: Mapping[str, Any], piece: str = "part") -> None:
     """Write what a batch found; doing so again does no harm.
 
@@ -68,7 +61,7 @@ def write_part(place: Path, part: Part, known: Mapping[str, Any], piece: str = "
     status = {f"status.{name}": array for name, array in part.status.items()}
     named = {"runs": part.runs, "steps": part.steps, "about": about, **arrays, **status}
     with writing(place.parents[1]):
-        folder_of(place)
+        make_folder(place.parent)
         write_arrays(place, named, belongs(known, piece, place.stem))
 
 
@@ -80,6 +73,16 @@ def find_part(path: Path, batch: int | str, known: Mapping[str, Any]) -> Part | 
     """
     place = part_file(path, batch)
     return read_part(place, known) if place.is_file() else None
+
+
+def is_part(path: Path, batch: int | str, known: Mapping[str, Any]) -> bool:
+    """Return whether what a batch found is there, whole and of this sweep."""
+    place = part_file(path, batch)
+    try:
+        with arrays_in(place, belongs(known, "part", batch)):
+            return True
+    except (StoreError, FileNotFoundError):
+        return False
 
 
 def read_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> Part:
@@ -185,7 +188,7 @@ def write_snapshot(
     place = snapshot_file(path, batch, step)
     arrays = {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}}
     with writing(path):
-        folder_of(place)
+        make_folder(place.parent)
         write_arrays(place, arrays, belongs(known, "snapshot", batch, step=int(step)))
 
 

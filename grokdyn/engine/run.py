@@ -32,6 +32,7 @@ from grokdyn.engine.scope import scope
 from grokdyn.engine.tune import tuned
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import TRACES, lane_mesh, placed
 from grokdyn.train.start import Origin, Start
@@ -70,6 +71,7 @@ def run(
         ClusterError: if the cluster does not answer, goes away, or cannot train a batch; ``resume`` goes on.
     """
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
+    out = None if out is None else place_of(out, "out")
     if cluster is not None:
         from grokdyn.engine.cluster import run_on
 
@@ -87,6 +89,7 @@ def execute(
 ) -> xr.Dataset:
     """Train a sweep from its beginning or from a stored state, in memory or into a store."""
     if out is not None:
+        out = place_of(out, "out")
         create(sweep, out, start, origin)
         work(out, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return collect(out)
@@ -118,8 +121,9 @@ def resume(
         StoreError: if the folder is not a store, is damaged, or something has changed, naming it. Results that are
             damaged are no error: the batches that lost something are trained again.
     """
+    path = place_of(path)
     if store.is_finished(path):
-        mend(Path(path), anyway)
+        mend(path, anyway)
     if cluster is not None:
         from grokdyn.engine.cluster import resume_on
 
@@ -139,7 +143,8 @@ def create(
     Raises:
         SpecError, StoreError: as ``run``.
     """
-    store.check_free(Path(out))
+    out = place_of(out, "out")
+    store.check_free(out)
     check_readable(sweep)
     with scope(sweep):
         found = devices()
@@ -148,7 +153,7 @@ def create(
         needed = [c.lane_bytes * len(c.batches[0]) for c in planned]
         costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}
         made = {**described(sweep, found), "cohorts": plan.described(planned), **costs, "finished": False}
-        store.create(Path(out), sweep, start, origin, made)
+        store.create(out, sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
 
 
@@ -182,7 +187,7 @@ def work(
         StoreError: if the folder is not a store, is damaged or cannot be written, or something has changed.
         Interrupted: after a signal, or when the wish is there.
     """
-    path, began, traced = Path(path), time.monotonic(), TRACES["advance"]
+    path, began, traced = place_of(path), time.monotonic(), TRACES["advance"]
     if store.is_finished(path):
         return
     sweep, known = store.read_spec(path, anyway, edited=True), store.read_manifest(path, anyway)
@@ -235,7 +240,7 @@ def collect(path: str | Path) -> xr.Dataset:
     Raises:
         StoreError: if batches are missing, naming how many.
     """
-    path = Path(path)
+    path = place_of(path)
     if not store.is_finished(path):
         try:
             found = together(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,12 @@ from grokdyn.engine import pieces, store
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.run import CHECKPOINT_SECONDS, collect, create, work
 from grokdyn.spec.errors import SpecError
+from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 
 # So that the last batches of a process, which train alone, are a small part of its work.
 BATCHES_EACH = 4
+SOON_SECONDS = 2.0
 
 
 class Shard(NamedTuple):
@@ -58,7 +61,7 @@ def run_shard(
     Raises:
         SpecError, StoreError, Interrupted: as ``run``; also where the folder holds another sweep.
     """
-    path = Path(out)
+    path = place_of(out, "out")
     join(sweep, path, BATCHES_EACH * shard.count)
     work(path, shard.share(path), progress=progress, checkpoint_seconds=checkpoint_seconds)
     return None if unfinished(path) else collect(path)
@@ -75,14 +78,23 @@ def join(sweep: Sweep, path: Path, batches: int) -> None:
             create(sweep, path, batches=batches)
             return
         except StoreError:
-            if not (path / "spec.toml").is_file():
+            if not soon(path / "spec.toml"):
                 raise
     if store.read_spec(path).to_toml() != sweep.to_toml():
         raise StoreError(f"out: {str(path)!r} holds another sweep; allowed: the folder of this very one, or a new one")
+
+
+def soon(file: Path) -> bool:
+    """Return whether a file is there: the process that makes the store may be at it."""
+    until = time.monotonic() + SOON_SECONDS
+    while not file.is_file() and (file.parent / "parts").is_dir() and time.monotonic() < until:
+        time.sleep(0.01)
+    return file.is_file()
 
 
 def unfinished(path: Path) -> list[int]:
     """Return the batches of a store that nobody has finished yet."""
     if store.is_finished(path):
         return []
-    return [batch for batch in store.batches(path) if not pieces.part_file(path, batch).is_file()]
+    known = store.read_manifest(path)
+    return [batch for batch in store.batches(path) if not pieces.is_part(path, batch, known)]

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,18 @@ import xarray as xr
 import zarr.codecs
 
 from grokdyn.engine.damage import checksums, read_results
-from grokdyn.engine.files import StoreError, remove, write_text, writing
+from grokdyn.engine.files import (
+    OURS,
+    StoreError,
+    beside,
+    make_folder,
+    remove,
+    remove_left,
+    sync,
+    sync_all,
+    write_text,
+    writing,
+)
 from grokdyn.engine.manifest import identity
 from grokdyn.engine.pieces import GIVEN, read_part, write_given
 from grokdyn.engine.regular import read_text
@@ -33,14 +42,19 @@ from grokdyn.engine.seal import session as is_session
 from grokdyn.engine.seal import whole as whole_number
 from grokdyn.engine.spec_text import MOST_TOLD, RESTORE, check_text, noted, same
 from grokdyn.spec import toml
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import SpecError, shown
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep, decode
 from grokdyn.train.start import Origin, Start
 
 SCHEMA = 1
 # What only an unfinished store needs.
 SCAFFOLD = ("parts", "checkpoints", "sessions")
+# What a finished one may have besides its results.
+KEPT = ("snapshots", "probes", "figures")
+# Letters that the name of the longest file in a store may need.
+ROOM = 200
 
 
 def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manifest: dict[str, Any]) -> None:
@@ -51,31 +65,57 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
     """
     check_free(path)
     with writing(path):
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
-        try:
+        there = path.is_dir()  # empty; it may be a mount point, a link, the working directory, and stays what it is
+        if not there:
+            make_folder(path.parent, parents=True)
+        with beside(path / "store" if there else path.with_name(f".{path.name}"), folder=True) as made:
             write_text(made / "spec.toml", sweep.to_toml())
             manifest = {**manifest, "given": write_given(made, start, origin)}
             unsettle(made, {**manifest, "identity": identity(manifest)})
-            made.chmod(0o755)
-            os.replace(made, path)  # also over an empty folder
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
+            if there:
+                move_into(made, path)
+            else:
+                os.replace(made, path)
+                sync(path.parent)
+    remove_left(path)
+
+
+def move_into(made: Path, path: Path) -> None:
+    """Move what a new store is made of into an empty folder.
+
+    The first that moves is a folder that is not empty: of several processes only one can. It holds a copy of the
+    manifest, so that what is there is a store from then on. The last is the spec.
+    """
+    names = sorted((file.name for file in made.iterdir()), key=lambda name: (name != "parts", name == "spec.toml"))
+    for name in names:
+        os.replace(made / name, path / name)
+    sync(path)
 
 
 def check_free(path: Path) -> None:
     """Raise StoreError unless the folder is empty or absent and could be written."""
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"out: {str(path)!r} is a file; allowed: a folder that is empty or does not exist yet")
-    if path.is_dir() and any(path.iterdir()):
+    try:
+        told = reason_not_free(path)
+    except OSError as error:  # a name that is too long, links in a circle, a parent that may not be looked into
+        told = f"{shown(str(path))} cannot be a folder: {error.strerror}"
+    if told:
+        raise StoreError(f"out: {told}")
+
+
+def reason_not_free(path: Path) -> str:
+    """Return why a store cannot be made at a place, or nothing."""
+    allowed = "allowed: a folder that is empty or does not exist yet"
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path / ("x" * ROOM))
+    if os.path.lexists(path) and not path.is_dir():
+        return f"{str(path)!r} is a {'file' if path.exists() else 'link to nothing'}; {allowed}"
+    if path.is_dir() and any(not OURS.fullmatch(file.name) for file in path.iterdir()):
         other = f", or: grokdyn resume {path}" if (path / "spec.toml").is_file() else ""
-        raise StoreError(
-            f"out: {str(path)!r} is not empty; allowed: a folder that is empty or does not exist yet{other}"
-        )
+        return f"{str(path)!r} is not empty; {allowed}{other}"
     parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise StoreError(f"out: {str(parent)!r} cannot be written; allowed: a folder that you may write")
+        return f"{str(parent)!r} cannot be written; allowed: a folder that you may write"
+    return ""
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
@@ -110,21 +150,26 @@ def finish(path: Path, found: xr.Dataset) -> None:
 
 def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True) -> None:
     """Write a Dataset into a store whole or not at all; one that is there already goes, or stays."""
-    temporary = place.with_name(f"{place.name}.{uuid.uuid4().hex}.tmp")
     # The compressor's checksum finds damage on reading.
     packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.variables}
     with writing(path):
-        try:
-            with warnings.catch_warnings():
-                # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
-                warnings.filterwarnings("ignore", message="Consolidated metadata")
-                found.to_zarr(temporary, consolidated=True, encoding=packed)
-            if over and place.is_dir():
-                shutil.rmtree(place)
-            if not place.is_dir():
-                os.replace(temporary, place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        make_folder(place.parent)
+        with beside(place, folder=True) as made, warnings.catch_warnings():
+            # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            found.to_zarr(made, consolidated=True, encoding=packed)
+            take_place(made, place, over)
+
+
+def take_place(made: Path, place: Path, over: bool) -> None:
+    """Put a folder that is complete into its place, on the disk; one that is there already goes, or stays."""
+    sync_all(made)
+    with ExitStack() as stack:
+        if over and place.is_dir():
+            os.replace(place, stack.enter_context(beside(place, folder=True)))
+        if not place.is_dir():
+            os.replace(made, place)
+            sync(place.parent)
 
 
 def note_session(path: Path, session: dict[str, Any]) -> None:
@@ -143,8 +188,10 @@ def settle(path: Path) -> None:
             sums = {"results.zarr": checksums(path / "results.zarr")}
             write_manifest(path, {**known, "finished": True, "checksums": sums})
         restore_spec(path, known)
-    for left in (*(path / name for name in SCAFFOLD), *path.glob("*.tmp"), *path.glob("*/*.tmp")):
-        remove(left)
+    for name in SCAFFOLD:
+        remove(path / name)
+    for folder in (path, *(path / name for name in KEPT)):
+        remove_left(folder)
 
 
 def unsettle(path: Path, manifest: dict[str, Any]) -> None:
@@ -294,7 +341,7 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     Raises:
         StoreError: if the folder is not a store or is damaged, naming the files.
     """
-    path = Path(path)
+    path = place_of(path)
     known = read_manifest(path, anyway)
     spec_text(path, known, anyway)
     if not is_finished(path):

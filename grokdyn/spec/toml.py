@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.paths import path_of
 
 
 def loads(text: str, name: str = "spec") -> dict[str, Any]:
@@ -30,7 +31,7 @@ def read(path: str | Path) -> dict[str, Any]:
         SpecError: if it cannot be read or parsed.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path_of(path, "spec").read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SpecError(str(path), Words("bytes that are not UTF-8"), "a TOML file") from None
     except OSError as error:

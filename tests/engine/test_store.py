@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,62 @@ def test_an_empty_folder_is_used(tmp_path):
         gd.run(SWEEP.base.replace(steps=0), out=tmp_path / "bad")
     assert files(tmp_path) == [], "a mistake in the description leaves nothing behind"
     store.check_free(tmp_path)
+
+
+PLACES = {
+    "the working directory": (".", "."),
+    "a link": ("link", "target"),
+    "home": ("~/deep/store", "home/deep/store"),
+    "upwards": ("deep/../up", "up"),
+    "slash and spaces": ("a b/ c /", "a b/ c "),
+    "a long name": ("x" * 250, "x" * 250),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_store_is_where_the_user_says(tmp_path, monkeypatch, name):
+    given, meant = PLACES[name]
+    for folder in ("home", "target", "work", "deep"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "link").symlink_to("target")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work" if name.startswith("the") else tmp_path)
+    inode = (tmp_path / "work").stat().st_ino
+    found = gd.run(SWEEP.base, out=given, progress=False)
+    assert (Path.cwd() / meant / "spec.toml").is_file()
+    assert files(tmp_path / "link") == files(tmp_path / "target")
+    assert (tmp_path / "work").stat().st_ino == inode, "the folder is the one that was there"
+    for use in (gd.open, gd.resume):
+        assert use(given).identical(found)
+    assert not list(tmp_path.rglob("~*"))
+
+
+def test_a_place_that_cannot_be_is_told_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    monkeypatch.setattr(plan, "cohorts", lambda *_: pytest.fail("planned"))
+    for given in (
+        "x" * 300,
+        "y/" * 2040,
+        "dangling",
+        "circle",
+        "circle/x",
+        "~nobody-of-this-name/x",
+        "",
+        "a\0b",
+        b"x",
+        7,
+    ):
+        with pytest.raises((gd.StoreError, gd.SpecError), match=r"^out: [^\n]{1,400}$"):
+            gd.run(SWEEP.base, out=given)
+    assert files(tmp_path) == ["circle", "dangling"]
+
+
+def test_what_a_process_left_that_made_a_store_is_no_hindrance(tmp_path):
+    (tmp_path / f"store.{'0' * 32}.tmp" / "parts").mkdir(parents=True)
+    gd.run(SWEEP.base, out=tmp_path, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
 
 
 @pytest.mark.parametrize("below", ["", "store", "deep/store"])
