@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,14 +15,20 @@ from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import variables
 from grokdyn.engine.damage import read_results
 from grokdyn.engine.devices import devices
-from grokdyn.engine.files import StoreError, remove, writing
+from grokdyn.engine.files import StoreError, beside, sync, writing
 from grokdyn.engine.manifest import check_same, described
 from grokdyn.engine.results import MISSING, STATUS, Part, places
+from grokdyn.engine.say import say
 from grokdyn.engine.scope import scope
+from grokdyn.spec import toml
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.sweep import flattened
 
 
 def mend(path: Path, anyway: bool = False) -> None:
-    """Where the results of a store are damaged, make parts of the batches that are whole; resuming trains the others.
+    """Where a finished store is damaged, make parts of the batches that are whole; resuming trains the others.
+
+    What is needed to train them is looked at first. The damaged results stay aside until the store is whole again.
 
     Args:
         anyway: although versions or settings have changed since.
@@ -31,26 +39,54 @@ def mend(path: Path, anyway: bool = False) -> None:
     """
     known = store.read_manifest(path)
     store.spec_text(path, known)
+    spoilt = ""
     try:
-        read_results(path, known)
-    except StoreError:
+        found = read_results(path, known)
+    except StoreError as error:
         if "cohorts" not in known:  # the manifest was lost too
             raise
-        found = read_results(path, known, anyway=True)
-    else:
+        spoilt, found = str(error), read_results(path, known, anyway=True)
+    lost = lost_snapshots(path, known)
+    if not spoilt and not lost:
         return
-    sweep = store.read_spec(path)
-    with scope(sweep):
-        check_same(known, described(sweep, devices()), anyway)
-    for number, part in enumerate(parts_of(path, found)):
-        if (part.status["status"] != MISSING).all():
+    try:
+        sweep = store.read_spec(path)
+        with scope(sweep):
+            check_same(known, described(sweep, devices()), anyway)
+        found_parts = list(parts_of(path, found))
+    except (StoreError, SpecError) as error:
+        if spoilt:
+            raise
+        say(f"{next(iter(lost.values()))}, which cannot be: {error}")
+        return
+    for number, part in enumerate(found_parts):
+        if number not in lost and (part.status["status"] != MISSING).all():
             pieces.write_part(pieces.part_file(path, number), part, known)
-    with writing(path):
-        damaged = path / "results.zarr.damaged.tmp"
-        remove(damaged)
-        os.replace(path / "results.zarr", damaged)
+    place = path / "results.zarr"
+    with writing(path), beside(place, folder=True) as damaged:
+        os.replace(place, damaged)
+        sync(path)
         store.unsettle(path, known)
-    remove(damaged)
+
+
+def lost_snapshots(path: Path, known: Mapping[str, Any]) -> dict[int, str]:
+    """Return the batches of a finished store that have a snapshot no more or a damaged one, and how that is told."""
+    lost = {}
+    with suppress(StoreError, SpecError):  # what it began from was lost: then there is nothing to train it again from
+        steps = noted_snapshots(store.spec_text(path, known), pieces.read_origin(path, known).step)
+        for number in store.batches(path) if steps and "cohorts" in known else ():
+            try:
+                pieces.check_snapshots(path, number, steps, known)
+            except StoreError as error:
+                lost[number] = str(error)
+    return lost
+
+
+def noted_snapshots(spec: str, begin: int) -> list[int]:
+    """Return the steps of all runs' snapshots from a step on; none where they are swept, and not the same for all."""
+    raw = toml.loads(spec)
+    swept = "snapshots" in flattened(raw.get("sweep", {}))
+    return [] if swept else [step for step in raw.get("snapshots", []) if step >= begin]
 
 
 def parts_of(path: Path, found: xr.Dataset) -> Iterator[Part]:

@@ -22,6 +22,7 @@ from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.kinds import Parts, kind_of
+from grokdyn.spec.paths import place_of
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import lane_mesh, placed
@@ -45,7 +46,7 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
         SpecError: for a mistake in the probes.
         StoreError: if there are no snapshots, the folder is not a store or is damaged, or something has changed.
     """
-    path = Path(path)
+    path = place_of(path)
     sweep, known = same_as_ever(path, anyway, "probe")
     probes = Parts("probe").decode(add, "probes")
     origin = pieces.read_origin(path, known)
@@ -135,7 +136,7 @@ def fork(
         SpecError: for a mistake in the arguments, or a model or optimizer that cannot go on from the state.
         StoreError: if the folder is not a store or is damaged, keeps no such snapshot, or something has changed.
     """
-    path = Path(path)
+    path = place_of(path)
     sweep, known = same_as_ever(path, anyway, "fork")
     number = run_number(sweep, run)
     parent = next(e for i, e in enumerate(sweep.experiments()) if i == number)

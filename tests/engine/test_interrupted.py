@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import jax
 import numpy as np
@@ -231,6 +232,115 @@ def test_a_part_that_is_damaged_is_named_and_trained_again(sweep, whole, tmp_pat
     assert gd.resume(tmp_path / "s", progress=None).identical(whole[1])
     assert "is damaged" in (told := capsys.readouterr().err)
     assert "batch 1 is trained again" in told
+
+
+def damage_one(file):
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+
+
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+def test_a_snapshot_that_is_lost_is_told_and_trained_again(sweep, whole, tmp_path, capsys, how):
+    path = shutil.copytree(whole[0], tmp_path / "s")
+    snapshot = path / "snapshots/000000-0000000020.npz"
+    before = snapshot.read_bytes()
+    damage_one(snapshot) if how == "damaged" else snapshot.unlink()
+    told = rf"000000-0000000020\.npz' is {'damaged' if how == 'damaged' else 'not there'}.*resume trains again what it"
+    for use in (lambda: gd.probe(path, ["weight_norm"]), lambda: gd.fork(path, 0, 20, {})):
+        with pytest.raises(gd.StoreError, match=told):
+            use()
+    known = store.read_manifest(path)
+    store.write_manifest(path, {**known, "jax": "0.0.1"})
+    assert gd.resume(path, progress=False).identical(whole[1]), "the results are whole"
+    assert "jax was 0.0.1" in capsys.readouterr().err
+    store.write_manifest(path, known)
+    assert gd.resume(path, progress=False).identical(whole[1])
+    assert snapshot.read_bytes() == before
+    assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "results.zarr", "snapshots", "spec.toml"]
+
+
+def test_a_snapshot_that_is_lost_half_way_makes_its_batch_begin_again(cut, whole, monkeypatch):
+    (cut / "snapshots/000000-0000000020.npz").unlink()
+    begun = chunks_begun(monkeypatch)
+    assert gd.resume(cut, progress=False).identical(whole[1])
+    assert begun[0] == 0
+    name = "snapshots/000000-0000000020.npz"
+    assert (cut / name).read_bytes() == (whole[0] / name).read_bytes()
+
+
+def test_a_damaged_store_of_other_versions_is_left_as_it_is(whole, tmp_path):
+    path = shutil.copytree(whole[0], tmp_path / "s")
+    damage_one(path / "results.zarr/train_loss/c/0/0/0/0")
+    store.write_manifest(path, {**store.read_manifest(path), "jax": "0.0.1"})
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    with pytest.raises(gd.StoreError, match=r"cannot resume: jax was 0\.0\.1"):
+        gd.resume(path, progress=False)
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+    assert gd.resume(path, progress=False, anyway=True).identical(whole[1])
+
+
+def begun_elsewhere(sweep, whole, monkeypatch, path, name, which):
+    """Return a store cut off whose runs begin from a file, one of two of that kind."""
+    one, rows = sweep.base.replace(snapshots=(20,)), gd.Start(train_rows=list(range(3 * which, 20 + 3 * which)))
+    with monkeypatch.context() as patch, suppress(CutError):
+        cut_after(patch, 1)
+        if name == "start.npz":
+            gd.run(one, out=path, start=rows, progress=False, checkpoint_seconds=0)
+        else:
+            gd.fork(whole[0], run=which, step=20, change={}, out=path)
+    return path
+
+
+STARTS = [("start.npz", "lost"), ("start.npz", "another"), ("origin.npz", "lost"), ("origin.npz", "damaged")]
+
+
+@pytest.mark.parametrize(("name", "how"), STARTS)
+def test_what_runs_begin_from_is_never_missed_in_silence(sweep, whole, tmp_path, monkeypatch, name, how):
+    path = begun_elsewhere(sweep, whole, monkeypatch, tmp_path / "s", name, 0)
+    before = (path / name).read_bytes()
+    if how == "damaged":
+        damage_one(path / name)
+    else:
+        (path / name).unlink()
+    if how == "another":
+        shutil.copy(begun_elsewhere(sweep, whole, monkeypatch, tmp_path / "t", name, 1) / name, path)
+    with pytest.raises(gd.StoreError, match=rf"{name}' is (not there|damaged or another).*put a copy of it back"):
+        gd.resume(path, progress=False)
+    (path / name).write_bytes(before)
+    assert (gd.resume(path, progress=False).status == 0).all()
+
+
+def test_a_start_that_appeared_is_not_taken(cut, whole, tmp_path, sweep, monkeypatch):
+    other = begun_elsewhere(sweep, whole, monkeypatch, tmp_path / "t", "start.npz", 0)
+    shutil.copy(other / "start.npz", cut)
+    with pytest.raises(gd.StoreError, match=r"start\.npz' is not what .* they began without; remove it"):
+        gd.resume(cut, progress=False)
+    (cut / "start.npz").unlink()
+    assert gd.resume(cut, progress=False).identical(whole[1])
+
+
+def test_pieces_of_another_sweep_are_not_taken(sweep, cut, whole, tmp_path, monkeypatch, capsys):
+    other = gd.Sweep(sweep.base.replace(optimizer=gd.AdamW(learning_rate=0.5)), sweep.axes)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish", lambda *a: (_ for _ in ()).throw(CutError))
+        with pytest.raises(CutError):
+            gd.run(other, out=tmp_path / "t", progress=False)
+    shutil.copy(tmp_path / "t/parts/000000.npz", cut / "parts")
+    shutil.copytree(tmp_path / "t/snapshots", cut / "snapshots", dirs_exist_ok=True)
+    with pytest.raises(gd.StoreError, match=r"parts/000000\.npz' belongs to something else .*resume trains again"):
+        gd.open(cut)
+    assert gd.resume(cut).identical(whole[1])
+    assert "belongs to something else" in capsys.readouterr().err
+    for file in (whole[0] / "snapshots").iterdir():
+        assert (cut / "snapshots" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_checkpoints_of_an_earlier_version_are_told_and_not_missed(cut, whole, capsys):
+    for file in checkpoints(cut):
+        file.unlink()
+        file.with_suffix("").mkdir()
+    assert gd.resume(cut).identical(whole[1])
+    assert "holds checkpoints of an earlier version; the batch begins again" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told_and_what_is_finished_stays(sweep, whole, tmp_path, monkeypatch):
