@@ -1,5 +1,5 @@
 """Closed forms to test against and to draw beside what was measured."""
 
-from grokdyn.theory import boolean, committee, linear, xor_clusters
+from grokdyn.theory import boolean, committee, linear, long_tail, xor_clusters
 
-__all__ = ["boolean", "committee", "linear", "xor_clusters"]
+__all__ = ["boolean", "committee", "linear", "long_tail", "xor_clusters"]
