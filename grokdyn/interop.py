@@ -16,6 +16,7 @@ from grokdyn.spec.errors import SpecError, Words
 WRAPPERS = ("module.", "_orig_mod.")
 # Constants beside the parameters: a causal mask, and what TransformerLens writes where it masks.
 CONSTANTS = (".attn.mask", ".attn.IGNORE")
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer", "step")
 SOURCES = "a state_dict, a torch.nn.Module, or a file .pt, .pth or .npz"
 
 
@@ -85,3 +86,51 @@ def array(value: Any, path: str) -> np.ndarray:
         key = path.rpartition(".")[2]
         raise SpecError(path, Words("a table of further entries"), "an array", f"pass what stands under {key!r} alone")
     return floats(value, path)
+
+
+def optimizer_from_torch(model: Any, optimizer: Any, named: Any, prefix: str = "") -> dict[str, Any]:
+    """Return what a PyTorch optimizer remembers, for ``gd.Start(params=..., optimizer=...)``.
+
+    ``exp_avg``, ``exp_avg_sq`` and ``step`` of Adam or ``momentum_buffer`` of SGD, by the tensors of a grokdyn model.
+    The learning rate, weight decay and a scheduler's step are not among them: give those to the grokdyn optimizer.
+
+    Args:
+        model: a grokdyn model, e.g. ``experiment.model``.
+        optimizer: a ``torch.optim.Optimizer`` or its state_dict.
+        named: the ``torch.nn.Module`` whose parameters it moves, or their state_dict, in the order in which the
+            optimizer was given them.
+        prefix: as in ``from_torch``.
+
+    Raises:
+        SpecError: for an optimizer that has made no step, or remembers more than these, naming it.
+    """
+    if not isinstance(named, Mapping) and callable(getattr(named, "named_parameters", None)):
+        named = dict(named.named_parameters())
+    found: dict[str, Any] = {}
+    for name, kept in by_name(optimizer, list(named_arrays(named))).items():
+        for moment, value in kept.items():
+            where = f"optimizer.{name}.{moment}"
+            if moment not in MOMENTS:
+                raise SpecError(where, Words("what no optimizer here remembers"), ", ".join(MOMENTS))
+            shape, wanted = tuple(np.shape(value)), tuple(np.shape(named[name]))
+            if moment != "step" and shape != wanted:
+                allowed = f"shape {wanted}: parameters in the order in which the optimizer has them"
+                raise SpecError(where, Words(f"shape {shape}"), allowed)
+            found.setdefault(moment, {})[name] = value
+    return {moment: v if moment == "step" else from_torch(model, v, prefix) for moment, v in found.items()}
+
+
+def by_name(optimizer: Any, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Return what a PyTorch optimizer remembers of each of its parameters, which have these names in their order."""
+    state = optimizer if isinstance(optimizer, Mapping) else getattr(optimizer, "state_dict", dict)()
+    if not isinstance(state.get("state"), Mapping) or "param_groups" not in state:
+        raise SpecError("optimizer", optimizer, "a torch.optim.Optimizer or its state_dict")
+    order = [number for group in state["param_groups"] for number in group["params"]]
+    if len(order) != len(names):
+        raise SpecError("optimizer", Words(f"{len(order)} parameters"), f"those of the module: {len(names)}")
+    found = {}
+    for name, number in zip(names, order, strict=True):
+        found[name] = {what: value for what, value in state["state"].get(number, {}).items() if value is not None}
+        if not found[name]:
+            raise SpecError(f"optimizer.{name}", Words("nothing remembered"), "an optimizer with moments, after a step")
+    return found

@@ -104,13 +104,10 @@ GIVEN = ("start.npz", "origin.npz")
 
 
 def write_given(path: Path, start: Start | None, origin: Origin) -> dict[str, str]:
-    """Write given parameters, rows and labels, and the stored state that runs go on from; return the checksums."""
+    """Write what is given to begin from, and the stored state that runs go on from; return the checksums."""
     sums = {}
     if start is not None:
-        named = {f"params.{name}": value for name, value in (start.params or {}).items()}
-        named |= {"train_rows": start.train_rows, "train_labels": start.train_labels}
-        arrays = {name: np.asarray(value) for name, value in named.items() if value is not None}
-        sums["start.npz"] = write_arrays(path / "start.npz", arrays, {"piece": "start"})
+        sums["start.npz"] = write_arrays(path / "start.npz", start.arrays(), {"piece": "start"})
     if origin.leaves:
         leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
         arrays = {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves}
@@ -138,7 +135,7 @@ def check_given(path: Path, name: str, known: Mapping[str, Any]) -> bool:
 
 
 def read_start(path: Path, known: Mapping[str, Any]) -> Start | None:
-    """Return the given parameters, rows and labels that a store's runs begin from, if any.
+    """Return what is given for a store's runs to begin from, if anything.
 
     Raises:
         StoreError: if they were lost or are damaged.
@@ -146,9 +143,7 @@ def read_start(path: Path, known: Mapping[str, Any]) -> Start | None:
     if not check_given(path, "start.npz", known):
         return None
     with arrays_in(path / "start.npz", hint="put a copy of it back") as file:
-        params = {name.removeprefix("params."): file[name] for name in file.files if name.startswith("params.")}
-        rows, labels = (file[name] if name in file.files else None for name in ("train_rows", "train_labels"))
-    return Start(params or None, rows, labels)
+        return Start.of_arrays({name: file[name] for name in file.files})
 
 
 def read_origin(path: Path, known: Mapping[str, Any]) -> Origin:

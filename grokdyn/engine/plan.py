@@ -144,7 +144,7 @@ def cohort(
     task, signature = template.task, template.task.signature()
     table = None if task.drawn else task.table()
     expected = initial_shapes(template, signature)
-    checked = None if start is None else given(start, table, expected)
+    checked = None if start is None else given(start, table, expected, template.optimizer)
     n_train = train_counts(stacked, template, signature.rows, checked)
     # Lanes of like size sit together, so that few are padded much.
     by_size = np.argsort(n_train, kind="stable")

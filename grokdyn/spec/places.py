@@ -128,6 +128,7 @@ OTHERS = {
     "resume": "grokdyn.engine.run:resume",
     "fork": "grokdyn.engine.snapshots:fork",
     "probe": "grokdyn.engine.snapshots:probe",
+    "params": "grokdyn.engine.parameters:params",
     "Interrupted": "grokdyn.engine.interrupt:Interrupted",
     "open": "grokdyn.engine.store:open_store",
     "load": "grokdyn.spec.files:load",

@@ -84,7 +84,8 @@ class Task(Spec):
         """Return the number of train rows among ``rows``, for the numbers of one run (traced) or of many."""
         if self.train_points is None:
             return part_of(self.train_fraction, rows)
-        return self.train_points.astype(np.int32)
+        points: Any = self.train_points  # an array, on the host or traced
+        return points.astype(np.int32)
 
     def signature(self) -> Signature:
         """Return the shapes of the table."""

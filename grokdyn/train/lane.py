@@ -84,7 +84,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
 
     Args:
         shared: the table of an enumerated task; None where the run draws its own.
-        start: given parameters, rows and labels (``start.Given``), or None.
+        start: given parameters, rows, labels and moments (``start.Given``), or None.
     """
     task, signature = experiment.task, program.signature
     split_key, table_key = split_keys(experiment)
@@ -100,7 +100,10 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     order = None
     if experiment.batch_size is not None and not experiment.batch_replacement:
         order = jnp.arange(program.rows, dtype=jnp.int32)
-    state = State(params, experiment.optimizer.transform().init(params), order, zero, zero + OK, zero - 1)
+    memory = experiment.optimizer.transform().init(params)
+    if start is not None:
+        memory = start.memory(memory)
+    state = State(params, memory, order, zero, zero + OK, zero - 1)
     compared = experiment.model.anchored or any(probe.needs_initial_params for probe in experiment.probes)
     first = params if compared else None
     return Lane(experiment, table if shared is None else None, split, first), state

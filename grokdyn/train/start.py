@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from flax import struct
 
 from grokdyn.models.base import Params
+from grokdyn.spec.arrays import floats, plain_array, told
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.split import Split
+from grokdyn.train.moments import checked_moments, remembered, state_of
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,44 @@ class Start:
 
     Args:
         params: the model's parameter tree (see ``interop.from_torch``); taken as they are, without ``init_scale``.
-        train_rows: table rows used for training, in the order in which sums run over them; the rest test.
+        train_rows: table rows used for training, in the order in which sums run over them; the rest test. Or a mask of
+            all rows, or a set, which train in the order of the table.
         train_labels: the label of each train row as trained; default: the table's.
+        optimizer: what the optimizer remembers (see ``interop.optimizer_from_torch``): moment -> tensor -> array, such
+            as ``exp_avg`` and ``exp_avg_sq`` of Adam or ``momentum_buffer`` of SGD, and ``step``, the number of updates
+            it has made, from which its schedule goes on. Default: moments begin at zero, the schedule at step 0, also
+            where ``params`` are those of a trained network. The run itself begins at step 0 in any case.
     """
 
     params: Mapping[str, Any] | None = None
     train_rows: Any = None
     train_labels: Any = None
+    optimizer: Mapping[str, Any] | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that is given as plain arrays by name, to be stored; ``of_arrays`` makes a Start of them again."""
+        found = {f"params.{name}": floats(w, f"start.params.{name}", True) for name, w in (self.params or {}).items()}
+        for moment, given in (self.optimizer or {}).items():
+            tensors = given.items() if isinstance(given, Mapping) else [("", given)]
+            found |= {f"optimizer.{moment}.{name}": floats(w, "start.optimizer", True) for name, w in tensors}
+        if self.train_rows is not None:
+            found["train_rows"] = sequence(self.train_rows)
+        if self.train_labels is not None:
+            found["train_labels"] = sequence(self.train_labels)
+        return found
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Start:
+        """Return the Start that ``arrays`` belong to."""
+        params, optimizer = {}, {}
+        for name, value in arrays.items():
+            part, _, rest = name.partition(".")
+            if part == "params":
+                params[rest] = value
+            elif part == "optimizer":
+                moment, _, tensor = rest.partition(".")
+                optimizer[moment] = optimizer.get(moment, {}) | {tensor: value} if tensor else value
+        return cls(params or None, arrays.get("train_rows"), arrays.get("train_labels"), optimizer or None)
 
 
 @dataclass(frozen=True)
@@ -55,6 +88,7 @@ class Given:
     order: Any
     labels: Any
     corrupted: Any
+    moments: Any = None
     n_train: int = struct.field(pytree_node=False, default=0)
 
     def applied(self, split: Split, params: Params) -> tuple[Split, Params]:
@@ -65,55 +99,94 @@ class Given:
             split = Split(self.order, jnp.int32(self.n_train), self.labels, self.corrupted)
         return split, params
 
+    def memory(self, state: Any) -> Any:
+        """Return the optimizer's state at step 0 with given moments in their place."""
+        return state if self.moments is None else remembered(self.moments, state)
 
-def given(start: Start, table: Table | None, expected: Params) -> Given:
-    """Check a Start against the task's table and the model's parameter shapes.
+
+def given(start: Start, table: Table | None, expected: Params, optimizer: Any = None) -> Given:
+    """Check a Start against the task's table, the model's parameter shapes and the optimizer's state.
 
     Raises:
         SpecError: naming the array, its shape or value, and what fits.
     """
+    if not isinstance(start, Start):
+        raise SpecError("start", start, "a grokdyn.Start")
     params = None if start.params is None else checked_params(start.params, expected)
+    moments = None if start.optimizer is None else checked_moments(start.optimizer, state_of(optimizer, expected))
     if start.train_rows is None:
         if start.train_labels is not None:
             raise SpecError("start.train_rows", Words("nothing"), "the rows that train_labels belong to")
-        return Given(params, None, None, None)
+        return Given(params, None, None, None, moments)
     if table is None:
         raise SpecError("start.train_rows", Words("rows"), "nothing, for a task whose table each run draws")
-    rows = integers("start.train_rows", start.train_rows)
-    size = len(table.labels)
-    if len(rows) == 0 or rows.min() < 0 or rows.max() >= size or len(np.unique(rows)) != len(rows):
-        raise SpecError("start.train_rows", Words(f"{len(rows)} rows"), f"distinct rows from 0 to {size - 1}, not none")
     labels = np.array(table.labels)
+    rows = checked_rows(start.train_rows, len(labels))
+    order = np.concatenate([rows, np.setdiff1d(np.arange(len(labels)), rows)]).astype(np.int32)
     if labels.ndim > 1:
         if start.train_labels is not None:
             allowed = "nothing, for a task of real targets or of several answers a row"
             raise SpecError("start.train_labels", Words("labels"), allowed)
-        return Given(params, order_of(rows, size), labels, np.zeros(size, bool), len(rows))
+        return Given(params, order, labels, np.zeros(len(labels), bool), moments, len(rows))
     if start.train_labels is not None:
-        new = integers("start.train_labels", start.train_labels)
-        if len(new) != len(rows) or new.min() < 0 or new.max() > labels.max():
-            allowed = f"{len(rows)} labels from 0 to {labels.max()}, one per train row"
-            raise SpecError("start.train_labels", Words(f"{len(new)} labels"), allowed)
-        labels[rows] = new
-    return Given(params, order_of(rows, size), labels.astype(np.int32), labels != table.labels, len(rows))
+        labels[rows] = checked_labels(start.train_labels, len(rows), int(labels.max()))
+    return Given(params, order, labels.astype(np.int32), labels != table.labels, moments, len(rows))
 
 
-def order_of(rows: np.ndarray, size: int) -> np.ndarray:
-    """Return all rows of a table of the size, the given ones first."""
-    return np.concatenate([rows, np.setdiff1d(np.arange(size), rows)]).astype(np.int32)
+def checked_rows(given: Any, size: int) -> np.ndarray:
+    """Return given train rows of a table of a size: their numbers, or a mask of all."""
+    path, values = "start.train_rows", sequence(given)
+    if values.dtype == bool:
+        if values.shape != (size,):
+            raise SpecError(path, Words(f"a mask of shape {values.shape}"), f"one truth value for each of {size} rows")
+        values = np.flatnonzero(values)
+    rows, allowed = integers(path, values), f"distinct rows from 0 to {size - 1}, not none"
+    if len(rows) == 0:
+        raise SpecError(path, Words("0 rows"), allowed)
+    outside = rows[(rows < 0) | (rows >= size)]
+    if len(outside):
+        raise SpecError(path, Words(f"{len(rows)} rows, row {outside[0]} among them"), allowed)
+    first, counts = np.unique(rows, return_counts=True)
+    if counts.max() > 1:
+        raise SpecError(path, Words(f"{len(rows)} rows, row {first[counts > 1][0]} more than once"), allowed)
+    return rows
 
 
-def integers(path: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise SpecError(path, Words(f"{array.dtype} of shape {array.shape}"), "a vector of whole numbers")
+def checked_labels(given: Any, count: int, largest: int) -> np.ndarray:
+    """Return given labels of train rows."""
+    path, allowed = "start.train_labels", f"{count} labels from 0 to {largest}, one per train row"
+    if isinstance(given, Set):
+        raise SpecError(path, Words("a set, which has no order"), allowed)
+    labels = integers(path, sequence(given))
+    outside = labels[(labels < 0) | (labels > largest)]
+    if len(labels) != count or len(outside):
+        told = f", {outside[0]} among them" if len(outside) else ""
+        raise SpecError(path, Words(f"{len(labels)} labels{told}"), allowed)
+    return labels
+
+
+def sequence(values: Any) -> np.ndarray:
+    """Return what any library calls a vector as an array; a set in rising order."""
+    if isinstance(values, Set):
+        try:
+            values = sorted(values)
+        except TypeError:
+            raise SpecError("start.train_rows", Words("a set of what has no order"), "whole numbers") from None
+    return plain_array(values, "start", "a vector of whole numbers")
+
+
+def integers(path: str, array: np.ndarray) -> np.ndarray:
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise SpecError(path, Words(f"{told(array.dtype)} of shape {array.shape}"), "a vector of whole numbers")
     return array.astype(np.int64)
 
 
-def checked_params(params: Mapping[str, Any], expected: Params) -> Any:
-    found = {name: np.asarray(value) for name, value in params.items()}
-    if set(found) != set(expected):
-        raise SpecError("start.params", Words(", ".join(found) or "none"), "tensors " + ", ".join(expected))
+def checked_params(params: Any, expected: Params) -> Any:
+    if not isinstance(params, Mapping):
+        raise SpecError("start.params", params, "a mapping: tensor -> array (see interop.from_torch)")
+    if set(params) != set(expected):
+        raise SpecError("start.params", Words(", ".join(map(str, params)) or "none"), "tensors " + ", ".join(expected))
+    found = {name: floats(params[name], f"start.params.{name}", whole=True) for name in expected}
     for name, like in expected.items():
         if found[name].shape != like.shape:
             raise SpecError(f"start.params.{name}", Words(f"shape {found[name].shape}"), f"shape {like.shape}")

@@ -1,5 +1,6 @@
 """Beginning from given parameters, rows and labels."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,6 +27,19 @@ WRONG = [
     ({"train_rows": [[1, 2]]}, "start.train_rows", "whole numbers"),
     ({"train_rows": 5}, "start.train_rows", "whole numbers"),
     ({"train_rows": ["a"]}, "start.train_rows", "whole numbers"),
+    ({"train_rows": np.ones(48, bool)}, "start.train_rows", "one truth value for each of 49 rows"),
+    ({"train_rows": np.zeros(49, bool)}, "start.train_rows", "not none"),
+    ({"train_rows": set()}, "start.train_rows", "whole numbers"),
+    ({"train_rows": {1, "a"}}, "start.train_rows", "a set of what has no order"),
+    ({"train_rows": {1: 2}}, "start.train_rows", "whole numbers"),
+    ({"train_rows": [3, 1, 3]}, "start.train_rows", "row 3 more than once"),
+    ({"train_rows": [3, 60]}, "start.train_rows", "row 60 among them"),
+    ({"train_rows": [10**30]}, "start.train_rows", "whole numbers"),
+    ({"train_rows": np.array([2**64 - 1], np.uint64)}, "start.train_rows", "distinct rows from 0 to 48"),
+    ({"train_rows": [1, 2], "train_labels": {1, 2}}, "start.train_labels", "a set, which has no order"),
+    ({"params": 3}, "start.params", "a mapping"),
+    ({"params": {**PARAMS, "W_1": 1j * PARAMS["W_1"]}}, "start.params.W_1", "complex128"),
+    ({"params": {**PARAMS, "W_1": "ones"}}, "start.params.W_1", "text"),
     ({"train_labels": [1]}, "start.train_rows", "the rows that train_labels belong to"),
     ({"train_rows": [1, 2], "train_labels": [1]}, "start.train_labels", "2 labels from 0 to 6"),
     ({"train_rows": [1, 2], "train_labels": [1, 7]}, "start.train_labels", "2 labels from 0 to 6"),
@@ -78,6 +92,25 @@ def test_given_rows_train_in_their_order_and_the_rest_tests(beginning):
     assert np.array_equal(lane.split.labels, TABLE.labels)
     assert not lane.split.corrupted.any()
     assert all(np.array_equal(state.params[name], w) for name, w in run.state.params.items())
+
+
+def test_rows_of_any_kind_are_the_same_rows(beginning):
+    pandas = pytest.importorskip("pandas")
+    rows = [3, 17, 40]
+    mask = np.isin(np.arange(P * P), rows)
+    kinds = [set(rows), frozenset(rows), mask, mask.tolist(), jnp.asarray(mask), jnp.asarray(rows), tuple(rows)]
+    kinds += [
+        pandas.Index(rows),
+        pandas.Series(rows),
+        pandas.Series(mask),
+        np.array(rows, np.uint8),
+        {3: 0, 17: 0, 40: 0}.keys(),
+    ]
+    for kind in kinds:
+        _, lane, _ = beginning(train_rows=kind)
+        assert (lane.split.order[:3].tolist(), int(lane.split.n_train)) == (rows, 3)
+    _, lane, _ = beginning(train_rows=range(5, 2, -1))
+    assert lane.split.order[:3].tolist() == [5, 4, 3]
 
 
 def test_given_labels_count_as_corrupted_where_they_are_not_the_tables(beginning):
