@@ -14,7 +14,8 @@ class MSE(Loss):
     """Squared error (z_k - y_k)^2, y a one-hot code or a real target, as ``nn.MSELoss``.
 
     ``mean``: over rows and outputs; the zero network has loss 1/classes on classes. ``sum``: over the outputs, and the
-    gradient is that of the sum over train rows; records show the mean over rows of a row's sum.
+    gradient is that of the sum over train rows; records show the mean over rows of a row's sum, and probes of the
+    gradient and the Hessian what trains, the sum.
     """
 
     reduction: str = field(Choice(("mean", "sum")), default="mean", doc="over rows and outputs")

@@ -37,9 +37,9 @@ class Model(Spec):
     ``init_scale`` multiplies every parameter at step 0 (Liu et al. 2023, Omnigrok), ``output_scale`` multiplies the
     logits in training and measurement (the lazy/rich alpha of Chizat et al. 2019). Their lazy limit has two more
     parts: ``centred`` trains and measures f - f_0, f_0 the logits at step 0, and ``rescaled`` divides the gradient of
-    the loss, not the recorded loss, by output_scale^2, so that learning takes as long for every scale. ``linearised``
-    trains and measures the limit itself, the expansion to first order f_0 + (df_0/dw) (w - w_0) at the parameters of
-    step 0, under whatever optimizer.
+    the loss (and the Hessian), not the recorded loss, by output_scale^2, so that learning takes as long for every
+    scale. ``linearised`` trains and measures the limit itself, the expansion to first order f_0 + (df_0/dw) (w - w_0)
+    at the parameters of step 0, under whatever optimizer.
     """
 
     init_scale: float = field(Number(0), default=1.0, doc="multiplies all parameters at step 0")

@@ -40,8 +40,8 @@ class SoftmaxCollapse(Probe):
 class ZeroTerms(Probe):
     """Share of train rows that no longer teach their label.
 
-    ``zero_loss``: the row's loss is exactly 0. ``zero_label_gradient``: the gradient of the mean training loss in the
-    row's correct logit is exactly 0. Both as the loss in force computes them.
+    ``zero_loss``: the row's loss is exactly 0. ``zero_label_gradient``: the gradient that training takes in the row's
+    correct logit is exactly 0. Both as the loss in force computes them.
     """
 
     needs_classes = True
@@ -55,10 +55,12 @@ class ZeroTerms(Probe):
     def measure(self, view: View) -> dict[str, jax.Array]:
         labels, counts = view.rows.labels, view.rows.counts
 
-        def mean_loss(logits: jax.Array) -> jax.Array:
+        def trained(logits: jax.Array) -> jax.Array:
             losses = view.loss.rows(logits, labels)
-            return jnp.sum(losses) / view.split.n_train.astype(losses.dtype)
+            terms = losses / jnp.asarray(view.loss.divisor(view.split.n_train), losses.dtype)
+            model = view.experiment.model
+            return jnp.sum(terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms)
 
-        gradient = pick(jax.grad(mean_loss)(view.train_logits), labels)
+        gradient = pick(jax.grad(trained)(view.train_logits), labels)
         values = {"zero_loss": view.row_losses[view.rows.index], "zero_label_gradient": gradient}
         return {name: mean((value == 0).astype(jnp.float32), counts) for name, value in values.items()}

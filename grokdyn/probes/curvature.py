@@ -1,4 +1,7 @@
-"""Probes of the training loss's Hessian, over all train rows and without dropout."""
+"""Probes of the Hessian of what is trained, over all train rows and without dropout.
+
+Its gradient is the one that training follows: where ``objective`` has words for it, a multiple of the train loss.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from grokdyn.curvature.lanczos import hutchinson, lanczos
 from grokdyn.optim.base import AnyOptimizer
 from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.objective import of_objective
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.kinds import kind_of
@@ -60,14 +64,16 @@ class Sharpness(RitzProbe):
     """Extreme eigenvalues of the Hessian of the training loss, by Lanczos.
 
     ``sharpness``: the largest, ``hessian_lowest``: the lowest. Both are approached from inside over the iterations and
-    exact after as many as there are parameters.
+    exact after as many as there are parameters. The loss is the one whose gradient trains: the sum over train rows of
+    ``MSE(reduction="sum")``, divided by output_scale^2 where the model is ``rescaled``. The names say so.
     """
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {
+        found = {
             "sharpness": Variable("largest eigenvalue of the Hessian"),
             "hessian_lowest": Variable("lowest eigenvalue of the Hessian"),
         }
+        return of_objective(shapes, found)
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         values = self.ritz_values(view)
@@ -82,8 +88,7 @@ class EdgeOfStability(RitzProbe):
     largest eigenvalue of P^-1/2 (H + c) P^-1/2, P = sqrt(v_hat) + eps its present preconditioner (Cohen et al. 2022)
     and c its coupled decay; nan at step 0, where there is no P. AdamW's decay d makes the bound
     (1 + b1) (2 - r d) / ((1 - b1) r). ``preconditioned_sharpness`` is that l, for the others the sharpness. The ratio
-    is infinite where the decay alone is beyond what the optimizer can follow. H is that of what the training gradient
-    is of, see ``Sharpness``.
+    is infinite where the decay alone is beyond what the optimizer can follow. H is of the loss as in ``Sharpness``.
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
@@ -92,10 +97,8 @@ class EdgeOfStability(RitzProbe):
             yield "kind", kind_of(self), f"another probe: no bound is known for {kind_of(optimizer)}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {
-            "preconditioned_sharpness": Variable("largest eigenvalue of the preconditioned Hessian"),
-            "stability_ratio": Variable("sharpness over its bound"),
-        }
+        found = {"preconditioned_sharpness": Variable("largest eigenvalue of the preconditioned Hessian")}
+        return of_objective(shapes, found) | {"stability_ratio": Variable("sharpness over its bound")}
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         optimizer, state = view.experiment.optimizer, view.optimizer_state
@@ -115,17 +118,18 @@ def inverse_root(P: jax.Array) -> jax.Array:
 class HessianTrace(Probe):
     """Trace of the Hessian of the training loss, by Hutchinson's estimate: the mean of v . H v over random signs v.
 
-    ``hessian_trace_error`` is its standard error. Each sample costs about two gradients.
+    ``hessian_trace_error`` is its standard error. Each sample costs about two gradients. Of the loss as ``Sharpness``.
     """
 
     several_answers = True
     samples: int = field(Count(2, 100_000), default=16, doc="random vectors")
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {
+        found = {
             "hessian_trace": Variable("trace of the Hessian"),
             "hessian_trace_error": Variable("standard error of the trace of the Hessian"),
         }
+        return of_objective(shapes, found)
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         times, flat = product(view)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.objective import of_objective
 from grokdyn.probes.view import View
 
 
@@ -59,9 +60,16 @@ class WeightNorm(NormProbe):
 
 
 class GradientNorm(NormProbe):
-    """L2 norm of the gradient of the loss over all train rows, before clipping."""
+    """L2 norm of the training gradient over all train rows, before clipping and without decay.
+
+    Of the loss that trains: the sum over train rows of ``MSE(reduction="sum")``, divided by output_scale^2 where the
+    model is ``rescaled``. The name says so.
+    """
 
     name, long_name = "gradient_norm", "gradient norm"
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return of_objective(shapes, super().variables(shapes))
 
     def tree(self, view: View) -> Any:
         return view.gradient

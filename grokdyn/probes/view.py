@@ -30,8 +30,8 @@ class View:
         tile: rows whose activations are alive together.
         rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
-        terms_and_gradient_at: params -> the terms whose sum is the training loss over all train rows, without dropout,
-            and its gradient.
+        terms_and_gradient_at: params -> the terms whose sum is what the training gradient is of, over all train rows
+            and without dropout, and that gradient; see ``loss_of_objective``.
         optimizer_state: that of the optimizer's transform.
         key: a key of the run's probe stream for this step; ``table_key``: that from which the run's own table was
             drawn.
@@ -134,6 +134,13 @@ class View:
         return self.experiment.loss.in_force(self.step)
 
     @cached_property
+    def loss_of_objective(self) -> jax.Array:
+        """The recorded train loss over what the training gradient is of, float64: 1 but for sums and rescaling."""
+        n, model = self.split.n_train, self.experiment.model
+        share = jnp.asarray(self.loss.divisor(n), jnp.float64) / n
+        return share * model.output_scale**2 if model.rescaled else share
+
+    @cached_property
     def row_losses(self) -> jax.Array:
         """Loss of every row [rows]."""
         return self.by_row[1]
@@ -150,7 +157,7 @@ class View:
 
     @cached_property
     def gradient(self) -> Params:
-        """Gradient of the training loss at ``params``, over all train rows and without dropout."""
+        """The training gradient at ``params``, over all train rows and without dropout."""
         return self.gradient_at(self.params)
 
     def gradient_at(self, params: Params) -> Params:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokdyn.curvature.sgld import learning_coefficient
+from grokdyn.curvature.sgld import learning_coefficient, split_rhat
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -55,3 +55,19 @@ def test_singular_minima_have_less_than_half_their_dimensions(powers, expected):
     mean, error = estimated(product_loss(powers), jnp.zeros(2), n_beta=145.0, step_size=1e-4, draws=60_000, burn_in=0)
     assert abs(mean / expected - 1) < 0.4
     assert mean < expected + 4 * error
+
+
+@pytest.mark.parametrize("draws", [4, 7, 50])
+def test_rhat_is_the_textbooks(draws):
+    """Chains of different means, in halves; the middle of an odd number of draws is in none."""
+    half = draws // 2
+    values = np.random.default_rng(0).normal(size=(3, draws)) + np.array([[0.0], [1.0], [5.0]])
+    parts = np.concatenate([values[:, :half], values[:, draws - half :]])
+    within = np.mean(np.var(parts, axis=1, ddof=1))
+    pooled = (half - 1) / half * within + np.var(parts.mean(1), ddof=1)
+    sums = jnp.stack([parts.sum(1), (parts**2).sum(1)], axis=1)
+    np.testing.assert_allclose(split_rhat(sums, half), np.sqrt(pooled / within), rtol=1e-10)
+
+
+def test_rhat_of_too_few_draws_is_nan():
+    assert np.isnan(split_rhat(jnp.ones((4, 2)), 1))

@@ -341,6 +341,34 @@ def test_the_learning_coefficient_of_a_quadratic_is_exact():
     exact = 30 * (g @ shift + shift @ H @ shift / 2 + np.trace(H @ covariance) / 2)
     assert abs(found["llc"] - exact) < 4 * found["llc_error"]
     assert found["llc_error"] < 0.05 * abs(exact)
+    second = covariance + np.outer(shift, shift)
+    np.testing.assert_allclose(found["llc_held"], 5 * np.trace(second) / 3, rtol=0.05)
+    np.testing.assert_allclose(found["llc_virial"], np.trace(A @ covariance) / 3, rtol=0.05)
+    assert 1 <= found["llc_rhat"] < 1.02
+
+
+def test_by_default_the_learning_coefficient_of_regression_is_half_its_dimensions():
+    """At the minimum of a regular model, within a tenth; a step too small for the chains to spread is told."""
+    experiment = EXPERIMENT.replace(
+        task=gd.LinearTeacher(dimension=20, points=120, train_points=100, noise_std=0.5),
+        model=gd.MLP(hidden=(), init="normal", output_scale=20.0),
+        loss=gd.MSE(),
+        probes=(gd.LearningCoefficient(), gd.Sharpness()),
+    )
+    run = taken_apart(experiment)
+    places = np.asarray(run.lane.split.order)[:100]
+    x, y = 20 * np.asarray(run.table.inputs, np.float64)[places], np.asarray(run.table.labels, np.float64)[places]
+    params = {"W_0": jnp.asarray(np.linalg.lstsq(x, y)[0])}
+    found = seen(experiment, params)[1]
+    assert abs(found["llc"] - 10) < 1
+    assert found["llc_rhat"] < 1.2
+    assert abs(found["llc_virial"] - 1) < 0.1
+    assert found["llc_held"] < 0.01
+    short = seen(experiment.replace(probes=(gd.LearningCoefficient(draws=100, burn_in=0, step_size=1e-7),)), params)[1]
+    assert short["llc"] < 2
+    assert short["llc_error"] < 0.3, "which alone would be believed"
+    assert short["llc_rhat"] > 1.5
+    assert short["llc_virial"] < 0.3
 
 
 def test_a_learning_coefficient_costs_no_training_and_is_finite():
