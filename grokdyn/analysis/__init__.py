@@ -1,6 +1,7 @@
 """Dataset -> Dataset: when a run fits and generalises, which phase it is in, how runs spread over seeds."""
 
 from .across_runs import spread
+from .agreement import agreement, calibration
 from .classify import phases
 from .ends import final
 from .forgetting import forgetting
@@ -9,6 +10,8 @@ from .progress import progress_phases
 from .times import first_step, grokking_time
 
 __all__ = [
+    "agreement",
+    "calibration",
     "cka_over_time",
     "final",
     "first_step",

@@ -1,5 +1,7 @@
 """Order statistics of the rows of a table, where nan means no value and inf means a value beyond what was seen."""
 
+from fractions import Fraction
+
 import numpy as np
 
 
@@ -43,3 +45,18 @@ def _median_ranks(n: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw resamples of n ranks; return the distinct pairs of middle ranks, shape (2, pairs), and their counts."""
     drawn = np.sort(np.random.default_rng(0).integers(n, size=(resamples, n)), axis=-1)
     return np.unique(drawn[:, [(n - 1) // 2, n // 2]].T, axis=1, return_counts=True)
+
+
+def median_rank_interval(count: int, confidence: float = 0.95) -> tuple[int, int]:
+    """Return the ranks, from 0 on, between which the median lies with at least this confidence, whatever the law.
+
+    Of `count` independent values, how many lie below the median is binomial(count, 1/2); the interval is the narrowest
+    symmetric one (Thompson 1936). Where even the smallest and largest value do not have the confidence, they are it.
+    """
+    # Whole numbers: 2^-count underflows from 1075 values on.
+    low, below, ways, allowed = 0, 0, 1, Fraction(1 - confidence) * 2**count / 2
+    while 2 * low < count - 1 and below + ways <= allowed:
+        below += ways
+        ways = ways * (count - low) // (low + 1)
+        low += 1
+    return max(low - 1, 0), count - max(low, 1)
