@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "grokdyn"
-ORDER = ("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train", "engine")
+ORDER = (
+    *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train", "checks"),
+    "engine",
+)
 ONLY_DATASETS = ("analysis", "plot")
 # Not for traced code: what draws, what is labelled.
 HEAVY = {"matplotlib", "xarray", "zarr", "rich"}

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from grokdyn.engine.plan import Cohort, dealt
+from grokdyn.checks.drawn import check_drawn
+from grokdyn.engine.plan import Cohort, dealt, variables
 from grokdyn.engine.progress import Tally
 from grokdyn.engine.results import MISSING, Part
 from grokdyn.engine.watch import NEVER, Watch
-from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.train.compiled import placed, programs
 from grokdyn.train.lane import OK
@@ -35,6 +35,7 @@ class Batch:
         self.programs = programs(cohort.program, mesh, cohort.block, cohort.experiments)
         numbers = placed(jax.tree.map(lambda column: column[lanes], cohort.experiments), mesh, sharded=True)
         self.constants, self.states = self.programs.begin(numbers, self.table, start)
+        check_drawn(cohort.template.task, self.constants.table, cohort.program.signature)
         # Padding repeats the batch's last run: the first lane of a run is the one that counts.
         _, self.real, self.run_of = np.unique(lanes, return_index=True, return_inverse=True)
         self.active = np.zeros(len(lanes), bool)
@@ -232,11 +233,3 @@ class Batch:
             self.records[name][:, : len(seen)] = values[self.run_of][:, np.searchsorted(before, seen)]
         self.adopt(leaves)
         return True
-
-
-def variables(cohort: Cohort) -> dict[str, Variable]:
-    """Return the variables of all probes of a cohort."""
-    found: dict[str, Variable] = {}
-    for probe in cohort.template.probes:
-        found |= probe.variables(cohort.shapes)
-    return found

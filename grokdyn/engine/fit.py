@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grokdyn.probes.base import Shapes
+from grokdyn.checks.names import check_names, declared
+from grokdyn.probes.base import Shapes, Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.kinds import kind_of
 
@@ -19,6 +20,7 @@ def check_fit(template: Any, shapes: Shapes) -> None:
         raise SpecError("loss.kind", kind_of(template.loss), "a loss of real targets, such as mse, for this task")
     for name, came, allowed in template.optimizer.conflicts(shapes.params):
         raise SpecError(f"optimizer.{name}", came, allowed)
+    found: list[dict[str, Variable]] = []
     known: set[str] = set()
     text: dict[str, tuple[bool, int]] = {}  # dimension -> whether its coordinates are names, and which probe says so
     for i, probe in enumerate(template.probes):
@@ -29,7 +31,8 @@ def check_fit(template: Any, shapes: Shapes) -> None:
             raise SpecError(f"probes[{i}]", kind_of(probe), allowed)
         for name, came, allowed in probe.conflicts(shapes):
             raise SpecError(f"probes[{i}].{name}", came, allowed)
-        variables = probe.variables(shapes)
+        variables = declared(f"probes[{i}]", probe, shapes)
+        found.append(variables)
         known |= {name for name, variable in variables.items() if not variable.dims}
         for dim, values in (item for variable in variables.values() for item in variable.coordinates.items()):
             names = all(isinstance(value, str) for value in values)
@@ -37,6 +40,7 @@ def check_fit(template: Any, shapes: Shapes) -> None:
             if told != names:
                 came = Words(f"a dimension {dim} of {'names' if names else 'numbers'}")
                 raise SpecError(f"probes[{i}]", came, f"{'names' if told else 'numbers'}, as probes[{first}] has there")
+    check_names(template.probes, found, shapes)
     for i, rule in enumerate(template.stop):
         for name in rule.needs():
             if name not in known:

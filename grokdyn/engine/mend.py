@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.batch import variables
 from grokdyn.engine.damage import read_results
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError, beside, sync, writing
 from grokdyn.engine.manifest import check_same, described
+from grokdyn.engine.plan import variables
 from grokdyn.engine.results import MISSING, STATUS, Part, places
 from grokdyn.engine.say import say
 from grokdyn.engine.scope import scope

@@ -10,14 +10,22 @@ from typing import Any
 import jax
 import numpy as np
 
+from grokdyn.checks.drawn import check_draws
+from grokdyn.checks.told import telling
+from grokdyn.checks.traced import check_params, check_traced
 from grokdyn.engine.devices import batch_bytes, block_size
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.fit import check_fit
 from grokdyn.engine.schedule import schedule
-from grokdyn.probes.base import Shapes
+from grokdyn.losses.base import Loss
+from grokdyn.models.base import Model
+from grokdyn.optim.base import AnyOptimizer
+from grokdyn.probes.base import Shapes, Variable
 from grokdyn.spec.errors import SpecError
+from grokdyn.spec.foreign import foreign_numbers
 from grokdyn.spec.identity import own_code
 from grokdyn.tasks.base import Table
+from grokdyn.tasks.fit import checked_signature, enumerated
 from grokdyn.train.lane import Program, begin
 from grokdyn.train.start import Given, Origin, Start, given
 
@@ -29,6 +37,8 @@ CPU_TILE = 512
 # A tile's rows are a multiple of the numbers in a vector register.
 VECTOR = 16
 MOST_LANES = 4096
+# The parts of an experiment whose numbers meet arrays of the run's dtype, and what they are.
+ROUNDED, MEETS_ARRAYS = ("model", "loss", "optimizer"), (Model, Loss, AnyOptimizer)
 # Floating-point operations of a chunk: seconds to a minute, however slow or shared the machine.
 CHUNK_OPERATIONS = {"cpu": 2e12, "other": 1e14}
 
@@ -141,8 +151,12 @@ def cohort(
 ) -> Cohort:
     template = experiments[0]
     stacked = stack(experiments)
-    task, signature = template.task, template.task.signature()
-    table = None if task.drawn else task.table()
+    task = template.task
+    with telling("task", task, "signature"):
+        signature = checked_signature(task)
+    with telling("task", task, "table"):
+        table = None if task.drawn else enumerated(task, signature, template.dtype)
+    check_draws(stacked, template, signature)
     expected = initial_shapes(template, signature)
     checked = None if start is None else given(start, table, expected, template.optimizer)
     n_train = train_counts(stacked, template, signature.rows, checked)
@@ -158,6 +172,7 @@ def cohort(
     program = Program(signature, rows, tile, noisy, stochastic, own_code(template))
     shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
     check_fit(template, shapes)
+    check_traced(program, stacked, table, checked, shapes)
     # All devices, also for fewer runs: lanes that fill up cost nothing, and a lone run is the program of many.
     used = len(devices)
     recorded = template.record.at(template.steps)
@@ -192,6 +207,14 @@ def cohort(
     return replace(made, schedule=schedule(recorded, snapshots, origin.step, slices))
 
 
+def variables(cohort: Cohort) -> dict[str, Variable]:
+    """Return the variables of all probes of a cohort."""
+    found: dict[str, Variable] = {}
+    for probe in cohort.template.probes:
+        found |= probe.variables(cohort.shapes)
+    return found
+
+
 def in_blocks(cohort: Cohort, block: int) -> Cohort:
     """Return a cohort whose devices take their lanes in blocks of another size."""
     return replace(cohort, block=block, batches=cut(cohort.order, cohort.width, cohort.devices, block))
@@ -209,10 +232,30 @@ def sizes_of(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 
 def stack(experiments: list[Any]) -> Any:
-    """Return one pytree with leaves [runs], floats as float64 and integers as int64 whatever came first."""
+    """Return one pytree with leaves [runs], integers as int64 and floats as float64, whatever came first.
+
+    A float that a user's own model, loss or optimizer declares has the dtype of the run: in float64 it would make
+    float64 of whatever array it meets there. The package's own round theirs at the last moment.
+    """
     leaves = zip(*(jax.tree.leaves(e) for e in experiments), strict=True)
-    columns = [np.asarray(column, np.int64 if isinstance(column[0], int) else np.float64) for column in leaves]
+    floats = float_dtypes(experiments[0])
+    columns = [
+        np.asarray(column, np.int64 if isinstance(column[0], int) else dtype)
+        for column, dtype in zip(leaves, floats, strict=True)
+    ]
     return jax.tree.unflatten(jax.tree.structure(experiments[0]), columns)
+
+
+def float_dtypes(experiment: Any) -> list[str]:
+    """Return the dtype of every leaf of an experiment, were it a float."""
+    found = []
+    for path, _ in jax.tree_util.tree_leaves_with_path(experiment):
+        family, owner = path[0].name, experiment
+        for key in path[:-1]:
+            owner = getattr(owner, key.name) if hasattr(key, "name") else owner[key.idx]
+        own = family in ROUNDED and isinstance(owner, MEETS_ARRAYS) and path[-1].name in foreign_numbers(type(owner))
+        found.append(experiment.dtype if own else "float64")
+    return found
 
 
 def train_counts(stacked: Any, template: Any, rows: int, checked: Given | None) -> np.ndarray:
@@ -247,7 +290,10 @@ def initial_shapes(template: Any, signature: Any) -> Any:
     """Return shapes and dtypes of the parameters, without computing them."""
     with jax.enable_x64(True):
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
+        with telling("model", template.model, "initial"):
+            shapes = jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
+    check_params(template.model, shapes)
+    return shapes
 
 
 def state_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> int:

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from grokdyn.checks.names import check_axes
 from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices, peak_bytes
@@ -95,7 +96,9 @@ def execute(
         return collect(out)
     with scope(sweep):
         found = devices()
-        planned = tuned(plan.cohorts(list(sweep.experiments()), start, found, origin=origin), found)
+        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
+        check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
+        planned = tuned(planned, found)
         with reporter(plan.run_steps(planned), progress) as shown:
             return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
 
@@ -149,6 +152,7 @@ def create(
     with scope(sweep):
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
+        check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
         planned = tuned(planned, found)
         needed = [c.lane_bytes * len(c.batches[0]) for c in planned]
         costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}

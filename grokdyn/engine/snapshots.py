@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.batch import Batch, variables
+from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.manifest import check_same, described
+from grokdyn.engine.plan import variables
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.run import execute
 from grokdyn.engine.scope import scope

@@ -54,6 +54,25 @@ class AnyOptimizer(Spec):
                 yield f"{name}.{path}", came, allowed
 
 
+def moved(optimizer: AnyOptimizer, gradient: Any, memory: Any, params: Any) -> tuple[Any, Any]:
+    """Return an optimizer's update in the dtypes of the parameters, and its new memory in those of the old.
+
+    Numbers may be traced in float64, and what an optax transform makes of float32 arrays with them is float64.
+    """
+    updates, new = optimizer.transform().update(gradient, memory, params)
+    return in_dtypes(updates, params), in_dtypes(new, memory)
+
+
+def in_dtypes(tree: Any, like: Any) -> Any:
+    """Return a tree with every array in the dtype of another tree's."""
+
+    def kept(new: Any, old: Any) -> Any:
+        wanted = jnp.result_type(old)
+        return new if jnp.result_type(new) == wanted else jnp.asarray(new, wanted)
+
+    return jax.tree.map(kept, tree, like)
+
+
 def inside(optimizer: AnyOptimizer) -> Iterator[tuple[str, AnyOptimizer]]:
     """Yield the optimizers inside of another, by the field that holds them."""
     for name in rules(type(optimizer)):

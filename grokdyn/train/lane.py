@@ -10,6 +10,7 @@ from flax import struct
 
 from grokdyn.models.base import Params
 from grokdyn.tasks.base import Signature, Table
+from grokdyn.tasks.fit import read
 from grokdyn.tasks.split import Split, draw_split, with_noise
 
 STREAMS = ("init", "split", "noise", "batch", "probe")
@@ -88,7 +89,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     """
     task, signature = experiment.task, program.signature
     split_key, table_key = split_keys(experiment)
-    table = task.draw(table_key) if shared is None else shared
+    table = read(task.draw(table_key), signature, experiment.dtype) if shared is None else shared
     labels = jnp.asarray(table.labels)
     split = draw_split(task, labels, split_key)
     if program.noisy:  # drawing noise for all runs of a clean cohort would cost a third of this program

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.base import Params
+from grokdyn.optim.base import moved
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
@@ -68,7 +69,7 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
     loss, grads = gradient(state.params)
     if optimizer.ascends:
         grads = gradient(optimizer.elsewhere(state.params, grads))[1]
-    updates, memory = optimizer.transform().update(grads, state.optimizer, state.params)
+    updates, memory = moved(optimizer, grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
     return replace(state, params=params, optimizer=memory, order=order, step=state.step + jnp.int32(1)), loss
 
@@ -125,6 +126,14 @@ def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | 
 
 def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table) -> dict[str, jax.Array]:
     """Measure every probe of the experiment on the present state."""
+    view, found = view_of(program, lane, rows, state, table), {}
+    for probe in lane.experiment.probes:
+        found |= probe.measure(view)
+    return found
+
+
+def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table, kind: type[View] = View) -> View:
+    """Return what probes see of the present state."""
     experiment, optimizer = lane.experiment, lane.experiment.optimizer
 
     terms_and_gradient = full_gradient(program, lane, rows, state.step)
@@ -132,9 +141,9 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
     def update(grads: Params) -> Params:
         if optimizer.ascends:
             grads = terms_and_gradient(optimizer.elsewhere(state.params, grads))[1]
-        return optimizer.transform().update(grads, state.optimizer, state.params)[0]
+        return moved(optimizer, grads, state.optimizer, state.params)[0]
 
-    view = View(
+    return kind(
         experiment=experiment,
         table=table,
         rows=rows,
@@ -150,7 +159,3 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
         update=update,
         noisy=program.noisy,
     )
-    found = {}
-    for probe in experiment.probes:
-        found |= probe.measure(view)
-    return found

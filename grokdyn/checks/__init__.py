@@ -1,0 +1,1 @@
+"""What users bring, checked before anything is compiled: tables, outputs, losses, updates, what probes measure."""

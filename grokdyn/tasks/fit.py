@@ -1,0 +1,144 @@
+"""Whether a task's table is what its signature says, in the types that training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from grokdyn.spec.errors import SpecError, Words
+from grokdyn.tasks.base import Signature, Table, Task
+
+# What came, what is allowed.
+Conflict = tuple[str, str]
+
+
+def checked_signature(task: Task) -> Signature:
+    """Return a task's signature.
+
+    Raises:
+        SpecError: unless it is one, of whole numbers that can be sizes.
+    """
+    found, name = task.signature(), type(task).__name__
+    if not isinstance(found, Signature):
+        raise SpecError("task", Words(f"{name}.signature: a {type(found).__name__}"), "a Signature")
+    least = {"vocabulary": 0, "width": 1, "outputs": 1, "rows": 1, "symbols": 0, "answers": 1}
+    for size, low in least.items():
+        value = getattr(found, size)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+            raise SpecError("task", Words(f"{name}.signature: {size} = {value!r}"), f"a whole number from {low}")
+    if found.symbols >= found.outputs:
+        came = Words(f"{name}.signature: symbols = {found.symbols} of outputs = {found.outputs}")
+        raise SpecError("task", came, "fewer symbols than outputs")
+    return found
+
+
+def enumerated(task: Task, signature: Signature, dtype: str) -> Table:
+    """Return the table of an enumerated task, checked, in the types that training reads.
+
+    Raises:
+        SpecError: naming the class, what the signature says and what the table holds.
+    """
+    table = Table(*(np.asarray(part) for part in pair(task, task.table(), "table")))
+    refuse(task, "table", shapes_off(table, signature))
+    refuse(task, "table", values_off(table, signature))
+    return read(table, signature, dtype)
+
+
+def refuse(task: Task, method: str, conflicts: Iterator[Conflict]) -> None:
+    """Raise SpecError for the first conflict of a table that a method of the task gave."""
+    for came, allowed in conflicts:
+        raise SpecError("task", Words(f"{type(task).__name__}.{method}: {came}"), allowed)
+
+
+def pair(task: Task, found: Any, method: str) -> tuple[Any, Any]:
+    """Return the inputs and labels of what a method of a task gave."""
+    if not isinstance(found, Sequence) or isinstance(found, str) or len(found) != 2:
+        raise SpecError(
+            "task", Words(f"{type(task).__name__}.{method}: a {type(found).__name__}"), "Table(inputs, labels)"
+        )
+    return found[0], found[1]
+
+
+def shapes_off(table: Table, signature: Signature) -> Iterator[Conflict]:
+    """Yield where shapes and kinds of a table, arrays or what only has shape and dtype, are not its signature's."""
+    rows, width = signature.rows, signature.width
+    if tuple(table.inputs.shape) != (rows, width):
+        yield f"inputs {shape(table.inputs)}", f"[{rows}, {width}], as its signature's rows and width say"
+    several = (signature.outputs,) if signature.regression else (signature.answers,) if signature.answers > 1 else ()
+    if tuple(table.labels.shape) != (rows, *several):
+        said = "rows and outputs" if signature.regression else "rows and answers" if several else "rows"
+        yield f"labels {shape(table.labels)}", f"{[rows, *several]}, as its signature's {said} say"
+    for name, array, whole in (
+        ("inputs", table.inputs, signature.vocabulary > 0),
+        ("labels", table.labels, not signature.regression),
+    ):
+        kind = np.dtype(array.dtype).kind
+        if kind not in ("bui" if whole else "buif"):
+            reason = {
+                ("inputs", True): f"tokens, whole numbers, as its signature's vocabulary = {signature.vocabulary} says",
+                ("labels", True): "classes, whole numbers, as its signature says (regression = True: real targets)",
+            }.get((name, whole), "real numbers")
+            yield f"{name} of {array.dtype}", reason
+
+
+def shape(array: Any) -> str:
+    return f"of shape {list(array.shape)}"
+
+
+def values_off(table: Table, signature: Signature) -> Iterator[Conflict]:
+    """Yield where values of a table, numpy arrays of the right shapes, are not its signature's."""
+    inputs, labels = table
+    if signature.vocabulary:
+        yield from beyond("inputs", inputs, signature.vocabulary, "vocabulary")
+        for place, token in enumerate(signature.fixed):
+            if token is not None and np.any(inputs[:, place] != token):
+                yield f"inputs[:, {place}] that differ", f"{token} in every row, as its signature's fixed says"
+    else:
+        yield from not_finite("inputs", inputs)
+    if signature.regression:
+        yield from not_finite("labels", labels)
+        return
+    first, others = (labels, None) if labels.ndim == 1 else (labels[:, 0], labels[:, 1:])
+    yield from beyond("labels", first, signature.classes, "outputs without symbols" if signature.symbols else "outputs")
+    if others is not None:
+        yield from beyond("labels", others, signature.outputs, "outputs")
+
+
+def beyond(name: str, array: np.ndarray, count: int, what: str) -> Iterator[Conflict]:
+    """Yield where whole numbers are not all from 0 to ``count`` - 1."""
+    low, high = array.min(), array.max()
+    if low < 0 or high >= count:
+        yield (
+            f"{name} from {low} to {high}",
+            f"whole numbers from 0 to {count - 1}, as its signature's {what} = {count} says",
+        )
+
+
+def not_finite(name: str, array: np.ndarray) -> Iterator[Conflict]:
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        yield f"{name} that are not finite, first in row {row}", "finite numbers"
+
+
+def read(table: Any, signature: Signature, dtype: str) -> Table:
+    """Return a table, perhaps traced, in the types that training reads.
+
+    Tokens and classes are int32; real numbers of another kind float32, and those wider than the run's dtype in that.
+    """
+    inputs, labels = table
+    return Table(
+        whole(inputs) if signature.vocabulary else real(inputs, dtype),
+        real(labels, dtype) if signature.regression else whole(labels),
+    )
+
+
+def whole(array: Any) -> Any:
+    return array if array.dtype == np.int32 else array.astype(np.int32)
+
+
+def real(array: Any, dtype: str) -> Any:
+    if array.dtype.kind != "f":
+        return array.astype(np.float32)
+    return array.astype(dtype) if array.dtype.itemsize > np.dtype(dtype).itemsize else array
