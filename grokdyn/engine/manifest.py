@@ -16,6 +16,7 @@ from typing import Any
 import jax
 
 from grokdyn.engine.files import StoreError
+from grokdyn.engine.grid import axes_told
 from grokdyn.engine.say import say
 from grokdyn.engine.spec_text import axes_of, noted, spec_differences, was_is
 from grokdyn.spec.identity import own_code
@@ -80,6 +81,7 @@ def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
         **versions(),
         "commit": commit(),
         "spec": sweep.to_toml(),
+        "axes": axes_told(sweep),
         "own_code": own_code(sweep.base, sweep.axes, here=False),
         "device_kind": f"{device.platform} {device.device_kind}",
         "devices": len(devices),

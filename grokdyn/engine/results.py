@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from grokdyn.engine.grid import Grid
 from grokdyn.engine.progress import Tally
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
@@ -62,7 +63,7 @@ def joined(parts: Sequence[Part]) -> Part:
     return Part(runs, parts[0].steps, parts[0].variables, together("arrays"), together("status"))
 
 
-def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
+def dataset(sweep: Sweep | Grid, parts: Sequence[Part]) -> xr.Dataset:
     """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1.
 
     Of several parts that hold the same run, the last counts.
@@ -91,7 +92,7 @@ def dataset(sweep: Sweep, parts: Sequence[Part]) -> xr.Dataset:
     return found
 
 
-def sweep_coordinates(sweep: Sweep) -> dict[str, np.ndarray]:
+def sweep_coordinates(sweep: Sweep | Grid) -> dict[str, np.ndarray]:
     return {name: labelled(values.tolist()) for name, values in sweep.coordinates.items()}
 
 

@@ -7,6 +7,7 @@ A sweep with a store goes through three steps that may be taken by different pro
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -25,14 +26,15 @@ from grokdyn.engine.estimate import planned_seconds
 from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper, told
-from grokdyn.engine.manifest import check_same, described, identity, versions
+from grokdyn.engine.manifest import check_same, described, identity
 from grokdyn.engine.mend import mend
 from grokdyn.engine.progress import Reporter, reporter
-from grokdyn.engine.results import Part, dataset, joined
+from grokdyn.engine.results import Part, joined
 from grokdyn.engine.scope import scope
 from grokdyn.engine.tune import tuned
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.identity import homeless
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import TRACES, lane_mesh, placed
@@ -91,8 +93,8 @@ def execute(
     """Train a sweep from its beginning or from a stored state, in memory or into a store."""
     if out is not None:
         out = place_of(out, "out")
-        create(sweep, out, start, origin)
-        work(out, progress=progress, checkpoint_seconds=checkpoint_seconds)
+        create(sweep, out, start, origin, alone=True)
+        work(out, progress=progress, checkpoint_seconds=checkpoint_seconds, sweep=sweep)
         return collect(out)
     with scope(sweep):
         found = devices()
@@ -100,7 +102,7 @@ def execute(
         check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
         planned = tuned(planned, found)
         with reporter(plan.run_steps(planned), progress) as shown:
-            return labelled(sweep, list(trained(planned, found, shown, Forgetful())))
+            return store.labelled(sweep, sweep.to_toml(), list(trained(planned, found, shown, Forgetful())))
 
 
 def resume(
@@ -136,19 +138,25 @@ def resume(
 
 
 def create(
-    sweep: Sweep, out: str | Path, start: Start | None = None, origin: Origin = plan.NOWHERE, batches: int = 1
+    sweep: Sweep,
+    out: str | Path,
+    start: Start | None = None,
+    origin: Origin = plan.NOWHERE,
+    batches: int = 1,
+    alone: bool = False,
 ) -> int:
     """Plan a sweep and make its store, without training; return the number of batches.
 
     Args:
         batches: at least so many where there are runs enough, for processes to share.
+        alone: this process trains them all.
 
     Raises:
         SpecError, StoreError: as ``run``.
     """
     out = place_of(out, "out")
     store.check_free(out)
-    check_readable(sweep)
+    check_nameable(sweep, alone)
     with scope(sweep):
         found = devices()
         planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
@@ -161,13 +169,26 @@ def create(
     return sum(len(cohort.batches) for cohort in planned)
 
 
-def check_readable(sweep: Sweep) -> None:
-    """Raise SpecError unless the sweep's TOML can be read again: a store's later steps begin from it."""
+def check_nameable(sweep: Sweep, alone: bool) -> None:
+    """Warn of what no other process could import by the name that the store notes: only opening needs no such thing.
+
+    Raises:
+        SpecError: where other processes are to train.
+    """
+    lost = homeless(sweep)
     try:
         Sweep.from_toml(sweep.to_toml())
     except SpecError as error:
-        allowed = "what a file can name, such as a function at the top of an importable module, where there is an out"
-        raise SpecError(error.path, Words("something that cannot be written down"), allowed) from None
+        if not alone:
+            allowed = "what a file can name, such as a function at the top of an importable module, where others train"
+            raise SpecError(error.path, Words("something that cannot be written down"), allowed) from None
+        lost = lost or [error.path]
+    if lost and alone:
+        warnings.warn(
+            f"{', '.join(lost)}: cannot be imported by another process. The results can be opened there, but resume, "
+            "probe and fork need it: to be able to, put it at the top of a file of its own and import it from there",
+            stacklevel=5,
+        )
 
 
 def work(
@@ -177,6 +198,7 @@ def work(
     anyway: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     wish: Wish | None = None,
+    sweep: Sweep | None = None,
 ) -> None:
     """Train batches of a store that ``create`` made; those that are finished already cost nothing.
 
@@ -186,6 +208,7 @@ def work(
         batches: their numbers; default: all.
         anyway: train although versions, device or spec have changed since the store was made.
         wish: tells besides signals, which reach the main thread only, when to save the state and stop.
+        sweep: what the store was just made from; default: what its spec says.
 
     Raises:
         StoreError: if the folder is not a store, is damaged or cannot be written, or something has changed.
@@ -194,7 +217,7 @@ def work(
     path, began, traced = place_of(path), time.monotonic(), TRACES["advance"]
     if store.is_finished(path):
         return
-    sweep, known = store.read_spec(path, anyway, edited=True), store.read_manifest(path, anyway)
+    sweep, known = sweep or store.read_spec(path, anyway, edited=True), store.read_manifest(path, anyway)
     with scope(sweep):
         found = devices()
         changed = accepted(path, sweep, known, found, anyway)
@@ -260,20 +283,13 @@ def collect(path: str | Path) -> xr.Dataset:
 
 def together(path: Path) -> xr.Dataset:
     """Return the Dataset of all batches of a store."""
-    sweep = store.read_spec(path)
     known = store.read_manifest(path)
+    text = store.spec_text(path, known)
     parts = [pieces.find_part(path, number, known) for number in store.batches(path)]
     missing = sum(part is None for part in parts)
     if missing:
         raise StoreError(f"{str(path)!r}: {missing} of {len(parts)} batches are missing; grokdyn resume {path}")
-    return labelled(sweep, [part for part in parts if part is not None])
-
-
-def labelled(sweep: Sweep, parts: list[Part]) -> xr.Dataset:
-    """Return the Dataset of all parts with where it comes from."""
-    found = dataset(sweep, parts)
-    found.attrs |= {"grokdyn": versions()["grokdyn"], "spec": sweep.to_toml()}
-    return found
+    return store.labelled(store.axes(path, known), text, [part for part in parts if part is not None])
 
 
 def trained(

@@ -63,6 +63,13 @@ def cohort(value: Any) -> bool:
     return isinstance(value, dict) and all(whole(value.get(name)) and value[name] > 0 for name in counts)
 
 
+def axis(value: Any) -> bool:
+    """Return whether this is what a manifest says of an axis."""
+    values = value.get("values") if isinstance(value, dict) else None
+    alike = [every(kind)(values) for kind in (text, number, lambda item: isinstance(item, bool))]
+    return isinstance(value, dict) and text(value.get("name")) and any(alike) and bool(values)
+
+
 def sums_of_files(value: Any) -> bool:
     each = value.values() if isinstance(value, dict) else [None]
     return all(isinstance(sums, dict) and all(map(text, sums.values())) for sums in each)
@@ -72,6 +79,7 @@ def sums_of_files(value: Any) -> bool:
 TYPES: dict[str, Callable[[Any], bool]] = {
     "schema": whole,
     "spec": text,
+    "axes": every(axis),
     "finished": lambda value: isinstance(value, bool),
     "cohorts": every(cohort),
     "checksums": sums_of_files,

@@ -11,7 +11,7 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ from grokdyn.engine.files import (
     write_text,
     writing,
 )
-from grokdyn.engine.manifest import identity
+from grokdyn.engine.grid import Grid, grid_of
+from grokdyn.engine.manifest import identity, versions
 from grokdyn.engine.pieces import GIVEN, read_part, write_given
 from grokdyn.engine.regular import read_text
 from grokdyn.engine.results import Part, dataset
@@ -45,6 +46,7 @@ from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError, shown
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
+from grokdyn.spec.rules import nothing_imported
 from grokdyn.spec.sweep import Sweep, decode
 from grokdyn.train.start import Origin, Start
 
@@ -246,6 +248,7 @@ def spec_text(path: Path, known: Mapping[str, Any], anyway: bool = False, edited
         text = read_text(file, path)
         if not edited:
             check_text(file, known, text, is_finished(path))
+            return noted(known, text)  # without comments, if somebody added some
     except FileNotFoundError:
         if "\n" in was:
             return was
@@ -328,6 +331,27 @@ def sessions(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def axes(path: Path, known: Mapping[str, Any], anyway: bool = False) -> Sweep | Grid:
+    """Return the axes of a store's sweep.
+
+    Raises:
+        StoreError: if an earlier version made the store, and only somebody's own code could tell them.
+    """
+    if "axes" in known:
+        return grid_of(known)
+    with nothing_imported():
+        return read_spec(path, anyway)
+
+
+def labelled(sweep: Sweep | Grid, text: str, found: Sequence[Part]) -> xr.Dataset:
+    """Return the Dataset of all parts with where it comes from.
+
+    Args:
+        text: of the spec.
+    """
+    return dataset(sweep, found).assign_attrs(grokdyn=versions()["grokdyn"], spec=text)
+
+
 def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     """Open the results of a store, also of one that is still being written.
 
@@ -343,10 +367,10 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     """
     path = place_of(path)
     known = read_manifest(path, anyway)
-    spec_text(path, known, anyway)
+    text = spec_text(path, known, anyway)
     if not is_finished(path):
         with suppress(FileNotFoundError):  # another process has put the results together in between
-            return dataset(read_spec(path, anyway), list(parts(path, known, anyway)))
+            return labelled(axes(path, known, anyway), text, list(parts(path, known, anyway)))
     if not os.path.lexists(path / "manifest.json"):
         say(f"{str(path / 'manifest.json')!r} is not there: results are read without their checksums")
     return read_results(path, read_manifest(path, anyway), anyway)

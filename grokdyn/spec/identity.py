@@ -35,6 +35,8 @@ GENERATED = frozenset(
         *("__hash__", "__setattr__", "__delattr__", "__replace__"),
     )
 )
+# What a program that is run is called, here and in processes that it starts.
+SCRIPTS = ("__main__", "__mp_main__")
 # Objects within objects, and objects in all, that are looked at: a user's function may refer to anything.
 DEEPEST, MOST = 60, 20_000
 
@@ -108,6 +110,17 @@ def parts_of(spec: Any) -> Iterator[Any]:
             yield from parts_of(getattr(spec, field.name, None))
     elif callable(spec):
         yield spec
+
+
+def homeless(*specs: Any) -> list[str]:
+    """Return the names of classes and functions in some specs that another process could not import by them.
+
+    They are those of a script or notebook, and those within a function.
+    """
+    found = [thing for spec in specs for thing in parts_of(spec) if is_own(thing)]
+    places = [(getattr(thing, "__module__", "?"), getattr(thing, "__qualname__", repr(thing))) for thing in found]
+    lost = [f"{module}:{name}" for module, name in places if module in SCRIPTS or "<" in name]
+    return list(dict.fromkeys(lost))
 
 
 def is_own(thing: Any) -> bool:

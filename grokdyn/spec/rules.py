@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -282,9 +284,25 @@ class Optional(Rule):
         return NOTHING if value is None else self.inner.encode(value)
 
 
+# Whether only parts of this package are imported: a file from elsewhere must not run its maker's code.
+NOTHING_IMPORTED = ContextVar("nothing_imported", default=False)
+
+
+@contextmanager
+def nothing_imported() -> Iterator[None]:
+    """Have a spec read without importing anything that is not of this package."""
+    before = NOTHING_IMPORTED.set(True)
+    try:
+        yield
+    finally:
+        NOTHING_IMPORTED.reset(before)
+
+
 def imported(place: str, path: str, allowed: str) -> Any:
     """Import ``"package.module:name"``."""
     module, _, name = place.partition(":")
+    if NOTHING_IMPORTED.get() and module.partition(".")[0] != __name__.partition(".")[0]:
+        raise SpecError(path, place, allowed, "to read results nothing of somebody's own is imported")
     try:
         found = importlib.import_module(module)
         for part in name.split("."):

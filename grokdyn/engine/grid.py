@@ -1,0 +1,37 @@
+"""The axes of a sweep as the manifest notes them: reading results needs no class that the spec names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grokdyn.spec.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The coordinates of a sweep's axes, in the order that numbers its runs."""
+
+    coordinates: Mapping[str, np.ndarray]
+
+    @property
+    def shape(self) -> dict[str, int]:
+        return {name: len(values) for name, values in self.coordinates.items()}
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape.values())
+
+
+def axes_told(sweep: Sweep) -> list[dict[str, Any]]:
+    """Return what a manifest says of a sweep's axes."""
+    return [{"name": name, "values": values.tolist()} for name, values in sweep.coordinates.items()]
+
+
+def grid_of(known: Mapping[str, Any]) -> Grid:
+    """Return the axes that a manifest notes."""
+    return Grid({axis["name"]: np.asarray(axis["values"]) for axis in known["axes"]})
