@@ -1,13 +1,17 @@
 """What is read off a kernel: alignment with targets, likeness of two kernels, spectrum. In float64.
 
 K, L are [n, n] and symmetric, Y the targets [n, outputs]. |.| is the Frobenius norm, H = I - 11^T/n. A ratio whose
-denominator is 0, such as alignment with constant targets after centring, is nan.
+denominator is 0, such as alignment with constant targets after centring, is nan. So is one of what centring leaves as
+rounding, such as of a constant kernel: less than a few units of the dtype that it came in.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+
+# What is left of a matrix by centring is rounding below so many units of it.
+NOISE = 4
 
 
 def wide(x: jax.Array) -> jax.Array:
@@ -26,8 +30,14 @@ def norm(A: jax.Array) -> jax.Array:
 
 def centred(K: jax.Array) -> jax.Array:
     """Return H K H."""
-    K = wide(K)
-    return K - jnp.mean(K, axis=0) - jnp.mean(K, axis=1)[:, None] + jnp.mean(K)
+    W = wide(K)
+    return without_rounding(W - jnp.mean(W, axis=0) - jnp.mean(W, axis=1)[:, None] + jnp.mean(W), K)
+
+
+def without_rounding(left: jax.Array, whole: jax.Array) -> jax.Array:
+    """Return what centring left of an array [n, ...]; zeros where that is rounding, of its entries or of their sums."""
+    units = NOISE * float(jnp.finfo(whole.dtype).eps) + whole.shape[0] * float(jnp.finfo(left.dtype).eps)
+    return jnp.where(norm(left) <= units * norm(whole), jnp.zeros((), left.dtype), left)
 
 
 def cosine(K: jax.Array, L: jax.Array) -> jax.Array:
@@ -49,30 +59,36 @@ def cka(K: jax.Array, Y: jax.Array) -> jax.Array:
 
 def one_sided(K: jax.Array, Y: jax.Array) -> jax.Array:
     """Return the alignment of Kumar et al. (2024): targets are centred, K by K - mean over rows, not HKH."""
-    K, Y = wide(K), wide(Y)
-    return alignment(K - jnp.mean(K, axis=0), Y - jnp.mean(Y, axis=0))
+    W, Z = wide(K), wide(Y)
+    return alignment(without_rounding(W - jnp.mean(W, axis=0), K), without_rounding(Z - jnp.mean(Z, axis=0), Y))
 
 
 def eigenvalues_and_energy(K: jax.Array, Y: jax.Array, top: int) -> tuple[jax.Array, jax.Array]:
-    """Return the eigenvalues of K, increasing [n], and |U^T Y|^2 / |Y|^2, U the eigenvectors of the ``top`` largest."""
+    """Return the eigenvalues of K, increasing [n], and |U^T Y|^2 / |Y|^2, U the eigenvectors of the ``top`` largest.
+
+    The share is nan where no eigenvalue is above 0.
+    """
     values, vectors = jnp.linalg.eigh(wide(K))
     Y = wide(Y)
     share = jnp.sum(jnp.square(vectors[:, -top:].T @ Y)) / jnp.sum(jnp.square(Y))
-    return values, share
+    return values, jnp.where(values[-1] > 0, share, jnp.nan)
 
 
 def effective_rank(values: jax.Array) -> jax.Array:
-    """Return exp(-sum_i p_i log p_i), p the eigenvalues over their sum, negative ones as 0 (Roy & Vetterli 2007)."""
+    """Return exp(-sum_i p_i log p_i), p the eigenvalues over their sum, negative ones as 0 (Roy & Vetterli 2007).
+
+    nan where no eigenvalue is above 0.
+    """
     values = jnp.maximum(values, 0)
     p = values / jnp.sum(values)
-    return jnp.exp(-jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), 0)))
+    return jnp.exp(-jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1)), p)))
 
 
 def unit_gram(X: jax.Array) -> jax.Array:
     """Return XX^T / |XX^T| of features [n, ...] with centred columns; the CKA of two is their inner product."""
-    X = wide(X).reshape(X.shape[0], -1)
-    X = X - jnp.mean(X, axis=0)
-    gram = X @ X.T
+    W = wide(X).reshape(X.shape[0], -1)
+    W = without_rounding(W - jnp.mean(W, axis=0), X)
+    gram = W @ W.T
     return gram / norm(gram)
 
 

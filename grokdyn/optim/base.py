@@ -184,13 +184,20 @@ def add_scaled_distance(coefficient: Any) -> optax.GradientTransformation:
 
 
 def clip_by_norm(largest: Any) -> optax.GradientTransformation:
-    """Scale the gradient by min(1, largest / |g|), |g| its global L2 norm; a zero gradient stays zero."""
+    """Scale the gradient by min(1, largest / |g|), |g| its global L2 norm; a zero gradient stays zero.
+
+    A gradient whose squares overflow is scaled down by a power of two first, which rounds nothing.
+    """
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         norm = optax.tree.norm(updates)
         bound = jnp.asarray(largest, norm.dtype)
         factor = jnp.where(norm > bound, bound / jnp.where(norm > 0, norm, 1), jnp.ones((), norm.dtype))
-        return jax.tree.map(lambda u: u * factor.astype(u.dtype), updates), state
+        far, small = jnp.isinf(norm), 2.0 ** (-5 * jnp.finfo(norm.dtype).maxexp // 8)
+        rest = optax.tree.norm(jax.tree.map(lambda u: u * jnp.asarray(small, u.dtype), updates))
+        factor = jnp.where(far, bound / jnp.where(far, rest, 1), factor)
+        shrink = jnp.where(far, small, 1).astype(norm.dtype)
+        return jax.tree.map(lambda u: u * shrink.astype(u.dtype) * factor.astype(u.dtype), updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

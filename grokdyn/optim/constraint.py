@@ -16,7 +16,7 @@ from grokdyn.spec.rules import Choice, Number, Optional
 
 class NormConstraint(Wrapper):
     """Rescale the parameters after each step of the inner optimizer, see ``norm_constraint``
-    (Omnigrok, Liu et al. 2023).
+    (Omnigrok, Liu et al. 2023). Tensors that start at 0, such as biases, stay 0 by ``scope = "tensor"`` without a norm.
 
     Outermost of all wrappers, or what is outside changes the norm again.
     """

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from grokdyn.optim.base import Wrapper
-from grokdyn.optim.perpgrad import dot
+from grokdyn.optim.perpgrad import dot, scaled
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Flag, Number
@@ -40,7 +40,9 @@ class SAM(Wrapper):
 
     def elsewhere(self, params: Any, gradient: Any) -> Any:
         sizes = jax.tree.map(jnp.abs, params) if self.adaptive else jax.tree.map(jnp.ones_like, params)
-        slope = jax.tree.map(jnp.multiply, sizes, gradient)
+        # Of order 1 by a power of two, which rounds nothing and drops out: its product with weights is in range.
+        leaves, tree = jax.tree.flatten(gradient)
+        slope = jax.tree.map(jnp.multiply, sizes, tree.unflatten(scaled(leaves)[0]))
         leaves = jax.tree.leaves(slope)
         norm = jnp.sqrt(dot(leaves, leaves))
         factor = jnp.where(norm > 0, self.rho / jnp.where(norm > 0, norm, 1), 0)

@@ -36,13 +36,14 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
 def draw_circle(ax, one: xr.Dataset):
     """Draw the residues in one plane."""
     points = one["circle"].transpose("residue", "component").values
-    p, k = len(points), int(one["circle_frequency"])
-    # Along the circle: 0, 1/k, 2/k, ... mod p; where k has no inverse it is several rounds of fewer points.
-    order = np.argsort(np.arange(p) * k % p, kind="stable")
+    p, k = len(points), float(one["circle_frequency"])
+    # Along the circle: 0, 1/k, 2/k, ... mod p; where k has no inverse it is several rounds of fewer points. A plane
+    # without power has no k, and all its points in one place.
+    order = np.argsort(np.arange(p) * np.nan_to_num(k) % p, kind="stable")
     closed = points[np.append(order, order[0])]
     ax.plot(*closed.T, color="#BBBBBB", linewidth=0.6, zorder=1)
     drawn = ax.scatter(*points.T, c=np.arange(p), cmap="twilight", s=9, linewidths=0.3, edgecolors="#777777", zorder=2)
     reach = 1.15 * max(np.abs(points).max(), 1e-30)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
-    ax.set_title(f"k = {k} ({100 * float(one['circle_share']):.0f} %)", fontsize=7)
+    ax.set_title(f"k = {k:g} ({100 * float(one['circle_share']):.0f} %)", fontsize=7)
     return drawn

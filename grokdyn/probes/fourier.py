@@ -141,7 +141,8 @@ class Circles(SideProbe):
     """Residues in the planes of their strongest frequencies, to draw the circles of an embedding.
 
     For each side the ``planes`` frequencies above 0 of largest power: ``circle_frequency``, ``circle_share`` (of the
-    power above frequency 0), and ``circle``, the vectors X[x] along u/|u| for u the cosine and the sine component.
+    power above frequency 0), and ``circle``, the vectors X[x] along u/|u| for u the cosine and the sine component. A
+    plane without power has share 0 and no frequency, nan.
     """
 
     planes: int = field(Count(1, 1000), default=4, doc="how many frequencies")
@@ -176,4 +177,5 @@ def circles(X: jax.Array, planes: int) -> tuple[jax.Array, jax.Array, jax.Array]
     u = parts[:, which]
     size = jnp.linalg.norm(u, axis=-1, keepdims=True)
     u = u / jnp.where(size > 0, size, 1)
-    return jnp.einsum("xu,cku->kxc", X.astype(jnp.float64), u), (which + 1).astype(jnp.float64), share
+    frequency = jnp.where(share > 0, (which + 1).astype(jnp.float64), jnp.nan)
+    return jnp.einsum("xu,cku->kxc", X.astype(jnp.float64), u), frequency, share

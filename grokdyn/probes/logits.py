@@ -26,7 +26,7 @@ class Logits(Probe):
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        size = jnp.linalg.norm(view.logits, axis=-1)
+        size = jnp.sqrt(jnp.sum(jnp.square(view.logits.astype(jnp.float64)), axis=-1))
         others = jnp.where(one_hot(view.labels, view.logits.shape[-1]), -jnp.inf, view.logits)
         margin = pick(view.logits, view.labels) - jnp.max(others, axis=-1)
         parts = {"train": view.train, "test": view.test}

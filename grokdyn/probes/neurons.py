@@ -26,6 +26,8 @@ from grokdyn.spec.rules import Choice, Flag, Name, Number, Optional
 
 # Activations that are taken for the neurons where none is named: the last layer's of the first kind that there is.
 LAYERS = ("neurons", "mlp_post", "hidden")
+# A neuron varies as little as rounding makes a constant vary: so many units of what it is.
+NOISE = 16
 ACTIVATION = field(Optional(Name()), default=None, doc="activations [rows, neurons]; none: the last hidden layer's")
 
 
@@ -34,17 +36,18 @@ class Tuning(NamedTuple):
 
     Attributes:
         power: float64 [p//2 + 1, neurons], in the block {1, cos k, sin k}^2 without the constant; 0 at k = 0.
-        total: float64 [neurons], sum of squares around the mean.
+        total: float64 [neurons], sum of squares around the mean; 0 of a dead neuron, which is constant.
     """
 
     power: jax.Array
     total: jax.Array
 
     def best(self, last: bool) -> tuple[jax.Array, jax.Array]:
-        """Return every neuron's frequency of most power, and that power's share of the whole (0 of a dead neuron)."""
+        """Return every neuron's frequency of most power, and that power's share of the whole; 0 of a dead neuron."""
         power = self.power if last else self.power[: (len(self.power) - 1)]
-        top = jnp.max(power, axis=0)
-        return jnp.argmax(power, axis=0), jnp.where(self.total > 0, top / jnp.where(self.total > 0, self.total, 1), 0)
+        alive = self.total > 0
+        share = jnp.max(power, axis=0) / jnp.where(alive, self.total, 1)
+        return jnp.where(alive, jnp.argmax(power, axis=0), 0), jnp.where(alive, share, 0)
 
 
 def layer_of(names: Any, wanted: str | None) -> str | None:
@@ -113,7 +116,18 @@ def tuning(view: View, wanted: str | None) -> Tuning:
     empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     (blocks, total, squares), _ = jax.lax.scan(add, empty, parts)
     power = jnp.sum(jnp.square(blocks), axis=0).at[0].set(0)
-    return Tuning(power, squares - jnp.square(total) / (p * p))
+    return Tuning(power, variance(squares, total, p, dtype))
+
+
+def variance(squares: jax.Array, total: jax.Array, p: int, dtype: Any) -> jax.Array:
+    """Return the sum of squares around the mean; 0 of a neuron whose variation is the rounding of a constant.
+
+    A component of the spectrum sums p values of the dtype, each off by a unit or so; the variance itself is a
+    difference in float64.
+    """
+    around = squares - jnp.square(total) / (p * p)
+    units = max((NOISE * float(jnp.finfo(dtype).eps)) ** 2, NOISE * float(jnp.finfo(jnp.float64).eps))
+    return jnp.where(around > units * squares, around, 0)
 
 
 def block(A: jax.Array, cos_a: jax.Array, sin_a: jax.Array, cosines: jax.Array, sines: jax.Array) -> jax.Array:
@@ -130,7 +144,7 @@ class Neurons(Probe):
 
     ``neuron_frequency``: the k whose block {1, cos wa, sin wa} x {1, cos wb, sin wb}, w = 2 pi k/p, without the
     constant, holds most of the variance of the neuron's activations over all pairs (a, b); ``neuron_share``: how much
-    of it. ``neurons_at_frequency`` counts them.
+    of it. ``neurons_at_frequency`` counts them. A dead neuron, constant to within rounding, has frequency and share 0.
 
     ``neuron_power``: the sum over neurons of the squared components in every frequency's block, in an orthonormal basis
     of the pairs; products of different frequencies are in no block. ``per_neuron`` adds ``neuron_power_per_neuron``.

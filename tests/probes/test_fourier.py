@@ -121,6 +121,65 @@ def test_neurons_are_tuned_as_the_blocks_of_their_spectrum_say(p):
     assert not found.neuron_power_per_neuron[0].any()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_neuron_that_is_constant_has_no_frequency(dtype):
+    """One as the sum of constants for a and b, one nearly so, one dead, beside those of the solution."""
+    params = analytic.gromov(P, KS, PHASES)
+    params["W_0"][:P, 0], params["W_0"][P:, 0] = 0.1, 0.2
+    params["W_0"][:, 1] = 0.1 + 1e-9 * params["W_0"][:, 1] * (dtype == "float32")
+    params["W_0"][:, 2] = 0
+    found = measured(params, gd.Neurons(), gd.KeyFrequencies(), dtype=dtype)
+    assert found.neuron_frequency.values.tolist() == [0, 0, 0, *KS[3:]]
+    assert not found.neuron_share[:3].any()
+    assert found.neuron_share[3:].min() > 0.5
+    assert found.neurons_at_frequency[0] == 3
+    assert found.key_frequency.values.nonzero()[0].tolist() == [2, 3, 5]
+
+
+def test_a_network_of_zeros_has_what_exists_and_nan_where_nothing_does():
+    params = {name: np.zeros_like(w) for name, w in analytic.gromov(P, KS, PHASES).items()}
+    exists = {
+        gd.Loss: {"train_loss": np.log(P), "test_loss": np.log(P)},
+        gd.Logits: {"train_logit_norm": 0, "test_margin": 0},
+        gd.LogitScale: {"logit_max_abs": 0},
+        gd.SoftmaxCollapse: {"softmax_collapse": 0},
+        gd.GradientNorm: {"gradient_norm": 0},
+        gd.AbsorbedUpdates: {"absorbed_updates": 1, "zero_gradient": 1},
+        gd.NLMAlignment: {"nlm_gradient": np.nan, "logit_growth": np.nan},
+        gd.Rank: {"effective_rank": np.nan, "stable_rank": np.nan},
+        gd.FourierPower: {"fourier_power": 0, "fourier_gini": np.nan},
+        gd.InverseParticipationRatio: {"ipr": np.nan},
+        gd.Circles: {"circle": 0, "circle_share": 0, "circle_frequency": np.nan},
+        gd.Neurons: {"neuron_share": 0, "neuron_frequency": 0},
+        gd.KeyFrequencies: {"key_frequencies": 0},
+        gd.Circuit: {"circuit_share": np.nan},
+        gd.KernelAlignment: {"kernel_alignment": np.nan, "kernel_cka": np.nan, "kernel_alignment_one_sided": np.nan},
+        gd.KernelSpectrum: {"kernel_top_eigenvalue": 0, "kernel_effective_rank": np.nan, "kernel_label_energy": np.nan},
+        gd.GradientCoherence: {"m_coherence": np.nan, "gradient_cosine": 0},
+    }
+    found = measured(params, *(probe() for probe in exists))
+    for values in exists.values():
+        for name, value in values.items():
+            np.testing.assert_allclose(found[name], np.full(found[name].shape, value), atol=1e-12, err_msg=name)
+
+
+def test_all_classes_equal_are_the_first():
+    params = {name: np.zeros_like(w) for name, w in analytic.gromov(P, KS, PHASES).items()}
+    found = measured(params, gd.Accuracy())
+    labels = task().table().labels
+    assert found.train_accuracy == np.mean(labels[TRAIN] == 0)
+    assert found.test_accuracy == np.mean(np.delete(labels, TRAIN) == 0)
+
+
+def test_norms_of_logits_are_those_of_their_sizes_where_squares_have_no_float32():
+    params = analytic.gromov(P, KS, PHASES)
+    plain = measured(params, gd.Logits(), dtype="float32")
+    for size in (1e-24, 1e24):
+        scaled = {"W_0": params["W_0"], "W_1": params["W_1"] * size}
+        found = measured(scaled, gd.Logits(), dtype="float32")
+        np.testing.assert_allclose(found.train_logit_norm, size * plain.train_logit_norm, rtol=1e-6)
+
+
 def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
     """Tiles of 24 rows hold two values of a; the sixth is filled up."""
     params = random_params()

@@ -183,6 +183,30 @@ def test_measures_have_the_values_that_need_no_computing():
     assert np.isnan(measures.cka(y @ y.T, jnp.ones((9, 1))))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_rounding_leaves_of_a_constant_is_no_direction(dtype):
+    """0.1 is no sum of powers of two: the mean of many is not it."""
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(11, 1)), dtype)
+    K = jnp.full((11, 11), 0.1, dtype)
+    for of in (measures.cka, measures.one_sided):
+        assert np.isnan(of(K, y))
+        assert np.isnan(of(y @ y.T, jnp.full((11, 1), 0.1, dtype)))
+    assert np.isnan(measures.linear_cka(jnp.full((11, 3), 0.1, dtype), y))
+    np.testing.assert_allclose(measures.alignment(K, jnp.ones((11, 1), dtype)), 1, rtol=1e-6)
+    # A millionth of variation is one, if a rough one in float32.
+    varied = measures.cka(K * (1 + 1e-6 * y @ y.T), y)
+    assert varied > (0.99 if dtype == "float64" else 0.8)
+
+
+def test_a_kernel_of_zeros_has_no_spectrum_to_speak_of():
+    zero = jnp.zeros((4, 4))
+    values, share = measures.eigenvalues_and_energy(zero, jnp.ones((4, 1)), 2)
+    assert not np.any(values)
+    assert np.isnan(share)
+    assert np.isnan(measures.effective_rank(values))
+    assert np.isnan(measures.effective_rank(jnp.asarray([np.nan, 1.0])))
+
+
 @pytest.mark.parametrize(
     ("probe", "words"),
     [
