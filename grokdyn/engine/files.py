@@ -98,12 +98,16 @@ def release(held: int | None) -> None:
         os.close(held)
 
 
-def remove_left(folder: Path) -> None:
-    """Remove what a process that ended half way left in a folder; nothing else, and nothing through a link."""
+def remove_left(folder: Path, name: str = "") -> None:
+    """Remove what a process that ended half way left in a folder; nothing else, and nothing through a link.
+
+    Args:
+        name: of what was being written; default: whatever.
+    """
     with suppress(OSError):
         for found in () if folder.is_symlink() else os.scandir(folder):
             kinds = found.is_file(follow_symlinks=False) or found.is_dir(follow_symlinks=False)
-            if kinds and OURS.fullmatch(found.name):
+            if kinds and OURS.fullmatch(found.name) and found.name.startswith(name[:LONGEST]):
                 with suppress(OSError):
                     remove_abandoned(Path(found.path))
 

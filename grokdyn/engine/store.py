@@ -71,7 +71,9 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
         there = path.is_dir()  # empty; it may be a mount point, a link, the working directory, and stays what it is
         if not there:
             make_folder(path.parent, parents=True)
-        with beside(path / "store" if there else path.with_name(f".{path.name}"), folder=True) as made:
+        new = path / "store" if there else path.with_name(f".{path.name}")
+        remove_left(new.parent, new.name)
+        with beside(new, folder=True) as made:
             write_text(made / "spec.toml", sweep.to_toml())
             manifest = {**manifest, "given": write_given(made, start, origin)}
             unsettle(made, {**manifest, "identity": identity(manifest)})
@@ -80,7 +82,6 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
             else:
                 os.replace(made, path)
                 sync(path.parent)
-    remove_left(path)
 
 
 def move_into(made: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,119 @@ def test_thirty_kills_of_a_sweep_of_256_runs_change_no_bit(sweep, whole, tmp_pat
         assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "results.zarr", "snapshots", "spec.toml"]
     print(dict(seen), "in", sweeps, "sweeps")
     assert {"planning and compilation", "training", "checkpoint", "final write"} <= set(seen)
+
+
+ACT = """
+import shutil, sys
+import grokdyn as gd
+action, path, text = sys.argv[1:]
+print("ready", flush=True)
+if action == "run":
+    gd.run(gd.Sweep.from_toml(text), out=path, progress=False, checkpoint_seconds=0)
+elif action == "probe":
+    gd.probe(path, ["weight_norm", "spectral_norm"])
+elif action == "fork":
+    gd.fork(path, 3, 70, {"optimizer.weight_decay": [0.0, 0.5]}, out=path + "-fork", progress=False)
+else:
+    gd.resume(path, progress=False, checkpoint_seconds=0)
+"""
+SMALL = SPEC.replace("1500", "150").replace("700", "70").replace("[0, 32]", "[0, 2]").replace("50}", "5}")
+ACTIONS = ("run", "resume", "mend", "probe", "fork")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Return stores to start from: finished, cut off, damaged."""
+    from grokdyn.engine import run as engine_run
+
+    folder, small = tmp_path_factory.mktemp("stores"), gd.Sweep.from_toml(SMALL)
+    gd.run(small, out=folder / "probe", progress=False)
+    for name in ("fork", "mend"):
+        shutil.copytree(folder / "probe", folder / name)
+    (folder / "mend/results.zarr/train_loss/c/0/0/0/0/0").unlink()
+    next((folder / "mend/snapshots").glob("000001*")).unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_run.Batch, "advance", cut_after(engine_run.Batch.advance, 2))
+        with pytest.raises(KeyboardInterrupt):
+            gd.run(small, out=folder / "resume", progress=False, checkpoint_seconds=0)
+    return folder
+
+
+def cut_after(advance, chunks):
+    left = itertools.repeat(None, chunks)
+
+    def counted(self):
+        if next(left, KeyboardInterrupt) is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        advance(self)
+
+    return counted
+
+
+def act(action, path):
+    command = [sys.executable, "-c", ACT, action, str(path), SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def done(action, path):
+    """Return what an action finds that is done, or gone on with, after a kill."""
+    if action == "probe":
+        return gd.probe(path, ["weight_norm", "spectral_norm"])
+    if action == "fork":
+        out, change = path.with_name(f"{path.name}-fork"), {"optimizer.weight_decay": [0.0, 0.5]}
+        return gd.resume(out, progress=False) if out.exists() else gd.fork(path, 3, 70, change, out=out, progress=False)
+    if path.exists():
+        return gd.resume(path, progress=False)
+    return gd.run(gd.Sweep.from_toml(SMALL), out=path, progress=False)
+
+
+def test_a_kill_in_each_command_changes_nothing(stores, tmp_path):
+    kill_each(stores, tmp_path, random.Random(7), ["mend"])
+
+
+@pytest.mark.slow
+def test_thirty_kills_of_every_command_change_nothing(stores, tmp_path):
+    kill_each(stores, tmp_path, random.Random(30), ACTIONS * (KILLS // len(ACTIONS)))
+
+
+def kill_each(stores, tmp_path, draw, actions):
+    """Kill a process at each action, at a random moment of it, do it again, and compare with one never killed."""
+    before, long = gd.open(stores / "probe"), {}
+    for number, action in enumerate(actions):
+        path = tmp_path / f"{number}-{action}"
+        if action not in long:
+            whole = tmp_path / action
+            if action != "run":
+                shutil.copytree(stores / action, whole)
+            began = time.monotonic()
+            expected = done(action, whole)
+            long[action] = (time.monotonic() - began, expected)
+        while True:
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path.with_name(f"{path.name}-fork"), ignore_errors=True)
+            if action != "run":
+                shutil.copytree(stores / action, path)
+            process = act(action, path)
+            time.sleep(draw.uniform(0, 1.5 * long[action][0]))
+            killed = process.poll() is None
+            process.kill()
+            process.communicate()
+            if killed:
+                break
+        assert done(action, path).identical(long[action][1]), action
+        assert gd.open(path).identical(before), action
+        assert files(path) == files(stores / "probe") | probed(path), action
+
+
+def probed(path):
+    return {name for name in files(path) if name.startswith("probes")}
+
+
+def files(path):
+    """Return the names of all files of a store, but those of one that was left half way, which are removed."""
+    return {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
 
 
 def finished(path):
