@@ -124,7 +124,7 @@ print("ready", flush=True)
 if action == "run":
     gd.run(gd.Sweep.from_toml(text), out=path, progress=False, checkpoint_seconds=0)
 elif action == "probe":
-    gd.probe(path, ["weight_norm", "spectral_norm"])
+    gd.probe(path, ["weight_norm", "distance_from_init"])
 elif action == "fork":
     gd.fork(path, 3, 70, {"optimizer.weight_decay": [0.0, 0.5]}, out=path + "-fork", progress=False)
 else:
@@ -173,7 +173,7 @@ def act(action, path):
 def done(action, path):
     """Return what an action finds that is done, or gone on with, after a kill."""
     if action == "probe":
-        return gd.probe(path, ["weight_norm", "spectral_norm"])
+        return gd.probe(path, ["weight_norm", "distance_from_init"])
     if action == "fork":
         out, change = path.with_name(f"{path.name}-fork"), {"optimizer.weight_decay": [0.0, 0.5]}
         return gd.resume(out, progress=False) if out.exists() else gd.fork(path, 3, 70, change, out=out, progress=False)
