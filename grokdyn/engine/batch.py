@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from grokdyn.checks.drawn import check_drawn
+from grokdyn.engine.memory import check_room
 from grokdyn.engine.plan import Cohort, dealt, variables
 from grokdyn.engine.progress import Tally
 from grokdyn.engine.results import MISSING, Part
@@ -32,6 +33,8 @@ class Batch:
     def __init__(self, cohort: Cohort, lanes: np.ndarray, mesh: Any, shared: Any):
         self.cohort, self.lanes, self.mesh = cohort, lanes, mesh
         self.table, start = shared
+        check_room(cohort.bytes_of(len(lanes)), mesh.devices.flat[0])
+        self.tried = False
         self.programs = programs(cohort.program, mesh, cohort.block, cohort.experiments)
         numbers = placed(jax.tree.map(lambda column: column[lanes], cohort.experiments), mesh, sharded=True)
         self.constants, self.states = self.programs.begin(numbers, self.table, start)
@@ -78,7 +81,19 @@ class Batch:
         split = {"mesh": self.mesh, "sharded": True}
         placement = placed(order, **split), placed(counts, **split)
         stretches = placed(stretches, self.mesh, sharded=False)
-        return self.programs.advance(self.constants, self.states, *placement, self.table, stretches)
+        arguments = (self.constants, self.states, *placement, self.table, stretches)
+        if not self.tried:
+            self.tried = True
+            check_room(self.program_bytes(*arguments), self.mesh.devices.flat[0])
+        return self.programs.advance(*arguments)
+
+    def program_bytes(self, *arguments: Any) -> int:
+        """Return the bytes that the compiled program takes on all devices, besides what it is given."""
+        known = self.programs.advance.lower(*arguments).compile().memory_analysis()  # the call does not compile again
+        if known is None:
+            return 0
+        each = known.temp_size_in_bytes + known.output_size_in_bytes - known.alias_size_in_bytes
+        return self.cohort.devices * max(0, each)
 
     def placement(self) -> tuple[np.ndarray, np.ndarray]:
         """Return for each device the places of its lanes, the active ones first, and how many are active."""

@@ -6,10 +6,11 @@ import contextlib
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import jax
+
+from grokdyn.engine.memory import available
 
 # Lanes vmapped together: on a CPU one, which stays in cache; elsewhere all that a device has, or a part of very many,
 # so that blocks whose lanes are all over can be left out.
@@ -17,7 +18,6 @@ CPU_BLOCK = 1
 LARGE_BLOCK = 512
 # Bytes of a batch: small enough for a laptop, large enough to keep devices busy.
 CPU_BATCH_BYTES, LARGE_BATCH_BYTES = 2**30, 2**31
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # XLA takes another way through its passes for one device than for several, and other bits come out. So that a machine
 # with one core agrees with the others, it has two devices as well.
 FEWEST_CPU_DEVICES = 2
@@ -56,20 +56,9 @@ def devices() -> list[Any]:
 def batch_bytes(device: Any) -> int:
     """Return the bytes that state and records of a batch may take on a device, or on a CPU in this process."""
     if device.platform == "cpu":
-        return min(CPU_BATCH_BYTES, memory() // 8)
+        return min(CPU_BATCH_BYTES, available() // 8)
     limit = (device.memory_stats() or {}).get("bytes_limit", 16 * LARGE_BATCH_BYTES)
     return min(LARGE_BATCH_BYTES, limit // 16)  # activations of all lanes of a block are alive together
-
-
-def memory() -> int:
-    """Return the bytes of memory that this process may hope for: the machine's, or what its control group allows."""
-    found = [2**40]
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on Windows
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit in CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
-            found.append(int(Path(limit).read_text()))
-    return min(size for size in found if size > 0)
 
 
 def block_size(cpu: bool, lanes_per_device: int) -> int:

@@ -16,6 +16,7 @@ from grokdyn.checks.traced import check_params, check_traced
 from grokdyn.engine.devices import batch_bytes, block_size
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.fit import check_fit
+from grokdyn.engine.memory import COPIES, OutOfMemoryError, check_room
 from grokdyn.engine.schedule import schedule
 from grokdyn.losses.base import Loss
 from grokdyn.models.base import Model
@@ -104,6 +105,10 @@ class Cohort:
         rows = self.template.batch_size or self.program.rows
         return 6.0 * sum(leaf.size for leaf in jax.tree.leaves(self.shapes.params)) * rows
 
+    def bytes_of(self, lanes: int) -> int:
+        """Return the bytes that so many lanes take, copies included."""
+        return COPIES * self.lane_bytes * lanes
+
     @property
     def length(self) -> int:
         """Updates of a run that is not ended early."""
@@ -127,6 +132,7 @@ def cohorts(
 
     Raises:
         SpecError: if a combination of numbers leaves no train rows, a batch larger than them, ...
+        OutOfMemoryError: if memory is too small for a single run.
     """
     groups: dict[Any, list[int]] = {}
     for run, experiment in enumerate(experiments):
@@ -202,6 +208,10 @@ def cohort(
         schedule(recorded, snapshots, origin.step),
         origin,
     )
+    try:
+        check_room(made.bytes_of(used), devices[0])  # a lone run fills a lane of every device
+    except MemoryError as error:
+        raise OutOfMemoryError(size, f"with a lane on each of {used} devices, and copies, {error}") from None
     work = made.update_operations * width * made.length
     slices = int(work / CHUNK_OPERATIONS["cpu" if cpu else "other"]) + 1
     return replace(made, schedule=schedule(recorded, snapshots, origin.step, slices))

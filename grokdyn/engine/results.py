@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from grokdyn.engine.grid import Grid
+from grokdyn.engine.layout import MISSING, STATUS, layout, places, statuses
 from grokdyn.engine.progress import Tally
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.lane import OK
 
-# The status of a run that is not there yet, or still in training.
-MISSING = -1
-STATUS = {
-    "status": "status of the run",
-    "diverged_at": "step whose loss was first not finite",
-    "stopped_at": "last step of a run that a stop rule ended",
-}
+__all__ = ["MISSING", "STATUS", "Part", "dataset", "joined", "places"]
 
 
 @dataclass(frozen=True)
@@ -63,60 +57,20 @@ def joined(parts: Sequence[Part]) -> Part:
     return Part(runs, parts[0].steps, parts[0].variables, together("arrays"), together("status"))
 
 
-def dataset(sweep: Sweep | Grid, parts: Sequence[Part]) -> xr.Dataset:
+def dataset(sweep: Sweep | Grid, parts: Sequence[Part], keep: bool = True) -> xr.Dataset:
     """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1.
 
     Of several parts that hold the same run, the last counts.
+
+    Args:
+        keep: leave the parts as they are; else every array of theirs goes once it is in its place, so that little more
+            memory is taken than the parts or the Dataset take alone.
     """
-    coordinates = united(parts)
-    shape = tuple(sweep.shape.values())
-    names = {name: v for part in parts for name, v in part.variables.items()}
-    data: dict[str, Any] = {}
-    for name, variable in names.items():
-        dims = ("step", *variable.dims)
-        flat = np.full((sweep.size, *(len(coordinates[d]) for d in dims)), np.nan)
+    found, flat = layout(sweep, parts), {}
+    for name in found.variables:
+        flat[name] = np.full((sweep.size, *found.row(name)), np.nan)
         for part in parts:
             if name in part.arrays:
-                flat[places(part.runs, part.steps, part.variables[name], coordinates)] = part.arrays[name]
-        attributes = {"long_name": variable.long_name, "units": variable.units}
-        data[name] = ((*sweep.shape, *dims), flat.reshape(*shape, *flat.shape[1:]), attributes)
-    for name, long_name in STATUS.items():
-        flat = np.full(sweep.size, MISSING, np.int64)
-        for part in parts:
-            flat[part.runs] = part.status[name]
-        data[name] = (tuple(sweep.shape), flat.reshape(shape), {"long_name": long_name})
-    data["status"][2].update(flag_values=[MISSING, 0, 1], flag_meanings="missing ok non_finite")
-    found = xr.Dataset(data, coords={**sweep_coordinates(sweep), **coordinates})
-    found.attrs["axes"] = list(sweep.shape)
-    found["step"].attrs.update(long_name="step", units="optimizer updates")
-    return found
-
-
-def sweep_coordinates(sweep: Sweep | Grid) -> dict[str, np.ndarray]:
-    return {name: labelled(values.tolist()) for name, values in sweep.coordinates.items()}
-
-
-def united(parts: Sequence[Part]) -> dict[str, np.ndarray]:
-    """Return the coordinates of ``step`` and of every probe axis: all values that any part has."""
-    found: dict[str, list[Any]] = {"step": sorted({int(s) for part in parts for s in part.steps})}
-    for part in parts:
-        for variable in part.variables.values():
-            for dim in variable.dims:
-                values = found.setdefault(dim, [])
-                values += [v for v in np.asarray(variable.coordinates[dim]).tolist() if v not in values]
-    return {dim: labelled(values) for dim, values in found.items()}
-
-
-def labelled(values: Sequence[Any]) -> np.ndarray:
-    """Return coordinate values as an array; text in the dtype that zarr has a format for."""
-    text = all(isinstance(value, str) for value in values)
-    return np.asarray(values, np.dtypes.StringDType() if text else None)
-
-
-def places(runs: np.ndarray, steps: np.ndarray, variable: Variable, coordinates: Mapping[str, Any]) -> Any:
-    """Return the index of some runs' values of a variable in an array [all runs, all steps, all coordinates]."""
-    index = [runs, np.searchsorted(coordinates["step"], steps)]
-    for dim in variable.dims:
-        everywhere = coordinates[dim].tolist()
-        index.append(np.asarray([everywhere.index(v) for v in np.asarray(variable.coordinates[dim]).tolist()]))
-    return np.ix_(*index)
+                index = places(part.runs, part.steps, part.variables[name], found.coordinates)
+                flat[name][index] = part.arrays[name] if keep else part.arrays.pop(name)
+    return found.dataset(flat, statuses(sweep, parts))

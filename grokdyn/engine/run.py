@@ -27,6 +27,7 @@ from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper, told
 from grokdyn.engine.manifest import check_same, described, identity
+from grokdyn.engine.memory import OutOfMemoryError, is_short
 from grokdyn.engine.mend import mend
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, joined
@@ -69,6 +70,7 @@ def run(
 
     Raises:
         SpecError: for a mistake in the description, before anything is compiled or written.
+        OutOfMemoryError: if memory is too small for a single run.
         StoreError: if ``out`` is not empty or cannot be written.
         Interrupted: after Ctrl-C or SIGTERM, with ``out``: the state is saved and ``resume`` goes on from it.
         ClusterError: if the cluster does not answer, goes away, or cannot train a batch; ``resume`` goes on.
@@ -330,11 +332,11 @@ def within_memory(
     if not keeper.halved(name):
         try:
             part = train_batch(Batch(cohort, lanes, mesh, shared), name, shown, keeper)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not is_short(error):
                 raise
             if len(runs) == 1:
-                raise OutOfMemoryError(cohort) from None
+                raise OutOfMemoryError(cohort.lane_bytes, str(error) * isinstance(error, MemoryError)) from None
             shown.done = done
             shown.say(f"{told(name)}: {len(runs)} runs do not fit into memory; trying half of them at a time")
         else:
@@ -350,16 +352,6 @@ def within_memory(
     part = joined(parts)
     keeper.join(name, list(halves), part, cohort.snapshots)
     return part
-
-
-class OutOfMemoryError(ValueError):
-    """A device's memory is too small for a single run."""
-
-    def __init__(self, cohort: plan.Cohort):
-        super().__init__(
-            f"memory: a single run does not fit, its state and records are {cohort.lane_bytes / 2**20:,.1f} MiB; "
-            "allowed: a smaller model or task, a batch_size, probes that need less, or a device with more"
-        )
 
 
 def train_batch(batch: Batch, name: str, shown: Reporter, keeper: Keeper | Forgetful) -> Part:

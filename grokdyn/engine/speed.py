@@ -16,6 +16,7 @@ import numpy as np
 from grokdyn.engine import plan
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.manifest import versions
+from grokdyn.engine.memory import OutOfMemoryError, is_short
 from grokdyn.tasks.base import Table
 from grokdyn.train.compiled import lane_mesh, placed
 from grokdyn.train.gradient import batch_gradient, full_gradient, train_rows
@@ -67,9 +68,24 @@ def trial(cohort: plan.Cohort, found: list[Any]) -> tuple[float, float, float]:
 
     The program tried is that of the sweep, on few lanes where a device takes them one by one, else on one block for
     each device: one call compiles, one touches all memory, then come records alone, then updates before them.
+
+    Raises:
+        OutOfMemoryError: where not even the fewest lanes fit.
     """
-    runs = np.arange(min(len(cohort.runs), max(cohort.block, TRIAL_LANES) * cohort.devices))
-    few = plan.cut(runs, len(runs), cohort.devices, cohort.block)[0]
+    runs, fewest = min(len(cohort.runs), max(cohort.block, TRIAL_LANES) * cohort.devices), cohort.block * cohort.devices
+    while True:
+        try:
+            return tried(cohort, plan.cut(np.arange(runs), runs, cohort.devices, cohort.block)[0], found)
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not is_short(error):
+                raise
+            if runs <= fewest:
+                raise OutOfMemoryError(cohort.lane_bytes, str(error) * isinstance(error, MemoryError)) from None
+        runs = max(fewest, runs // 2)
+
+
+def tried(cohort: plan.Cohort, few: np.ndarray, found: list[Any]) -> tuple[float, float, float]:
+    """Return what a trial of a few lanes gives."""
     mesh = lane_mesh(found[: cohort.devices])
     shared = placed((cohort.table, cohort.given), mesh, sharded=False)
     batch = Batch(cohort, few, mesh, shared)

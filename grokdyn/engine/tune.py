@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from grokdyn.engine.memory import OutOfMemoryError, is_short
 from grokdyn.engine.plan import Cohort, in_blocks
 from grokdyn.engine.speed import operations_per_step, speed
 
@@ -42,7 +43,7 @@ def training_seconds(cohort: Cohort, found: list[Any]) -> float:
     """Return how long a cohort trains; for ever where a block does not fit into memory."""
     try:
         return speed(cohort, found).seconds(cohort)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except (OutOfMemoryError, jax.errors.JaxRuntimeError) as error:
+        if not is_short(error):
             raise
         return float("inf")

@@ -123,7 +123,7 @@ OTHERS = {
     "Start": "grokdyn.train.start:Start",
     "ClusterError": "grokdyn.engine.connect:ClusterError",
     "StoreError": "grokdyn.engine.files:StoreError",
-    "OutOfMemoryError": "grokdyn.engine.run:OutOfMemoryError",
+    "OutOfMemoryError": "grokdyn.engine.memory:OutOfMemoryError",
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",
     "fork": "grokdyn.engine.snapshots:fork",
