@@ -14,6 +14,8 @@ import jax
 # Taken by compiling and by threads, whatever is computed. On a CPU it is no use to ask for the last of the memory:
 # XLA and LLVM end the process, or the system does, where a device of its own memory raises an error.
 SPARE = 2**27
+# Addresses that threads reserve and never use; only a limit on addresses counts them.
+RESERVED = 2**28
 # A batch is copied where it is saved, or moved between devices, and its records where they are handed on.
 COPIES = 2
 # What is said where nothing is known: on systems that tell nothing.
@@ -138,7 +140,7 @@ def own_limits(proc: Path = PROC) -> Iterator[int]:
         pages = [int(word) for word in (proc / "self/statm").read_text().split()]
     except (ImportError, OSError, ValueError):
         return
-    for name, place in (("RLIMIT_AS", 0), ("RLIMIT_DATA", 5)):
+    for name, place, reserved in (("RLIMIT_AS", 0, RESERVED), ("RLIMIT_DATA", 5, 0)):
         limit = resource.getrlimit(getattr(resource, name))[0]
         if limit != resource.RLIM_INFINITY:
-            yield limit - pages[place] * resource.getpagesize()
+            yield limit - pages[place] * resource.getpagesize() - reserved
