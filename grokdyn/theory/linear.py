@@ -52,10 +52,18 @@ def learning_curves(
     t = np.asarray(times, np.float64)[..., None]
     spread, noise = teacher_std**2 + init_std**2, noise_std**2
     l, weight = marchenko_pastur(ratio)
-    d = np.exp(-l * t) if rate is None else np.sign(1 - rate * l) ** (t / rate) * np.abs(1 - rate * l) ** (t / rate)
+    d = np.exp(-l * t) if rate is None else powers(1 - rate * l, t / rate)
     test = noise + np.sum(weight * (spread * d**2 + noise / l * (1 - d) ** 2), axis=-1) + max(0, 1 - ratio) * spread
     train = np.sum(weight * (spread * l + noise) * d**2, axis=-1) / ratio + max(0, 1 - 1 / ratio) * noise
     return LearningCurves(train, test)
+
+
+def powers(x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return x^steps; where steps are whole but for the rounding of t / rate, also of negative x, which is else nan."""
+    whole = np.round(steps)
+    steps = np.where(np.abs(steps - whole) <= 1e-9 * np.maximum(1, whole), whole, steps)
+    with np.errstate(invalid="ignore"):
+        return np.power(x, steps)
 
 
 def marchenko_pastur(ratio: float, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,10 @@ def test_as_many_iterations_as_dimensions_give_every_eigenvalue(name):
     np.testing.assert_allclose(found, np.sort(SPECTRA[name]), atol=1e-12)
 
 
+def test_a_matrix_of_one_number_is_its_eigenvalue():
+    np.testing.assert_allclose(lanczos(lambda v: -3.0 * v, jax.random.key(0), 1, 10, "float64"), [-3.0])
+
+
 def test_few_iterations_find_both_ends_from_inside():
     H = jnp.asarray(matrix(SPECTRA["indefinite"]))
     found = lanczos(lambda v: H @ v, jax.random.key(1), SIZE, 5, "float64")

@@ -1,13 +1,17 @@
 """Probes, and the training under them, against a run in plain numpy."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 
 import grokdyn as gd
 from grokdyn.engine.results import STATUS
+from grokdyn.losses.base import of_rows
 from grokdyn.probes.base import Probe, Shapes, Variable
-from grokdyn.probes.view import mean
+from grokdyn.probes.view import View, largest, mean
+from grokdyn.tasks.split import Split
 from grokdyn.train.step import record
 from tests import cases
 from tests.probes.loops import Loop
@@ -135,6 +139,48 @@ def test_an_axis_has_names_or_numbers_not_both():
         gd.SpecError, match=r"probes\[1\]: got a dimension tensor of numbers; allowed: names, as probes\[0\]"
     ):
         gd.run(EXPERIMENT.replace(probes=(gd.WeightNorm(), Numbered())))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("answers", [1, 3])
+def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answers):
+    """Row by row in numpy, with ties, corrupted labels, and rows that train or test."""
+    rng = np.random.default_rng(answers)
+    several = (40, answers) if answers > 1 else (40,)
+    logits, clean = rng.integers(0, 3, (*several, 3)).astype(float), rng.integers(0, 3, several)
+    labels, corrupted = clean.copy(), np.zeros(40, bool)
+    order = rng.permutation(40)
+    corrupted[order[:8]] = True
+    labels.reshape(40, -1)[corrupted, 0] = rng.integers(0, 3, 8)
+    view = object.__new__(View)
+    view.experiment, view.step, view.noisy = SimpleNamespace(loss=gd.CrossEntropy(precision="float64")), 0, True
+    view.clean_labels = jax.numpy.asarray(clean)
+    view.split = Split(jax.numpy.asarray(order), jax.numpy.int32(25), jax.numpy.asarray(labels), corrupted)
+    view.by_row = (logits, of_rows(view.loss, jax.numpy.asarray(logits), view.labels), largest(logits))
+    found = gd.Accuracy().measure(view) | gd.Loss().measure(view)
+
+    def right(row, of):
+        pairs = zip(logits[row].reshape(-1, 3), np.ravel(of[row]), strict=True)
+        return all(list(z).index(max(z)) == y for z, y in pairs)
+
+    def loss(row):
+        pairs = zip(logits[row].reshape(-1, 3), np.ravel(labels[row]), strict=True)
+        return np.mean([np.log(np.sum(np.exp(z))) - z[y] for z, y in pairs])
+
+    train, test = order[:25], order[25:]
+    untouched = [row for row in train if not corrupted[row]]
+    expected = {
+        "train_accuracy": np.mean([right(row, labels) for row in train]),
+        "test_accuracy": np.mean([right(row, clean) for row in test]),
+        "clean_rows_accuracy": np.mean([right(row, clean) for row in untouched]),
+        "corrupted_rows_accuracy": np.mean([right(row, labels) for row in order[:8]]),
+        "recovered_accuracy": np.mean([right(row, clean) for row in order[:8]]),
+        "train_loss": np.mean([loss(row) for row in train]),
+        "test_loss": np.mean([loss(row) for row in test]),
+    }
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.usefixtures("x64")

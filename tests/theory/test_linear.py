@@ -38,6 +38,22 @@ def test_small_steps_are_the_flow_and_large_ones_diverge():
     assert learning_curves(np.array([500.0]), 0.5, **SPREADS, rate=1.0).train > 1e3  # 2 / l_+ is .69
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.07, 1 / 3])
+def test_steps_that_jump_over_the_minimum_are_followed_at_every_one(rate):
+    """rate * k / rate is not k for every k, and a negative number has no power of 2.9999999999999996."""
+    steps = np.arange(300)
+    assert np.any(rate * steps / rate != steps) or rate != 0.2
+    found = learning_curves(rate * steps, 4.0, **SPREADS, rate=rate)
+    l, weight = marchenko_pastur(4.0)
+    assert (rate * l > 1).any() == (rate > 0.12)
+    d, expected = np.ones_like(l), []
+    for _ in steps:
+        expected.append(np.sum(weight * (1.1 * l + 0.2) * d**2) / 4 + 0.75 * 0.2)
+        d = d * (1 - rate * l)
+    np.testing.assert_allclose(found.train, expected, rtol=1e-9)
+    assert np.isfinite(found.test).all()
+
+
 def test_a_ratio_below_zero_is_refused():
     with pytest.raises(ValueError, match="ratio: got -1"):
         learning_curves(TIMES, -1)
