@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CLUSTERS = "local:N with N from 1 to 1024, tcp://HOST:PORT of a dask scheduler, its scheduler file *.json, or a Client"
 LOCAL = re.compile(r"local:(\d{1,4})")
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d{1,5}")
+SAFE = ("tls://", "wss://")
 MOST_WORKERS = 1024
 CONNECT_SECONDS = 20.0
 
@@ -89,16 +91,28 @@ def connected(cluster: str | Path | Client) -> Iterator[Client]:
 
 
 def client_of(address: str) -> Client:
-    """Return a client of the scheduler at an address."""
+    """Return a client of the scheduler at an address; dask's settings under ``distributed.comm.tls`` hold."""
     from distributed import Client
 
     for name in ("distributed.client", "distributed.utils"):  # tracebacks of what we tell in a line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        told = f"no dask scheduler answers there ({first_line(error)})"
-        raise ClusterError(f"cluster: got {address!r}, but {told}; allowed: the address of one that runs") from None
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two: no key, or one is a must
+        raise ClusterError(f"cluster: got {address!r}, but {why_not(error)}") from None
+    if not address.startswith(SAFE):
+        risk = "asks for no key: whoever reaches it can run code as its workers; safer: tls:// and dask's settings"
+        print(f"grokdyn: cluster: {address} {risk} distributed.comm.tls", file=sys.stderr, flush=True)
+    return client
+
+
+def why_not(error: Exception) -> str:
+    """Return why a scheduler could not be reached, and what is allowed."""
+    told = first_line(error)
+    if isinstance(error, FileNotFoundError | ssl.SSLError) or re.search("TLS|ssl|encryption", told):
+        settings = "distributed.comm.tls, with ca-file, client.cert and client.key"
+        return f"its keys do not fit ({told}); allowed: with dask's settings under {settings} as the scheduler's"
+    return f"no dask scheduler answers there ({told}); allowed: the address of one that runs"
 
 
 def workers(client: Client) -> list[dict[str, Any]]:
