@@ -24,26 +24,6 @@ class StableMaxCrossEntropy(Loss):
         return stablemax_rows(logits.astype(carrier(self.precision)), labels)
 
 
-def stablemax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Compute StableMax cross-entropy per example, for plain JAX and optax code.
-
-    -log(s(z_y) / sum_k s(z_k)), s(x) = x + 1 for x >= 0 and 1/(1 - x) below (Prieto et al. 2025). Minimise its mean:
-    ``stablemax_cross_entropy(logits, labels).mean()``.
-
-    Args:
-        logits: [..., classes], of any float dtype.
-        labels: integers [...].
-
-    Returns:
-        Losses [...], computed and returned in float64 where JAX's 64-bit mode is on, as in the paper, else in
-        float32, where the loss of an example is exactly 0 once its label's share is within 6e-8 of 1 (logits near
-        4e4). Gradients have the dtype of the logits and are finite at every finite logit.
-    """
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-    z = logits.astype(jnp.result_type(float)).reshape(-1, logits.shape[-1])
-    return stablemax_rows(z, labels.reshape(-1)).reshape(logits.shape[:-1])
-
-
 def s(x: jax.Array) -> jax.Array:
     """Return x + 1 for x >= 0, 1/(1 - x) below.
 
