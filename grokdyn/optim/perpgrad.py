@@ -50,7 +50,8 @@ def perpgrad(scope: str = "tensor", rescale: bool = True) -> optax.GradientTrans
         rescale: restore the norm of the gradient, of each tensor or of the whole.
 
     Raises:
-        ValueError: for an unknown scope, or if ``update`` is called without params.
+        ValueError: for an unknown scope, if ``update`` is called without params, or with tensors that are no floats or
+            not shaped as the parameters.
     """
     if scope not in SCOPES:
         raise ValueError(f"scope: got {scope!r}; allowed: one of {', '.join(SCOPES)}")
@@ -60,6 +61,8 @@ def perpgrad(scope: str = "tensor", rescale: bool = True) -> optax.GradientTrans
             raise ValueError("perpgrad needs the parameters: call update(updates, state, params)")
         gradients, tree = jax.tree.flatten(updates)
         weights = tree.flatten_up_to(params)
+        gradients, weights = ([jnp.asarray(x) for x in tensors] for tensors in (gradients, weights))
+        check(gradients, weights)
         if scope == "global":
             return tree.unflatten(perpendicular(gradients, weights, rescale)), state
         found = [perpendicular([g], [w], rescale)[0] for g, w in zip(gradients, weights, strict=True)]
@@ -68,12 +71,23 @@ def perpgrad(scope: str = "tensor", rescale: bool = True) -> optax.GradientTrans
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
+def check(gradients: list[jax.Array], weights: list[jax.Array]) -> None:
+    """Refuse gradients that are no floats, or shaped otherwise than their weights."""
+    for g, w in zip(gradients, weights, strict=True):
+        told = " and ".join(f"{x.dtype} {list(x.shape)}" for x in (g, w))
+        if not all(jnp.issubdtype(x.dtype, jnp.floating) for x in (g, w)) or g.shape != w.shape:
+            raise ValueError(f"updates: got {told} for a tensor and its weights; allowed: floats of one shape")
+
+
 def perpendicular(gradients: list[jax.Array], weights: list[jax.Array], rescale: bool) -> list[jax.Array]:
     """Return the tensors of the gradient, taken as one vector, without their component along the weights."""
     if not gradients:
         return []
+    wide = [widest(a.dtype, b.dtype) for a, b in zip(gradients, weights, strict=True)]
     # Scaled to order 1 by powers of two, which rounds nothing: squares neither underflow nor overflow.
-    (g, size), (w, _) = scaled(gradients), scaled(weights)
+    (g, size), (w, _) = (
+        scaled([x.astype(dtype) for x, dtype in zip(tensors, wide, strict=True)]) for tensors in (gradients, weights)
+    )
     w_squared = dot(w, w)
     length = jnp.sqrt(dot(g, g))
 
@@ -92,17 +106,21 @@ def perpendicular(gradients: list[jax.Array], weights: list[jax.Array], rescale:
     return [v.astype(a.dtype) for v, a in zip(whole, gradients, strict=True)]
 
 
+def widest(*dtypes: Any) -> Any:
+    """Return the widest of float types, float32 at least."""
+    return max((jnp.dtype(dtype) for dtype in (jnp.float32, *dtypes)), key=lambda dtype: dtype.itemsize)
+
+
 def scaled(tensors: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
-    """Return tensors, in float32 at least, divided by a power of two near their largest entry, and that power."""
-    wide = [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in tensors]
-    dtype = jnp.result_type(*wide)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0).astype(dtype) for x in wide]))
+    """Return wide tensors divided by a power of two near their largest entry, and that power."""
+    dtype = widest(*(x.dtype for x in tensors))
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0).astype(dtype) for x in tensors]))
     info = jnp.finfo(dtype)
     # Rounded to no bits of mantissa a number is a power of two; the bound keeps it from rounding up to infinity.
     exponent_bits = info.bits - info.nmant - 1
     power = lax.reduce_precision(jnp.minimum(largest, 2.0 ** (math.frexp(float(info.max))[1] - 2)), exponent_bits, 0)
     power = jnp.where(power > 0, power, 1)
-    return [x / power.astype(x.dtype) for x in wide], power
+    return [x / power.astype(x.dtype) for x in tensors], power
 
 
 def dot(a: list[jax.Array], b: list[jax.Array]) -> jax.Array:

@@ -200,3 +200,37 @@ def test_a_file_names_it_with_its_inner_optimizer():
     """
     optimizer = gd.Experiment.from_toml(text).optimizer
     assert optimizer == gd.PerpGrad(inner=gd.SGD(learning_rate=10.0), scope="global")
+
+
+@both_modes
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("weights", ["float32", "float16", "float64"])
+def test_strict_promotion_and_mixed_types(scope, weights):
+    """Every tensor comes out in the type of its gradient, whatever the weights and the other tensors have."""
+    g, w = tree(0), tree(1, dtype=weights)
+    g["a"], g["b"] = jnp.asarray(g["a"], "bfloat16"), jnp.asarray(g["b"], "float16")
+    transform = perpgrad(scope)
+    with jax.numpy_dtype_promotion("strict"):
+        found = jax.jit(lambda g, w: transform.update(g, transform.init(w), w)[0])(g, w)
+    assert [found[name].dtype for name in SHAPES] == ["bfloat16", "float16", "float32"]
+    groups = [list(SHAPES)] if scope == "global" else [[name] for name in SHAPES]
+    for names in groups:
+        exact = released(flat([w[name] for name in names]), flat([g[name] for name in names]))
+        np.testing.assert_allclose(flat([found[name] for name in names]), exact, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("g", "w", "told"),
+    [
+        (np.ones(3, int), np.ones(3, "float32"), r"updates: got int\d+ \[3\] and float32 \[3\]"),
+        (np.ones(3, "complex64"), np.ones(3, "complex64"), r"updates: got complex64 \[3\]"),
+        (
+            np.ones(3, "float32"),
+            np.ones((3, 1), "float32"),
+            r"float32 \[3, 1\] .*allowed: floats of one shape",
+        ),
+    ],
+)
+def test_what_cannot_be_projected_is_refused(g, w, told):
+    with pytest.raises(ValueError, match=told):
+        perpgrad().update({"a": g}, optax.EmptyState(), {"a": w})
