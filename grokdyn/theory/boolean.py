@@ -44,9 +44,10 @@ def dimension(table: Any) -> int:
 def coefficients(values: Any) -> Any:
     """Return f^(T) [..., 2^d] of values [..., 2^d] of NumPy or JAX, by the fast Walsh-Hadamard transform.
 
-    d additions of the whole table; exact for integers below 2^(53 - d) in float64.
+    d additions of the whole table. Integers become float64 (JAX: its default float), exact up to 2^(53 - d).
     """
-    return _butterflies(values) / values.shape[-1]
+    sums = _butterflies(values)
+    return sums / sums.shape[-1]
 
 
 def values(coefficients: Any) -> Any:
@@ -109,10 +110,9 @@ def minimum_degree(table: np.ndarray, seen: np.ndarray) -> np.ndarray:
     axes = [d - i for i in reversed(on)]
     front = np.moveaxis(taken, axes, range(len(on)))
     columns = front.reshape(2 ** len(on), -1)
-    part = np.moveaxis(seen.reshape((2,) * d), [axis - 1 for axis in axes], range(len(on))).reshape(
-        columns.shape[0], -1
-    )
-    found = _interpolation(part[:, 0]) @ columns[part[:, 0]]
+    kept = np.moveaxis(seen.reshape((2,) * d), [axis - 1 for axis in axes], range(len(on)))
+    kept = kept.reshape(2 ** len(on), -1)[:, 0]
+    found = _interpolation(kept) @ columns[kept]
     found = np.moveaxis(found.reshape(front.shape), range(len(on)), axes).reshape(table.shape)
     return np.where(seen, table, found)
 
@@ -134,12 +134,14 @@ def held_out(table: np.ndarray, seen: np.ndarray) -> HeldOut:
     """Return the errors of ``minimum_degree``; for seen x_k = 1 they are 4 Inf_k and 2 Inf_k; nan where all is seen."""
     square = np.square(minimum_degree(table, seen) - table)
     unseen = ~np.asarray(seen, bool)
-    return HeldOut(
-        square[..., unseen].sum(-1) / unseen.sum() if unseen.any() else np.nan * square[..., 0], square.mean(-1)
-    )
+    missed = square[..., unseen].sum(-1) / unseen.sum() if unseen.any() else np.nan * square[..., 0]
+    return HeldOut(missed, square.mean(-1))
 
 
 def _butterflies(table: Any) -> Any:
+    table = table if hasattr(table, "__array_namespace__") else np.asarray(table)
+    # Sums of small integers would wrap around.
+    table = table.astype(float) if table.dtype.kind in "biu" else table
     d = dimension(table)
     xp, shape = table.__array_namespace__(), table.shape
     for i in range(d):

@@ -198,6 +198,16 @@ def test_the_pointer_is_read_with_its_highest_bit_first():
         boolean.pointer_value(x)
 
 
+def test_lists_and_every_kind_of_number_are_tables():
+    assert boolean.coefficients([1, -1, -1, 1]).tolist() == [0, 0, 0, 1]  # x_0 x_1
+    assert boolean.coefficients(np.array([True, False])).tolist() == [0.5, 0.5]
+    ones = np.ones(2**9)
+    for kind in (np.int8, np.uint8, np.float16):
+        assert boolean.coefficients(ones.astype(kind))[0] == 1
+        assert jax.jit(boolean.coefficients)(jnp.asarray(ones, kind))[0] == 1
+    assert boolean.minimum_degree([5, 6, 7, 8], [True, False, False, False]).tolist() == [5, 5, 5, 5]
+
+
 def test_mistakes_are_told():
     with pytest.raises(ValueError, match=r"table: got shape \(6,\)"):
         boolean.coefficients(np.ones(6))
