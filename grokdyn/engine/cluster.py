@@ -20,7 +20,7 @@ from grokdyn.engine.files import StoreError
 from grokdyn.engine.interrupt import Interrupted, wish_to_stop
 from grokdyn.engine.progress import PATIENCE, Reporter, reporter
 from grokdyn.engine.run import CHECKPOINT_SECONDS, collect
-from grokdyn.engine.shard import BATCHES_EACH, unfinished
+from grokdyn.engine.shard import BATCHES_EACH, unfinished, untrained
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Start
@@ -75,7 +75,7 @@ def resume_on(
     """Go on with an interrupted sweep on a cluster, whatever it began on; the rest is as in ``resume``."""
     path = Path(path).absolute()
     store.read_spec(path, anyway, edited=True)
-    if unfinished(path):
+    if untrained(path):
         with connected(cluster) as client:
             workers(client)
             train(client, path, progress, anyway, checkpoint_seconds)

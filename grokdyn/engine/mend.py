@@ -39,6 +39,7 @@ def mend(path: Path, anyway: bool = False) -> None:
     """
     known = store.read_manifest(path)
     store.spec_text(path, known)
+    store.check_own(path, known)
     spoilt = ""
     try:
         found = read_results(path, known)

@@ -211,7 +211,20 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
             return labelled(axes(path, known, anyway), text, list(parts(path, known, anyway)))
     if not os.path.lexists(path / "manifest.json"):
         say(f"{str(path / 'manifest.json')!r} is not there: results are read without their checksums")
+    check_own(path, known)
     return read_results(path, read_manifest(path, anyway), anyway)
+
+
+def check_own(path: Path, known: Mapping[str, Any]) -> None:
+    """Raise StoreError if results that the manifest does not know yet are of another sweep."""
+    if known.get("finished") or "spec" not in known:
+        return
+    file, text = path / "results.zarr" / "zarr.json", known["spec"]
+    with suppress(FileNotFoundError, ValueError, TypeError, KeyError):  # damaged: that is told elsewhere
+        text = json.loads(read_text(file, path))["attributes"]["spec"]
+    if not same(noted(known, text), text):
+        hint = "remove it, and grokdyn resume goes on"
+        raise StoreError(f"{str(file.parent)!r} belongs to another sweep than this store; {hint}")
 
 
 def parts(path: Path, known: dict[str, Any], anyway: bool) -> Iterator[Part]:

@@ -96,5 +96,12 @@ def unfinished(path: Path) -> list[int]:
     """Return the batches of a store that nobody has finished yet."""
     if store.is_finished(path):
         return []
+    return [batch for batch in store.batches(path) if not pieces.part_file(path, batch).is_file()]
+
+
+def untrained(path: Path) -> list[int]:
+    """Return the batches of a store to train: those that nobody has finished, or whose file is damaged."""
+    if store.is_finished(path):
+        return []
     known = store.read_manifest(path)
     return [batch for batch in store.batches(path) if not pieces.is_part(path, batch, known)]

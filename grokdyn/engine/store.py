@@ -37,6 +37,7 @@ from grokdyn.engine.reading import (  # noqa: F401, callers find writing and rea
     SCHEMA,
     axes,
     batches,
+    check_own,
     copy_of_manifest,
     is_finished,
     is_sound,

@@ -335,6 +335,16 @@ def test_pieces_of_another_sweep_are_not_taken(sweep, cut, whole, tmp_path, monk
         assert (cut / "snapshots" / file.name).read_bytes() == file.read_bytes()
 
 
+def test_results_of_another_sweep_are_not_taken(sweep, cut, whole, tmp_path):
+    gd.run(gd.Sweep(sweep.base.replace(steps=61, snapshots=()), sweep.axes), out=tmp_path / "t", progress=False)
+    shutil.copytree(tmp_path / "t/results.zarr", cut / "results.zarr")
+    for use in (gd.open, lambda path: gd.resume(path, progress=False)):
+        with pytest.raises(gd.StoreError, match=r"results\.zarr' belongs to another sweep .*remove it, and .*resume"):
+            use(cut)
+    shutil.rmtree(cut / "results.zarr")
+    assert gd.resume(cut, progress=False).identical(whole[1])
+
+
 def test_checkpoints_of_an_earlier_version_are_told_and_not_missed(cut, whole, capsys):
     for file in checkpoints(cut):
         file.unlink()
