@@ -11,6 +11,7 @@ import numpy as np
 
 from grokdyn.spec.arrays import floats
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.paths import path_of
 
 # What wrappers put in front of all names.
 WRAPPERS = ("module.", "_orig_mod.")
@@ -51,7 +52,7 @@ def from_torch(model: Any, state_dict: Any, prefix: str = "") -> dict[str, Any]:
 def named_arrays(source: Any) -> Mapping[str, Any]:
     """Return the arrays of a state_dict, a module or a file by name."""
     if isinstance(source, str | os.PathLike):
-        source = read(Path(source).expanduser())
+        source = read(path_of(source, "state_dict"))
     elif not isinstance(source, Mapping) and callable(getattr(source, "state_dict", None)):
         source = source.state_dict()
     if not isinstance(source, Mapping):

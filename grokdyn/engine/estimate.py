@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from grokdyn.engine import plan
 from grokdyn.engine.devices import devices
+from grokdyn.engine.effect import check_effect
 from grokdyn.engine.scope import scope
 from grokdyn.engine.speed import Speed, operations_per_step, remembered, speed
 from grokdyn.engine.tune import tuned
@@ -54,7 +55,10 @@ def estimate(what: Experiment | Sweep, start: Start | None = None) -> list[Estim
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
     with scope(sweep):
         found = devices()
-        planned = tuned(plan.cohorts(list(sweep.experiments()), start, found), found)
+        experiments = list(sweep.experiments())
+        planned = plan.cohorts(experiments, start, found)
+        check_effect(sweep, experiments, planned, start, stored=True)
+        planned = tuned(planned, found)
         return [estimated(cohort, found) for cohort in planned]
 
 

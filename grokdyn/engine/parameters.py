@@ -14,6 +14,7 @@ from grokdyn.engine.files import StoreError
 from grokdyn.engine.scope import scope
 from grokdyn.engine.snapshots import kept, run_number, stored_lane
 from grokdyn.spec.errors import SpecError
+from grokdyn.spec.paths import place_of
 
 
 def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None = None) -> dict[str, np.ndarray]:
@@ -30,7 +31,7 @@ def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None 
         SpecError: for a run or step that is not there, naming those that are.
         StoreError: if the folder is not a store, its snapshot is damaged, or the run was over before the step.
     """
-    path = Path(path)
+    path = place_of(path)
     sweep, known = store.read_spec(path), store.read_manifest(path)
     number = run_number(sweep, run)
     experiments, origin = list(sweep.experiments()), pieces.read_origin(path, known)

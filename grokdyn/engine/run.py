@@ -22,6 +22,7 @@ from grokdyn.checks.names import check_axes
 from grokdyn.engine import pieces, plan, store
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.devices import devices, peak_bytes
+from grokdyn.engine.effect import check_effect
 from grokdyn.engine.estimate import planned_seconds
 from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
@@ -91,17 +92,24 @@ def execute(
     origin: Origin,
     progress: bool | None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    asked: Collection[str] = (),
 ) -> xr.Dataset:
-    """Train a sweep from its beginning or from a stored state, in memory or into a store."""
+    """Train a sweep from its beginning or from a stored state, in memory or into a store.
+
+    Args:
+        asked: paths that were set for these runs alone: those without effect are told.
+    """
     if out is not None:
         out = place_of(out, "out")
-        create(sweep, out, start, origin, alone=True)
+        create(sweep, out, start, origin, alone=True, asked=asked)
         work(out, progress=progress, checkpoint_seconds=checkpoint_seconds, sweep=sweep)
         return collect(out)
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin)
+        experiments = list(sweep.experiments())
+        planned = plan.cohorts(experiments, start, found, origin=origin)
         check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
+        check_effect(sweep, experiments, planned, start, False, asked)
         planned = tuned(planned, found)
         with reporter(plan.run_steps(planned), progress) as shown:
             return store.labelled(sweep, sweep.to_toml(), list(trained(planned, found, shown, Forgetful())))
@@ -146,12 +154,14 @@ def create(
     origin: Origin = plan.NOWHERE,
     batches: int = 1,
     alone: bool = False,
+    asked: Collection[str] = (),
 ) -> int:
     """Plan a sweep and make its store, without training; return the number of batches.
 
     Args:
         batches: at least so many where there are runs enough, for processes to share.
         alone: this process trains them all.
+        asked: as in ``execute``.
 
     Raises:
         SpecError, StoreError: as ``run``.
@@ -161,8 +171,10 @@ def create(
     check_nameable(sweep, alone)
     with scope(sweep):
         found = devices()
-        planned = plan.cohorts(list(sweep.experiments()), start, found, origin=origin, batches=batches)
+        experiments = list(sweep.experiments())
+        planned = plan.cohorts(experiments, start, found, origin=origin, batches=batches)
         check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
+        check_effect(sweep, experiments, planned, start, True, asked)
         planned = tuned(planned, found)
         needed = [c.lane_bytes * len(c.batches[0]) for c in planned]
         costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}

@@ -17,6 +17,7 @@ from grokdyn.engine.manifest import check_same, described
 from grokdyn.engine.plan import variables
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.run import execute
+from grokdyn.engine.say import say
 from grokdyn.engine.scope import scope
 from grokdyn.optim.base import AnyOptimizer, Optimizer, inside
 from grokdyn.spec.base import put
@@ -131,7 +132,9 @@ def fork(
     Returns:
         Dataset of the new runs from ``step`` to the last step. What is not changed goes on with the same bits; another
         ``dtype`` rounds the state to it, or widens it. An optimizer goes on with what another remembers if both make
-        the same of it, such as with and without ``SAM`` around.
+        the same of it, such as with and without ``SAM`` around. Stop rules see the records of the new runs alone, so
+        that what they count begins anew at ``step``. A change without effect, such as of what the state was drawn
+        from, is told.
 
     Raises:
         SpecError: for a mistake in the arguments, or a model or optimizer that cannot go on from the state.
@@ -156,7 +159,10 @@ def fork(
         sizes = plan.sizes_of(known)
         planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path, known), devices(), sizes, origin)
     leaves, rows = stored_lane(path, planned, number, step, known)
-    return execute(new, out, pieces.read_start(path, known), Origin(step, rows, leaves), progress)
+    if parent.stop or "stop" in change:
+        say(f"stop rules count anew: they see what is recorded from step {step} on")
+    start, state = pieces.read_start(path, known), Origin(step, rows, leaves)
+    return execute(new, out, start, state, progress, asked=list(single))
 
 
 def directions(optimizer: AnyOptimizer) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 
@@ -36,6 +38,10 @@ class CrossEntropy(Loss):
     rounding: str = field(
         Choice(exact.ROUNDINGS), default="every", doc="what float16 and bfloat16 round: every operation, or the result"
     )
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.precision not in exact.NARROW:
+            yield "rounding", f"precision is {self.precision}"
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         z, narrow = self.scaled(logits), self.precision in exact.NARROW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,12 @@ class SwitchLoss(Intervention):
     then: Any = field(Part("loss"), doc="the loss from the step on")
     at: int = field(Integer(), doc="first step of the second loss")
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.at > steps:
+            yield from ((name, f"the run ends at step {steps}") for name in ("at", "then"))
+        if self.at == 0:
+            yield "first", "the switch is at step 0"
+
     @property
     def real_targets(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.first.real_targets and self.then.real_targets
@@ -56,6 +62,10 @@ class ForcedCollapse(Intervention):
 
     inner: Any = field(Part("loss"), doc="the loss")
     at: int = field(Integer(), doc="first step of the collapse")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.at > steps:
+            yield "at", f"the run ends at step {steps}"
 
     def in_force(self, step: Any) -> Any:
         return Collapsed(self.inner.in_force(step), jnp.asarray(step >= self.at))

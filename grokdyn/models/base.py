@@ -53,6 +53,10 @@ class Model(Spec):
         if self.rescaled and not 1e-18 <= self.output_scale <= 1e18:
             yield "output_scale", self.output_scale, "above 0 where rescaled, from 1e-18 to 1e18"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.output_scale == 1:
+            yield "rescaled", "output_scale is 1"
+
     several_answers = False  # True where it can give logits for several answers a row
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -31,6 +31,10 @@ class MLP(Model):
     activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi")
     bias: bool = field(Flag(), default=False, doc="with b_l")
     init: str = field(Choice(INITS), default="torch", doc="distribution of the weights at step 0")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if not self.hidden:
+            yield "activation", "there is no hidden layer"
 
     def sizes(self, signature: Signature) -> tuple[int, ...]:
         """Return the widths of all layers, input and output included."""

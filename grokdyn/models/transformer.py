@@ -87,6 +87,12 @@ class Transformer(Model):
         if self.d_model % self.heads:
             yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if not self.d_mlp:
+            yield from ((name, "d_mlp is 0") for name in ("activation", "mlp_bias"))
+        if self.layers == 1 and self.answers == 1:
+            yield "causal", "the one layer is read at the last token, which sees all"
+
     def stochastic(self) -> Any:
         return np.asarray(self.dropout) > 0
 

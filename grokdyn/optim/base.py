@@ -116,6 +116,10 @@ class Optimizer(AnyOptimizer):
         """Return the decoupled weight decay, multiplied by the learning rate."""
         return None
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.decay() in (None, 0) and self.coupled() in (None, 0):
+            yield "decay_to", "there is no weight decay"
+
     def transform(self) -> optax.GradientTransformation:
         """Return the whole update as an optax transform."""
         clipping = [] if self.clip_norm is None else [clip_by_norm(self.clip_norm)]

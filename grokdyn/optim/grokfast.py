@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +24,10 @@ class GrokfastEMA(Wrapper):
     alpha: float = field(Number(0, 1), default=0.98, doc="decay of the mean")
     lamb: float = field(Number(), default=2.0, doc="lambda, weight of the mean")
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.lamb == 0:
+            yield "alpha", "lamb is 0"
+
     def transform(self) -> optax.GradientTransformation:
         return optax.chain(grokfast_ema(self.alpha, self.lamb), self.inner.transform())
 
@@ -36,6 +41,12 @@ class GrokfastMA(Wrapper):
 
     window: int = field(Count(1, 100_000), default=100, doc="gradients in the mean")
     lamb: float = field(Number(), default=5.0, doc="lambda, weight of the mean")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.lamb == 0:
+            yield "window", "lamb is 0"
+        if self.window > steps + 1:
+            yield from ((name, f"no window is full by step {steps}") for name in ("lamb", "window"))
 
     def transform(self) -> optax.GradientTransformation:
         return optax.chain(grokfast_ma(self.window, self.lamb), self.inner.transform())

@@ -49,6 +49,10 @@ class Muon(Optimizer):
         if self.rest.ascends:
             yield "rest", Words("an optimizer with sam inside"), "one without; sam may hold muon"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.momentum == 0:
+            yield "nesterov", "momentum is 0"
+
     def conflicts(self, params: Any) -> Iterator[tuple[str, Any, str]]:
         unknown = [name for name in self.leave if name not in params]
         if unknown:

@@ -35,6 +35,10 @@ class SAM(Wrapper):
         if self.inner.ascends:
             yield "inner", Words("another sam"), "an optimizer without sam inside"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.rho == 0:
+            yield "adaptive", "rho is 0"
+
     def transform(self) -> optax.GradientTransformation:
         return self.inner.transform()
 

@@ -6,6 +6,7 @@ learning rate 0 as ``LambdaLR`` does in the published code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -36,6 +37,10 @@ class Warmup(Schedule):
     steps: float = field(Number(0), default=10.0, doc="steps until the factor is 1")
     offset: float = field(Number(0), default=0.0, doc="0: the first learning rate is 0; 1: it is 1/steps of the last")
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.steps == 0:
+            yield "offset", "steps is 0"
+
     def factor(self, count: jax.Array) -> Any:
         return rise(count + self.offset, self.steps)
 
@@ -50,6 +55,12 @@ class Cosine(Schedule):
     warmup: float = field(Number(0), default=0.0, doc="steps of linear warm-up")
     final: float = field(Number(0), default=0.0, doc="the last factor")
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.warmup > steps:
+            yield from ((name, f"at step {steps} the run still warms up") for name in ("steps", "final"))
+        elif self.final == 1:
+            yield "steps", "final is 1"
+
     def factor(self, count: jax.Array) -> Any:
         length = jnp.maximum(self.steps - self.warmup, 1.0)
         s = jnp.clip((count - self.warmup) / length, 0.0, 1.0)
@@ -62,6 +73,12 @@ class StepDecay(Schedule):
 
     every: float = field(Number(1), default=1000.0, doc="steps between drops")
     factor_per_drop: float = field(Number(0), default=0.1, doc="factor of one drop")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.every > steps:
+            yield from ((name, f"the run ends at step {steps}") for name in ("every", "factor_per_drop"))
+        if self.factor_per_drop == 1:
+            yield "every", "factor_per_drop is 1"
 
     def factor(self, count: jax.Array) -> Any:
         return jnp.power(jnp.asarray(self.factor_per_drop, jnp.float64), jnp.floor(count / self.every))

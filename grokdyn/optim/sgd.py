@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -22,6 +23,10 @@ class SGD(Optimizer):
     momentum: float = field(Number(0, 1, open_high=True), default=0.0, doc="decay of the momentum buffer")
     nesterov: bool = field(Flag(), default=False, doc="look ahead")
     weight_decay: float = field(Number(0), default=0.0, doc="coefficient of w added to the gradient")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.momentum == 0:
+            yield "nesterov", "momentum is 0"
 
     def coupled(self) -> Any:
         return self.weight_decay

@@ -32,6 +32,12 @@ class SwitchOptimizer(AnyOptimizer):
             if getattr(self, name).ascends:
                 yield name, Words("an optimizer with sam inside"), "one without; sam may hold a switch_optimizer"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.at > steps:
+            yield from ((name, f"the run ends at step {steps}") for name in ("at", "then"))
+        if self.at == 0:
+            yield "first", "the switch is at step 0"
+
     def transform(self) -> optax.GradientTransformation:
         return switched(self.first.transform(), self.then.transform(), self.at)
 

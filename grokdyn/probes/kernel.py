@@ -33,6 +33,10 @@ class KernelProbe(SubsetProbe):
     second: int = field(Count(0, 10**6), default=1, doc="class whose logit is subtracted")
     method: str = field(Choice(("auto", *METHODS)), default="auto", doc="auto: the cheapest")
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.outputs == "trace":
+            yield from ((name, "outputs is trace") for name in ("first", "second"))
+
     @property
     def readout(self) -> Readout:
         return Readout(self.outputs, self.first, self.second)

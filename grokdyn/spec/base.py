@@ -47,6 +47,13 @@ class Spec:
         """Yield ``(field, what came, what is allowed)`` for every rule between fields that is broken."""
         return iter(())
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        """Yield ``(field, why)`` for every field that others leave without effect in a run of so many updates.
+
+        An axis along it is then refused, and one that is set to something other than its default is told.
+        """
+        return iter(())
+
     def replace(self, **changes: Any) -> Any:
         """Return a copy with fields changed; dotted paths work as ``replace(**{"optimizer.b2": 0.98})``."""
         result = self

@@ -8,7 +8,7 @@ from typing import Any
 from grokdyn.spec import base, toml
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.kinds import Part, Parts, Table
-from grokdyn.spec.record import MOST_RECORDS, Every
+from grokdyn.spec.record import MOST_RECORDS, At, Every
 from grokdyn.spec.rules import Choice, Count, Counts, Flag, Integer, Optional
 
 SEED = Optional(Integer())
@@ -67,6 +67,18 @@ class Experiment(Spec):
             yield "snapshots", list(self.snapshots), f"steps up to the last one, {self.steps}"
         if recorded[-1] > self.steps:
             yield "record.steps", int(recorded[-1]), f"steps up to the last one, {self.steps}"
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.batch_size is None:
+            yield "batch_replacement", "there is no batch_size"
+            if not self.model.stochastic():
+                yield "seeds.batch", "there is no batch_size, and the model draws nothing"
+        if self.task.label_noise == 0:
+            yield "seeds.noise", "label_noise is 0"
+        if isinstance(self.record, At):
+            yield "steps", f"record and snapshots end at step {steps}"
+        if all(getattr(self.seeds, name) is not None for name in base.rules(Seeds)):
+            yield "seed", "every random stream has a seed of its own"
 
     def to_toml(self) -> str:
         """Return the experiment as the text of a TOML file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -86,6 +87,12 @@ class Task(Spec):
             return part_of(self.train_fraction, rows)
         points: Any = self.train_points  # an array, on the host or traced
         return points.astype(np.int32)
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.train_points is not None:
+            yield "train_fraction", "train_points is given"
+        if self.label_noise == 0:
+            yield "noise", "label_noise is 0"
 
     def signature(self) -> Signature:
         """Return the shapes of the table."""

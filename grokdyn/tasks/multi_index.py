@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 
@@ -29,6 +31,10 @@ class MultiIndex(GaussianRegression):
     cubic: float = field(Number(), default=0.0, doc="c_3")
     quartic: float = field(Number(), default=0.0, doc="c_4")
     normalised: bool = field(Flag(), default=False, doc="scale every direction to |beta_k|^2 = D, so that z ~ N(0, 1)")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.indices == 1:
+            yield "combine", "there is one direction"
 
     def directions(self, key: jax.Array) -> jax.Array:
         """Draw the directions beta [D, K]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -25,6 +26,9 @@ class TeacherStudent(GaussianRegression):
     teacher: Any = field(Part("model"), doc="the network that gives the targets; of real vectors", kw_only=True)
     teacher_outputs: int = field(Count(1, 10_000), default=1, doc="length of a target vector")
     input_std: float = field(Number(0, open_low=True), default=1.0, doc="standard deviation of every input entry")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        yield from ((f"teacher.{name}", "a teacher is not trained") for name in ("centred", "rescaled", "linearised"))
 
     @property
     def outputs(self) -> int:

@@ -1,0 +1,104 @@
+"""Which inputs of a traced program its outputs depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import jax
+from jax.extend.core import Literal
+
+from grokdyn.tasks.base import Table
+from grokdyn.train.gradient import train_rows
+from grokdyn.train.lane import Lane, Program, State, begin
+from grokdyn.train.step import advance, update
+
+
+def needed(jaxpr: Any, outputs: Sequence[bool]) -> list[bool]:
+    """Return for every input of a jaxpr whether one of the wanted outputs is computed from it.
+
+    Loops, branches and calls are looked into; any other operation counts as needing all its inputs. So what is not
+    needed is certainly not; what counts as needed may be multiplied by zero.
+    """
+    wanted = {v for v, want in zip(jaxpr.outvars, outputs, strict=True) if want and not isinstance(v, Literal)}
+    for eqn in reversed(jaxpr.eqns):
+        outs = [v in wanted for v in eqn.outvars]
+        if any(outs):
+            inner = inputs_of(eqn, outs)
+            wanted |= {v for v, want in zip(eqn.invars, inner, strict=True) if want and not isinstance(v, Literal)}
+    return [v in wanted for v in jaxpr.invars]
+
+
+def inputs_of(eqn: Any, outs: list[bool]) -> list[bool]:
+    """Return for every input of an operation whether its wanted outputs depend on it."""
+    name, params = eqn.primitive.name, eqn.params
+    if name == "scan":
+        consts, carries = params["num_consts"], params["num_carry"]
+        return looped(params["jaxpr"].jaxpr, outs, consts, carries)
+    if name == "while":
+        first, body = params["cond_nconsts"], params["body_nconsts"]
+        test = needed(params["cond_jaxpr"].jaxpr, [True])
+        carried = [a or b for a, b in zip(outs, test[first:], strict=True)]
+        return test[:first] + looped(params["body_jaxpr"].jaxpr, carried, body, len(carried))
+    if name == "cond":
+        found = [needed(branch.jaxpr, outs) for branch in params["branches"]]
+        return [True, *map(any, zip(*found, strict=True))]
+    inner = params.get("jaxpr", params.get("call_jaxpr"))
+    inner = getattr(inner, "jaxpr", inner)
+    if hasattr(inner, "eqns") and (len(inner.invars), len(inner.outvars)) == (len(eqn.invars), len(outs)):
+        return needed(inner, outs)
+    return [True] * len(eqn.invars)
+
+
+def looped(body: Any, outs: Sequence[bool], consts: int, carries: int) -> list[bool]:
+    """Return the needed inputs of a loop whose body maps consts, carries and more to carries and more."""
+    outs = list(outs)
+    while True:
+        found = needed(body, outs)
+        carried = [a or b for a, b in zip(outs[:carries], found[consts : consts + carries], strict=True)]
+        if carried == outs[:carries]:
+            return found[:consts] + carried + found[consts + carries :]
+        outs[:carries] = carried
+
+
+def read_numbers(
+    program: Program,
+    experiments: Any,
+    table: Any,
+    given: Any,
+    stretches: Any,
+    resumed: bool,
+    asked: Sequence[int],
+) -> set[int]:
+    """Return which of some leaves of an experiment are read: what is trained or recorded depends on them.
+
+    An update alone is looked at first. It is traced in a fraction of the time that all probes take, and reads most.
+
+    Args:
+        experiments: the description with leaves [runs].
+        stretches: int32 [records], as in ``advance``.
+        resumed: whether the state is a stored one, and that of step 0 only tells its shape.
+        asked: the places of those leaves.
+    """
+
+    def begun(experiment: Any, table: Any, given: Any) -> tuple[Lane, State]:
+        lane, state = begin(program, experiment, table, given)
+        return lane, jax.tree.map(jax.numpy.zeros_like, state) if resumed else state
+
+    def one_update(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
+        lane, state = begun(experiment, table, given)
+        rows = train_rows(program, lane, cast(Table, lane.table if table is None else table))
+        return update(program, lane, rows, state)
+
+    def whole(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
+        lane, state = begun(experiment, table, given)
+        return advance(program, lane, state, table, stretches)
+
+    numbers, found = jax.tree.map(lambda column: jax.ShapeDtypeStruct((), column.dtype), experiments), set()
+    for function in (one_update, whole):
+        jaxpr = jax.make_jaxpr(function)(numbers, table, given, stretches).jaxpr
+        read = needed(jaxpr, [True] * len(jaxpr.outvars))
+        found |= {place for place in asked if read[place]}
+        if len(found) == len(asked):
+            break
+    return found
