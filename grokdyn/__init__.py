@@ -5,6 +5,7 @@ Everything a user calls is here; names are imported when first used, so that ``g
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,19 @@ __all__ = [*PLACES]
 
 def __getattr__(name: str) -> Any:
     if name not in PLACES:
-        raise AttributeError(f"module 'grokdyn' has no attribute {name!r}")
+        raise AttributeError(f"module 'grokdyn' has no attribute {name!r}{hint(name)}")
     module, _, attribute = PLACES[name].partition(":")
     found = importlib.import_module(module)
     value = getattr(found, attribute) if attribute else found
     globals()[name] = value
     return value
+
+
+def hint(name: str) -> str:
+    """Return the public name that someone may have meant."""
+    lower = {public.lower(): public for public in PLACES}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
 def __dir__() -> list[str]:

@@ -42,11 +42,11 @@ class Model(Spec):
     at the parameters of step 0, under whatever optimizer.
     """
 
-    init_scale: float = field(Number(0), default=1.0, doc="multiplies all parameters at step 0")
-    output_scale: float = field(Number(0), default=1.0, doc="multiplies the logits")
-    centred: bool = field(Flag(), default=False, doc="subtract the logits of step 0")
-    rescaled: bool = field(Flag(), default=False, doc="divide the gradient by output_scale^2")
-    linearised: bool = field(Flag(), default=False, doc="expand the network to first order at step 0")
+    init_scale: float = field(Number(0), default=1.0, doc="multiplies all parameters at step 0", kw_only=True)
+    output_scale: float = field(Number(0), default=1.0, doc="multiplies the logits", kw_only=True)
+    centred: bool = field(Flag(), default=False, doc="subtract the logits of step 0", kw_only=True)
+    rescaled: bool = field(Flag(), default=False, doc="divide the gradient by output_scale^2", kw_only=True)
+    linearised: bool = field(Flag(), default=False, doc="expand the network to first order at step 0", kw_only=True)
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         # Beyond these its square is 0 or infinite in float32.

@@ -103,6 +103,8 @@ class Optimizer(AnyOptimizer):
     transform is built inside the compiled function, so a swept number and a fixed one take the same path.
     """
 
+    by_name = True
+
     learning_rate: float = field(Number(0), default=1e-3, doc="step size")
     schedule: Any = field(Part("schedule"), default=Constant(), doc="factor on the learning rate over the steps")
     clip_norm: float | None = field(Optional(Number(0, open_low=True)), default=None, doc="largest global norm")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, dataclass_transform
 
 from grokdyn.spec import identity
+from grokdyn.spec.declare import check_class, telling_init
 from grokdyn.spec.errors import Missing, SpecError, Words, nearest
 from grokdyn.spec.rules import Rule
 
@@ -21,10 +22,10 @@ from grokdyn.spec.rules import Rule
 DEEPEST = 20
 
 
-def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: bool = False) -> Any:
+def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: Any = dataclasses.MISSING) -> Any:
     """Declare a field of a spec with the rule that its values obey.
 
-    ``kw_only``: given by name alone, as one without a default must be where the base class has fields with one.
+    ``kw_only``: given by name alone, as those are that a family's base gives all its members.
     """
     return dataclasses.field(default=default, metadata={"rule": rule, "doc": doc}, kw_only=kw_only)
 
@@ -36,10 +37,19 @@ class Spec:
     Subclasses declare fields with ``field(rule, default=...)`` and may override ``problems`` for rules between fields.
     """
 
+    by_name = False  # True for a family whose members take all fields by name alone
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True)(cls)
+        inherited = {
+            f.name: f for c in reversed(cls.__mro__[1:]) if dataclasses.is_dataclass(c) for f in dataclasses.fields(c)
+        }
+        check_class(cls, {name: f.metadata["rule"] for name, f in inherited.items()})
+        for name in inherited.keys() & vars(cls).keys():  # declared anew, it stays as it is given
+            vars(cls)[name].kw_only = inherited[name].kw_only
+        dataclasses.dataclass(frozen=True, kw_only=cls.by_name)(cls)
         table = rules(cls)
+        cls.__init__ = telling_init(cls, table)
         nodes = tuple(name for name, rule in table.items() if rule.node)
         identity.register(cls, nodes, tuple(name for name in table if name not in nodes))
 

@@ -56,8 +56,56 @@ class Words(str):
     """A phrase shown as it is, without quotes."""
 
 
+# What others call a field -> what it may be called here.
+ELSEWHERE = {
+    "lr": ("learning_rate",),
+    "rate": ("learning_rate",),
+    "wd": ("weight_decay",),
+    "decay": ("weight_decay",),
+    "betas": ("b1",),
+    "beta1": ("b1",),
+    "beta2": ("b2",),
+    "epsilon": ("eps",),
+    "mu": ("momentum",),
+    "scheduler": ("schedule",),
+    "max_norm": ("clip_norm",),
+    "epochs": ("steps",),
+    "num_epochs": ("steps",),
+    "iterations": ("steps",),
+    "modulus": ("p",),
+    "prime": ("p",),
+    "mod": ("p",),
+    "operation": ("op",),
+    "fraction": ("train_fraction",),
+    "frac_train": ("train_fraction",),
+    "width": ("hidden", "d_model"),
+    "widths": ("hidden",),
+    "hidden_dim": ("hidden", "d_model"),
+    "hidden_size": ("hidden", "d_model"),
+    "n_layers": ("layers",),
+    "num_layers": ("layers",),
+    "depth": ("layers",),
+    "n_heads": ("heads",),
+    "num_heads": ("heads",),
+    "nhead": ("heads",),
+    "d_ff": ("ff", "d_mlp"),
+    "dim_feedforward": ("ff", "d_mlp"),
+    "embed_dim": ("d_model",),
+    "nonlinearity": ("activation",),
+    "dataset": ("task",),
+    "data": ("task",),
+    "network": ("model",),
+    "criterion": ("loss",),
+    "metrics": ("probes",),
+    "batch": ("batch_size",),
+    "log_every": ("record",),
+    "save_every": ("snapshots",),
+}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the known word closest to ``name``, or lists them."""
+    """Return a hint that names the known word closest to ``name``, or what it is called here; else nothing."""
     known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    called = [word for word in ELSEWHERE.get(str(name), ()) if word in known]
+    close = called or difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else ""

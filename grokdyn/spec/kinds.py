@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from grokdyn.spec import base
+from grokdyn.spec.declare import a, family_of
 from grokdyn.spec.errors import Missing, SpecError, nearest
-from grokdyn.spec.places import ALIASES, BASES, KINDS
+from grokdyn.spec.places import ALIASES, BASES, KINDS, PUBLIC_BASES
 from grokdyn.spec.rules import Rule, imported, location
+from grokdyn.spec.values import a_list, listed
 
 # Kinds that a message names.
 MOST_TOLD = 12
@@ -44,15 +46,14 @@ class Part(Rule):
 
     @property
     def allowed(self) -> str:
-        article = "an" if self.family[0] in "aeiou" else "a"
-        return f"{article} {self.family}: kind = {kinds_told(self.family)}"
+        return f"{a(self.family)}: kind = {kinds_told(self.family)}"
 
     def decode(self, value: Any, path: str) -> Any:
         if belongs(type(value), self.family):
             return base.check(value, path)
         raw = {"kind": value} if isinstance(value, str) else value
         if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
-            raise SpecError(path, value, self.allowed)
+            raise SpecError(path, value, self.allowed, self.meant(value))
         raw = self.expanded(raw)
         kind = raw.get("kind", Missing())
         cls = self.named(kind, f"{path}.kind")
@@ -77,7 +78,19 @@ class Part(Rule):
             cls = imported(kind, path, self.allowed)
             if belongs(cls, self.family):
                 return cls
+            raise SpecError(path, kind, self.allowed, self.meant(cls))
         raise SpecError(path, kind, self.allowed, nearest(kind, kinds) if isinstance(kind, str) else "")
+
+    def meant(self, value: Any) -> str:
+        """Return what to write in place of an object that is no part of the family."""
+        public, cls = f"gd.{PUBLIC_BASES[self.family]}", value if isinstance(value, type) else type(value)
+        if belongs(cls, self.family):
+            return f"an instance: {cls.__name__}()"
+        other = family_of(cls)
+        if other:
+            return f"{cls.__name__} is {a(other)}, as its base {cls.__mro__[1].__name__} is: extend {public}"
+        own = isinstance(value, type) or (hasattr(value, "__dict__") and not callable(value))
+        return f"a class of your own extends {public}" if own else ""
 
     def encode(self, value: Any) -> Any:
         kind, fields = kind_of(value), base.encode(value)
@@ -99,9 +112,10 @@ class Parts(Rule):
         return f"a list of {self.family}s: {kinds_told(self.family)}"
 
     def decode(self, value: Any, path: str) -> tuple[Any, ...]:
-        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-            raise SpecError(path, value, self.allowed)
-        parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        items = listed(value)
+        if not isinstance(items, list):
+            raise SpecError(path, value, self.allowed, a_list(value))
+        parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(items))
         kinds = [kind_of(part) for part in parts]
         for i, kind in enumerate(kinds):
             if self.once and kind in kinds[:i]:

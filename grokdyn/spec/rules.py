@@ -5,22 +5,14 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from grokdyn.spec.errors import SpecError, nearest
-
-
-def plain(value: Any) -> Any:
-    """Return numpy and JAX scalars as Python ones, anything else as it is."""
-    if isinstance(value, np.generic) or (getattr(value, "ndim", None) == 0 and hasattr(value, "item")):
-        return value.item()
-    return value
+from grokdyn.spec.values import a_list, finite, listed, plain, whole_set
 
 
 @dataclass(frozen=True)
@@ -68,13 +60,6 @@ class Number(Rule):
         if too_low or too_high:
             raise SpecError(path, number, self.allowed)
         return float(number)
-
-
-def finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an int beyond the floats
-        return False
 
 
 def whole(value: Any, path: str, allowed: str, low: int, high: int) -> int:
@@ -132,10 +117,10 @@ class Counts(Rule):
         return f"a list of {order}whole numbers from {self.low} to {self.high}" + ("" if self.empty else ", not empty")
 
     def decode(self, value: Any, path: str) -> tuple[int, ...]:
-        value = value.tolist() if isinstance(value, np.ndarray) else value
-        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-            raise SpecError(path, value, self.allowed)
-        numbers = tuple(whole(item, f"{path}[{i}]", self.allowed, self.low, self.high) for i, item in enumerate(value))
+        items = sorted(value) if self.increasing and whole_set(value) else listed(value)
+        if not isinstance(items, list):
+            raise SpecError(path, value, self.allowed, a_list(value))
+        numbers = tuple(whole(item, f"{path}[{i}]", self.allowed, self.low, self.high) for i, item in enumerate(items))
         bad_order = self.increasing and any(b <= a for a, b in itertools.pairwise(numbers))
         if bad_order or not (numbers or self.empty):
             raise SpecError(path, value, self.allowed)
@@ -172,9 +157,10 @@ class Choices(Rule):
         return "a list, not empty, of different names among " + ", ".join(self.options)
 
     def decode(self, value: Any, path: str) -> tuple[str, ...]:
-        if isinstance(value, str | Mapping) or not isinstance(value, Sequence) or not value:
-            raise SpecError(path, value, self.allowed)
-        words = tuple(Choice(self.options).decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        items = listed(value)
+        if not isinstance(items, list) or not items:
+            raise SpecError(path, value, self.allowed, a_list(value))
+        words = tuple(Choice(self.options).decode(item, f"{path}[{i}]") for i, item in enumerate(items))
         if len(set(words)) < len(words):
             raise SpecError(path, value, self.allowed)
         return words
@@ -206,9 +192,10 @@ class Names(Rule):
         return "a list of distinct names of letters, digits and _"
 
     def decode(self, value: Any, path: str) -> tuple[str, ...]:
-        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-            raise SpecError(path, value, self.allowed)
-        names = tuple(Name().decode(item, f"{path}[{i}]") for i, item in enumerate(value))
+        items = listed(value)
+        if not isinstance(items, list):
+            raise SpecError(path, value, self.allowed, a_list(value))
+        names = tuple(Name().decode(item, f"{path}[{i}]") for i, item in enumerate(items))
         if len(set(names)) < len(names):
             raise SpecError(path, value, self.allowed)
         return names

@@ -15,6 +15,7 @@ from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Count, Number
+from grokdyn.spec.values import a_list, listed, plain
 
 AXIS = "a list of values, or {linspace = [first, last, n]}, {logspace = [first, last, n]}, {range = [a, b]}"
 MOST_RUNS = 10_000_000
@@ -141,10 +142,11 @@ def axis(experiment: Experiment, path: str, raw: Any) -> tuple[Any, ...]:
     rule = base.find(experiment, path)[2]
     if isinstance(raw, Mapping):
         raw = spaced(raw, where)
-    if isinstance(raw, np.ndarray):
-        raw = raw.tolist()
+    if isinstance(raw, set | frozenset) and all(isinstance(value, int | float) for value in map(plain, raw)):
+        raw = sorted(raw)  # numbers along an axis have an order of their own
+    given, raw = raw, raw if isinstance(raw, range) else listed(raw)
     if isinstance(raw, str) or not isinstance(raw, Sequence):
-        raise SpecError(where, raw, AXIS)
+        raise SpecError(where, given, AXIS, a_list(given))
     if not len(raw):
         raise SpecError(where, raw, "at least one value")
     if len(raw) > MOST_RUNS:

@@ -68,15 +68,23 @@ class Task(Spec):
     answers the first is corrupted.
     """
 
-    train_fraction: float = field(Number(0, 1, open_low=True), default=0.5, doc="share of the rows used for training")
-    label_noise: float = field(Number(0, 1), default=0.0, doc="share of the train rows with a corrupted label")
+    train_fraction: float = field(
+        Number(0, 1, open_low=True), default=0.5, doc="share of the rows used for training", kw_only=True
+    )
+    label_noise: float = field(
+        Number(0, 1), default=0.0, doc="share of the train rows with a corrupted label", kw_only=True
+    )
     noise: str = field(
         Choice(("uniform", "wrong")),
         default="uniform",
         doc="a corrupted label: any class (or row's target), or any but the row's own",
+        kw_only=True,
     )
     train_points: int | None = field(
-        Optional(Integer(1, MOST_ROWS)), default=None, doc="number of train rows; none: train_fraction of all"
+        Optional(Integer(1, MOST_ROWS)),
+        default=None,
+        doc="number of train rows; none: train_fraction of all",
+        kw_only=True,
     )
 
     drawn = False  # True where the table itself is random and every run draws its own
