@@ -22,6 +22,7 @@ from grokdyn.engine.progress import PATIENCE, Reporter, reporter
 from grokdyn.engine.run import CHECKPOINT_SECONDS, collect
 from grokdyn.engine.shard import BATCHES_EACH, unfinished, untrained
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Start
 
@@ -52,7 +53,7 @@ def run_on(
     """
     if out is None:
         raise SpecError("out", Words("nothing"), "with a cluster: a folder that all its machines see")
-    path = Path(out).absolute()
+    path = place_of(out, "out")
     store.check_free(path)
     with connected(cluster) as client:
         from grokdyn.engine import worker
@@ -73,7 +74,7 @@ def resume_on(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> xr.Dataset:
     """Go on with an interrupted sweep on a cluster, whatever it began on; the rest is as in ``resume``."""
-    path = Path(path).absolute()
+    path = place_of(path)
     store.read_spec(path, anyway, edited=True)
     if untrained(path):
         with connected(cluster) as client:

@@ -58,7 +58,7 @@ def read_spec(path: str | Path, anyway: bool = False, edited: bool = False) -> S
     Raises:
         StoreError: if the folder is not a store, the spec is damaged or was changed, or names what is not there.
     """
-    path = Path(path)
+    path = place_of(path)
     known, file = read_manifest(path, anyway), path / "spec.toml"
     text = spec_text(path, known, anyway, edited)
     try:
@@ -111,7 +111,7 @@ def read_manifest(path: str | Path, anyway: bool = False) -> dict[str, Any]:
     Raises:
         StoreError: if it is not there, is damaged or was changed, or a newer version has written the store.
     """
-    path = Path(path)
+    path = place_of(path)
     noted = sessions(path)  # before the manifest: settling writes them into it, then removes them
     file, copy = path / "manifest.json", copy_of_manifest(path)
     if not os.path.lexists(file):
