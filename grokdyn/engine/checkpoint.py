@@ -10,6 +10,7 @@ from typing import IO, Any
 from grokdyn.engine.arrays import arrays_in, write_arrays
 from grokdyn.engine.files import StoreError, make_folder, remove, writing
 from grokdyn.engine.pieces import belongs
+from grokdyn.engine.regular import check_regular
 
 KEPT = 2
 # Of a state's arrays, those that are many: in the file each is called after its group and itself.
@@ -64,6 +65,7 @@ class Checkpoints:
         return None
 
     def read(self, step: int, file: Path) -> dict[str, Any]:
+        check_regular(file, self.folder.parents[1])
         with arrays_in(file, {**self.note, "step": step}, hint="it is left out") as found:
             tree: dict[str, Any] = {group: {} for group in GROUPS}
             for name in found.files:

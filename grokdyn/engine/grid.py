@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.rules import nothing_imported
 from grokdyn.spec.sweep import Sweep
 
 
@@ -35,3 +37,15 @@ def axes_told(sweep: Sweep) -> list[dict[str, Any]]:
 def grid_of(known: Mapping[str, Any]) -> Grid:
     """Return the axes that a manifest notes."""
     return Grid({axis["name"]: np.asarray(axis["values"]) for axis in known["axes"]})
+
+
+def told_by_spec(text: str) -> dict[str, list[Any]]:
+    """Return the values of the axes and of ``step`` as a spec tells them, where an earlier version noted neither."""
+    try:
+        with nothing_imported():
+            sweep = Sweep.from_toml(text)
+    except SpecError:
+        return {}
+    steps, records = (sweep.axes.get(name, [getattr(sweep.base, name)]) for name in ("steps", "record"))
+    recorded = {int(step) for record in records for last in steps for step in record.at(last)}
+    return {**{name: values.tolist() for name, values in sweep.coordinates.items()}, "step": sorted(recorded)}

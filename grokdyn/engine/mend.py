@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.damage import read_results
+from grokdyn.engine.damage import DamageError, read_results
 from grokdyn.engine.devices import devices
 from grokdyn.engine.files import StoreError, beside, sync, writing
 from grokdyn.engine.manifest import check_same, described
@@ -43,7 +43,7 @@ def mend(path: Path, anyway: bool = False) -> None:
     spoilt = ""
     try:
         found = read_results(path, known)
-    except StoreError as error:
+    except DamageError as error:
         if "cohorts" not in known:  # the manifest was lost too
             raise
         spoilt, found = str(error), read_results(path, known, anyway=True)
@@ -106,6 +106,7 @@ def parts_of(path: Path, found: xr.Dataset) -> Iterator[Part]:
             arrays = {
                 name: flat[name][places(runs, cohort.recorded, variable, coordinates)]
                 for name, variable in known_variables.items()
+                if name in flat  # else nothing is known of it, and all runs count as missing
             }
             status = {name: flat[name][runs] for name in STATUS}
             yield Part(runs, cohort.recorded, known_variables, arrays, status)

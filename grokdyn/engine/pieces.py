@@ -15,6 +15,7 @@ import numpy as np
 
 from grokdyn.engine.arrays import AGAIN, arrays_in, checksum_in, write_arrays
 from grokdyn.engine.files import StoreError, make_folder, writing
+from grokdyn.engine.regular import check_regular
 from grokdyn.engine.results import STATUS, Part
 from grokdyn.probes.base import Variable
 from grokdyn.train.start import Origin, Start
@@ -72,6 +73,7 @@ def find_part(path: Path, batch: int | str, known: Mapping[str, Any]) -> Part | 
         StoreError: if its file is damaged or of another sweep, naming it.
     """
     place = part_file(path, batch)
+    check_regular(place, path)
     return read_part(place, known) if place.is_file() else None
 
 
@@ -122,6 +124,7 @@ def check_given(path: Path, name: str, known: Mapping[str, Any]) -> bool:
         StoreError: if it is not there, or another than the store was made with.
     """
     place, hint = path / name, "put a copy of it back, or train the spec anew in another folder"
+    check_regular(place, path)
     if "given" not in known:  # an earlier version made the store, or the manifest was lost
         return place.is_file()
     noted = known["given"].get(name)
@@ -195,6 +198,7 @@ def snapshot(path: Path, batch: int | str, step: int, known: Mapping[str, Any]) 
         StoreError: if it is not there, is damaged, or of another sweep.
     """
     place = snapshot_file(path, batch, step)
+    check_regular(place, path)
     try:
         with arrays_in(place, belongs(known, "snapshot", batch, step=int(step))) as file:
             yield file

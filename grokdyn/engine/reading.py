@@ -16,7 +16,7 @@ from grokdyn.engine.files import StoreError
 from grokdyn.engine.grid import Grid, grid_of
 from grokdyn.engine.manifest import versions
 from grokdyn.engine.pieces import GIVEN, read_part
-from grokdyn.engine.regular import read_text
+from grokdyn.engine.regular import check_regular, read_text
 from grokdyn.engine.results import Part, dataset
 from grokdyn.engine.say import say
 from grokdyn.engine.seal import SEAL, broken
@@ -160,13 +160,29 @@ def manifest_in(file: Path, path: Path, anyway: bool) -> dict[str, Any]:
 
 def sessions(path: Path) -> list[dict[str, Any]]:
     """Return the sessions that the manifest does not hold yet."""
-    found = []
-    for file in sorted((path / "sessions").glob("*.json")):
+    found, files = [], []
+    with suppress(StoreError):
+        files = listed(path / "sessions", ".json")
+    for file in files:
         # It is in the manifest by now, or damaged and not missed.
         with suppress(OSError, ValueError, RecursionError):
             note = json.loads(read_text(file, path))
             found += [note] if is_session(note) else []
     return found
+
+
+def listed(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a kind in a folder of a store, in order; none where it is not there.
+
+    Raises:
+        StoreError: if it cannot be looked into.
+    """
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(suffix))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{str(folder)!r} cannot be read: {error.strerror or error}") from None
 
 
 def axes(path: Path, known: Mapping[str, Any], anyway: bool = False) -> Sweep | Grid:
@@ -205,7 +221,9 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
     """
     path = place_of(path)
     known = read_manifest(path, anyway)
-    text = spec_text(path, known, anyway)
+    text, place = spec_text(path, known, anyway), path / "results.zarr"
+    if os.path.lexists(place) and not place.is_dir():
+        raise StoreError(f"{str(place)!r} is damaged: it is no folder; remove it, and grokdyn resume makes it again")
     if not is_finished(path):
         with suppress(FileNotFoundError):  # another process has put the results together in between
             return labelled(axes(path, known, anyway), text, list(parts(path, known, anyway)))
@@ -230,12 +248,14 @@ def check_own(path: Path, known: Mapping[str, Any]) -> None:
 def parts(path: Path, known: dict[str, Any], anyway: bool) -> Iterator[Part]:
     """Yield what batches in training have found so far, then what finished ones have."""
     for where, piece in (("checkpoints", "part so far"), ("parts", "part")):
-        for file in sorted((path / where).glob("*.npz")):
+        for file in listed(path / where, ".npz"):
             try:
+                check_regular(file, path)
                 yield read_part(file, known, piece)
-            except StoreError:
+            except StoreError as error:
                 if not anyway:
                     raise
+                say(f"left out: {error}")
             except FileNotFoundError:  # the batch is finished, and in parts/ now
                 if where == "parts":
                     raise

@@ -75,6 +75,14 @@ def sums_of_files(value: Any) -> bool:
     return all(isinstance(sums, dict) and all(map(text, sums.values())) for sums in each)
 
 
+def results(value: Any) -> bool:
+    """Return whether this is what a manifest keeps of the results."""
+    metadata, labels = (value.get("metadata"), value.get("coordinates")) if isinstance(value, dict) else (None, None)
+    if not isinstance(metadata, dict) or not isinstance(labels, dict):
+        return False
+    return isinstance(metadata.get("arrays"), dict) and all(isinstance(values, list) for values in labels.values())
+
+
 # What a reader takes for granted of an entry.
 TYPES: dict[str, Callable[[Any], bool]] = {
     "schema": whole,
@@ -83,6 +91,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "finished": lambda value: isinstance(value, bool),
     "cohorts": every(cohort),
     "checksums": sums_of_files,
+    "results": results,
     "sessions": every(session),
     "bytes_per_batch": every(number),
     "planned_seconds": lambda value: value is None or number(value),

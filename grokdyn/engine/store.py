@@ -18,7 +18,7 @@ from typing import Any
 import xarray as xr
 import zarr.codecs
 
-from grokdyn.engine.damage import checksums
+from grokdyn.engine.damage import noted
 from grokdyn.engine.files import (
     OURS,
     StoreError,
@@ -175,8 +175,7 @@ def settle(path: Path) -> None:
     known = read_manifest(path)
     with writing(path):
         if not known.get("finished"):
-            sums = {"results.zarr": checksums(path / "results.zarr")}
-            write_manifest(path, {**known, "finished": True, "checksums": sums})
+            write_manifest(path, {**known, "finished": True, **noted(path)})
         restore_spec(path, known)
     for name in SCAFFOLD:
         remove(path / name)
@@ -187,7 +186,7 @@ def settle(path: Path) -> None:
 def unsettle(path: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a store that has batches to train, and its copy."""
     copy_of_manifest(path).parent.mkdir(exist_ok=True)
-    made = {name: value for name, value in manifest.items() if name != "checksums"}
+    made = {name: value for name, value in manifest.items() if name not in ("checksums", "results")}
     write_manifest(path, {**made, "finished": False})
     write_text(copy_of_manifest(path), (path / "manifest.json").read_text())
 
