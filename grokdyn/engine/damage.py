@@ -18,6 +18,7 @@ from grokdyn.engine.checked import Checked
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.grid import told_by_spec
 from grokdyn.engine.layout import MISSING, STATUS, labelled
+from grokdyn.engine.lazy import partly_loaded
 from grokdyn.engine.metadata import FILE, OLD_NAMES, Metadata, gathered
 from grokdyn.engine.regular import irregular, read_bytes
 from grokdyn.engine.say import say
@@ -144,7 +145,7 @@ def read_results(path: Path, known: Mapping[str, Any], anyway: bool = False) -> 
             return undamaged(seen, metadata, known)
         told = told or next(iter([*metadata.refused.values(), *metadata.doubts]), "")
         if not told and metadata.attributes is not None:
-            return opened(seen.store(metadata)).load()
+            return partly_loaded(opened(seen.store(metadata)), place)
         told = told or "nothing says what it holds"
     except Exception as error:  # zarr's errors on damage are of many kinds
         told = told or f"{type(error).__name__}: {error}"
@@ -158,6 +159,7 @@ def opened(store: Checked, without: Any = ()) -> xr.Dataset:
         store,  # pyright: ignore[reportArgumentType]
         engine="zarr",
         chunks=None,
+        cache=False,
         drop_variables=list(without),
         consolidated=True,
         zarr_format=3,

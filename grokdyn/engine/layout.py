@@ -50,13 +50,17 @@ class Layout:
         rows = sum(math.prod(self.row(name)) for name in self.variables)
         return ITEM * self.sweep.size * (rows + len(STATUS))
 
-    def dataset(self, flat: Mapping[str, Any], status: Mapping[str, np.ndarray]) -> xr.Dataset:
-        """Return the Dataset of arrays [all runs, ...]; those of ``status`` are [all runs]."""
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a variable over the axes of the sweep."""
+        return (*self.sweep.shape.values(), *self.row(name))
+
+    def dataset(self, grids: Mapping[str, Any], status: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """Return the Dataset of arrays over the axes of the sweep; those of ``status`` are [all runs]."""
         axes, shape = tuple(self.sweep.shape), tuple(self.sweep.shape.values())
         data: dict[str, Any] = {}
-        for name, values in flat.items():
+        for name, values in grids.items():
             attributes = {"long_name": self.variables[name].long_name, "units": self.variables[name].units}
-            data[name] = ((*axes, *self.dims(name)), values.reshape(*shape, *values.shape[1:]), attributes)
+            data[name] = xr.Variable((*axes, *self.dims(name)), values, attributes)
         for name, values in status.items():
             data[name] = (axes, values.reshape(shape), {"long_name": STATUS[name]})
         data["status"][2].update(flag_values=[MISSING, 0, 1], flag_meanings="missing ok non_finite")

@@ -15,6 +15,7 @@ import numpy as np
 
 from grokdyn.engine.arrays import AGAIN, arrays_in, checksum_in, write_arrays
 from grokdyn.engine.files import StoreError, make_folder, writing
+from grokdyn.engine.lazy import StoredPart
 from grokdyn.engine.regular import check_regular
 from grokdyn.engine.results import STATUS, Part
 from grokdyn.probes.base import Variable
@@ -93,13 +94,23 @@ def read_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> Par
     Raises:
         StoreError: if the file is damaged or of another sweep, naming it.
     """
+    part = stored_part(place, known, piece)
+    arrays = {name: part.array(name) for name in part.variables}
+    return Part(part.runs, part.steps, part.variables, arrays, part.status)
+
+
+def stored_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> StoredPart:
+    """Return what ``write_part`` wrote; its arrays are read when they are asked for.
+
+    Raises:
+        StoreError: if the file is damaged or of another sweep, naming it.
+    """
     with arrays_in(place, belongs(known, piece, place.stem)) as file:
         variables = {
             name: Variable(long_name, units, tuple(dim for dim, _ in axes), dict(axes))
             for name, (long_name, units, axes) in json.loads(file["about"].tobytes()).items()
         }
-        arrays = {name: file[f"array.{name}"] for name in variables}
-        return Part(file["runs"], file["steps"], variables, arrays, {n: file[f"status.{n}"] for n in STATUS})
+        return StoredPart(place, file["runs"], file["steps"], variables, {n: file[f"status.{n}"] for n in STATUS})
 
 
 GIVEN = ("start.npz", "origin.npz")

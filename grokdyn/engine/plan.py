@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from grokdyn.checks.traced import check_params, check_traced
 from grokdyn.engine.devices import batch_bytes, block_size
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.fit import check_fit
+from grokdyn.engine.layout import layout
 from grokdyn.engine.memory import COPIES, OutOfMemoryError, check_room
 from grokdyn.engine.schedule import schedule
 from grokdyn.losses.base import Loss
@@ -317,6 +319,11 @@ def record_bytes(template: Any, shapes: Shapes) -> int:
     """Return the bytes of what all probes record of a run at one step."""
     variables = [variable for probe in template.probes for variable in probe.variables(shapes).values()]
     return 8 * sum(math.prod(len(v.coordinates[dim]) for dim in v.dims) for v in variables)
+
+
+def results_bytes(sweep: Any, planned: Sequence[Cohort]) -> int:
+    """Return the bytes of the results of a sweep in memory."""
+    return layout(sweep, [SimpleNamespace(steps=c.recorded, variables=variables(c)) for c in planned]).nbytes
 
 
 def runs_per_batch(size: int, runs: int, most: int, device: Any) -> int:

@@ -14,10 +14,11 @@ import xarray as xr
 from grokdyn.engine.damage import read_results
 from grokdyn.engine.files import StoreError
 from grokdyn.engine.grid import Grid, grid_of
+from grokdyn.engine.lazy import StoredPart
 from grokdyn.engine.manifest import versions
-from grokdyn.engine.pieces import GIVEN, read_part
+from grokdyn.engine.pieces import GIVEN, stored_part
 from grokdyn.engine.regular import check_regular, read_text
-from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.results import dataset
 from grokdyn.engine.say import say
 from grokdyn.engine.seal import SEAL, broken
 from grokdyn.engine.seal import session as is_session
@@ -197,13 +198,14 @@ def axes(path: Path, known: Mapping[str, Any], anyway: bool = False) -> Sweep | 
         return read_spec(path, anyway)
 
 
-def labelled(sweep: Sweep | Grid, text: str, found: Sequence[Part]) -> xr.Dataset:
+def labelled(sweep: Sweep | Grid, text: str, found: Sequence[Any], keep: bool = True) -> xr.Dataset:
     """Return the Dataset of all parts with where it comes from.
 
     Args:
         text: of the spec.
+        keep: as in ``dataset``.
     """
-    return dataset(sweep, found).assign_attrs(grokdyn=versions()["grokdyn"], spec=text)
+    return dataset(sweep, found, keep).assign_attrs(grokdyn=versions()["grokdyn"], spec=text)
 
 
 def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
@@ -213,8 +215,13 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
         anyway: leave out what is damaged, as if those runs were missing.
 
     Returns:
-        The Dataset, loaded. Runs that are not there yet are nan with status -1; those in training hold what they have
-        found at the last checkpoint, and have that status too.
+        The Dataset. Runs that are not there yet are nan with status -1; those in training hold what they have found at
+        the last checkpoint, and have that status too.
+
+        Results of up to 512 MiB are loaded, or up to a quarter of the memory that is free, if that is less. Of larger
+        ones coordinates, status and the smallest variables are; the others are read from the store whenever they are
+        used, as far as they are asked for: ``ds.train_loss.load()`` keeps one. They end with the store: where it is
+        removed, or ``resume`` replaces its results, open it again.
 
     Raises:
         StoreError: if the folder is not a store or is damaged, naming the files.
@@ -245,13 +252,13 @@ def check_own(path: Path, known: Mapping[str, Any]) -> None:
         raise StoreError(f"{str(file.parent)!r} belongs to another sweep than this store; {hint}")
 
 
-def parts(path: Path, known: dict[str, Any], anyway: bool) -> Iterator[Part]:
+def parts(path: Path, known: dict[str, Any], anyway: bool) -> Iterator[StoredPart]:
     """Yield what batches in training have found so far, then what finished ones have."""
     for where, piece in (("checkpoints", "part so far"), ("parts", "part")):
         for file in listed(path / where, ".npz"):
             try:
                 check_regular(file, path)
-                yield read_part(file, known, piece)
+                yield stored_part(file, known, piece)
             except StoreError as error:
                 if not anyway:
                     raise

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from grokdyn.engine.grid import Grid
 from grokdyn.engine.layout import MISSING, STATUS, layout, places, statuses
+from grokdyn.engine.lazy import StoredPart, fits, lazily
 from grokdyn.engine.progress import Tally
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
@@ -35,6 +37,10 @@ class Part:
     arrays: dict[str, np.ndarray]
     status: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def array(self, name: str) -> np.ndarray:
+        """Return the array of a variable."""
+        return self.arrays[name]
+
     def ends(self) -> np.ndarray:
         """Return the step after which every run is over; one that was never ended has none [runs]."""
         never = np.full(len(self.runs), np.iinfo(np.int64).max)
@@ -57,20 +63,26 @@ def joined(parts: Sequence[Part]) -> Part:
     return Part(runs, parts[0].steps, parts[0].variables, together("arrays"), together("status"))
 
 
-def dataset(sweep: Sweep | Grid, parts: Sequence[Part], keep: bool = True) -> xr.Dataset:
+def dataset(sweep: Sweep | Grid, parts: Sequence[Any], keep: bool = True) -> xr.Dataset:
     """Return the Dataset of a sweep, dims (axes..., step, ...); what no part has is nan, its status -1.
 
-    Of several parts that hold the same run, the last counts.
+    Of several parts that hold the same run, the last counts. Parts whose arrays lie on the disk stay there, and are
+    read when they are asked for, where all of them together are large.
 
     Args:
         keep: leave the parts as they are; else every array of theirs goes once it is in its place, so that little more
             memory is taken than the parts or the Dataset take alone.
     """
-    found, flat = layout(sweep, parts), {}
+    found = layout(sweep, parts)
+    if any(isinstance(part, StoredPart) for part in parts) and not fits(found.nbytes):
+        return found.dataset({name: lazily(found, parts, name) for name in found.variables}, statuses(sweep, parts))
+    grids = {}
     for name in found.variables:
-        flat[name] = np.full((sweep.size, *found.row(name)), np.nan)
+        flat = np.full((sweep.size, *found.row(name)), np.nan)
         for part in parts:
-            if name in part.arrays:
-                index = places(part.runs, part.steps, part.variables[name], found.coordinates)
-                flat[name][index] = part.arrays[name] if keep else part.arrays.pop(name)
-    return found.dataset(flat, statuses(sweep, parts))
+            if name in part.variables:
+                flat[places(part.runs, part.steps, part.variables[name], found.coordinates)] = part.array(name)
+                if not keep:
+                    part.arrays.pop(name)
+        grids[name] = flat.reshape(found.shape(name))
+    return found.dataset(grids, statuses(sweep, parts))

@@ -27,8 +27,10 @@ from grokdyn.engine.estimate import planned_seconds
 from grokdyn.engine.files import StoreError, writing
 from grokdyn.engine.interrupt import Wish, wish_to_stop
 from grokdyn.engine.keeper import Forgetful, Keeper, told
+from grokdyn.engine.lazy import in_memory
 from grokdyn.engine.manifest import check_same, described, identity
-from grokdyn.engine.memory import OutOfMemoryError, is_short
+from grokdyn.engine.memory import SPARE, OutOfMemoryError, available, is_short
+from grokdyn.engine.memory import told as size_told
 from grokdyn.engine.mend import mend
 from grokdyn.engine.progress import Reporter, reporter
 from grokdyn.engine.results import Part, joined
@@ -110,9 +112,18 @@ def execute(
         planned = plan.cohorts(experiments, start, found, origin=origin)
         check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
         check_effect(sweep, experiments, planned, start, False, asked)
+        check_memory(plan.results_bytes(sweep, planned))
         planned = tuned(planned, found)
         with reporter(plan.run_steps(planned), progress) as shown:
-            return store.labelled(sweep, sweep.to_toml(), list(trained(planned, found, shown, Forgetful())))
+            parts = list(trained(planned, found, shown, Forgetful()))
+            return store.labelled(sweep, sweep.to_toml(), parts, keep=False)
+
+
+def check_memory(results: int) -> None:
+    """Raise SpecError where results that stay in memory would not fit into it."""
+    if results + SPARE > (there := available()):
+        allowed = f"a folder, where results of {size_told(results)} in memory, of which {size_told(there)} can be had,"
+        raise SpecError("out", Words("nothing"), f"{allowed} are put together in pieces")
 
 
 def resume(
@@ -286,7 +297,7 @@ def collect(path: str | Path) -> xr.Dataset:
         try:
             found = together(path)
             store.finish(path, found)
-            return found
+            return found if in_memory(found) else store.open_store(path)
         except Exception:  # of any kind: another process that collects removes the files under our feet
             if not store.is_finished(path):
                 raise
@@ -299,11 +310,11 @@ def together(path: Path) -> xr.Dataset:
     """Return the Dataset of all batches of a store."""
     known = store.read_manifest(path)
     text = store.spec_text(path, known)
-    parts = [pieces.find_part(path, number, known) for number in store.batches(path)]
-    missing = sum(part is None for part in parts)
+    places = [pieces.part_file(path, number) for number in store.batches(path)]
+    missing = sum(not place.is_file() for place in places)
     if missing:
-        raise StoreError(f"{str(path)!r}: {missing} of {len(parts)} batches are missing; grokdyn resume {path}")
-    return store.labelled(store.axes(path, known), text, [part for part in parts if part is not None])
+        raise StoreError(f"{str(path)!r}: {missing} of {len(places)} batches are missing; grokdyn resume {path}")
+    return store.labelled(store.axes(path, known), text, [pieces.stored_part(place, known) for place in places])
 
 
 def trained(

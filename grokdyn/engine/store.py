@@ -10,14 +10,13 @@ import json
 import os
 import time
 import uuid
-import warnings
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr.codecs
 
+from grokdyn.engine import packed
 from grokdyn.engine.damage import noted
 from grokdyn.engine.files import (
     OURS,
@@ -140,14 +139,10 @@ def finish(path: Path, found: xr.Dataset) -> None:
 
 def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True) -> None:
     """Write a Dataset into a store whole or not at all; one that is there already goes, or stays."""
-    # The compressor's checksum finds damage on reading.
-    packed = {name: {"compressors": [zarr.codecs.ZstdCodec(level=3, checksum=True)]} for name in found.variables}
     with writing(path):
         make_folder(place.parent)
-        with beside(place, folder=True) as made, warnings.catch_warnings():
-            # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.
-            warnings.filterwarnings("ignore", message="Consolidated metadata")
-            found.to_zarr(made, consolidated=True, encoding=packed)
+        with beside(place, folder=True) as made:
+            packed.write(made, found)
             take_place(made, place, over)
 
 
