@@ -21,6 +21,7 @@ from rich.table import Table
 
 from grokdyn import analysis
 from grokdyn import plot as plots
+from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.commands import UsageError
@@ -60,9 +61,7 @@ def has_accuracies(ds: xr.Dataset) -> bool:
 
 def cell_axes(ds: xr.Dataset) -> list[str]:
     """Return the swept axes besides the seed."""
-    axes = ds.attrs.get("axes", [])
-    axes = [axes] if isinstance(axes, str) else axes
-    return [axis for axis in axes if axis in ds.dims and axis != "seed"]
+    return [axis for axis in swept_axes(ds) if axis != "seed"]
 
 
 def over_seeds(values: xr.DataArray, how: str) -> xr.DataArray:
@@ -209,7 +208,7 @@ def parts(ds: xr.Dataset, shown: Sequence[str], call: str) -> Iterator[tuple[str
     for at in points[:MOST_FIGURES]:
         part = ds.isel(dict(zip(rest, at, strict=True)), drop=True)
         if rest:
-            part = part.assign_attrs(axes=[axis for axis in ds.attrs["axes"] if axis not in rest])
+            part = part.assign_attrs(axes=" ".join(axis for axis in swept_axes(ds) if axis not in rest))
         yield "".join(f"_{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True)), part
 
 
@@ -256,7 +255,7 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
     lines = {
         "runs": f"{ds['status'].size}: {ok} done, {broke} diverged, {missing} to come",
         "steps": f"{int(ds['step'][-1])}, {ds.sizes['step']} records" if ds.sizes["step"] else "none yet",
-        **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in ds.attrs.get("axes", [])},
+        **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in swept_axes(ds)},
         "variables": ", ".join(str(name) for name in ds.data_vars),
         "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
         "cohorts": str(len(manifest.get("cohorts", []))),

@@ -94,9 +94,13 @@ def probabilities(values: Any, argument: str = "quantiles") -> tuple[float, ...]
 
 
 def swept_axes(ds: xr.Dataset) -> tuple[str, ...]:
-    """Return the axes that enumerate runs: `ds.attrs["axes"]`, else the dims of a per-run variable but `step`."""
+    """Return the axes that enumerate runs: `ds.attrs["axes"]`, else the dims of a per-run variable but `step`.
+
+    The attribute holds their names with blanks between them, or is a list, as earlier versions wrote it.
+    """
     named = ds.attrs.get("axes")
     if named is None:
         named = next((ds[v].dims for v in RUN_VARIABLES if v in ds.data_vars), tuple(ds.dims))
-    named = (named,) if isinstance(named, str) else named
+    if isinstance(named, str):
+        named = (named,) if named in ds.dims else named.split()
     return tuple(str(axis) for axis in named if axis in ds.dims and axis != "step")

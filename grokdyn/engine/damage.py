@@ -155,7 +155,7 @@ def read_results(path: Path, known: Mapping[str, Any], anyway: bool = False) -> 
 
 def opened(store: Checked, without: Any = ()) -> xr.Dataset:
     """Return arrays as a Dataset that reads them when they are asked for."""
-    return xr.open_dataset(
+    found = xr.open_dataset(
         store,  # pyright: ignore[reportArgumentType]
         engine="zarr",
         chunks=None,
@@ -164,6 +164,8 @@ def opened(store: Checked, without: Any = ()) -> xr.Dataset:
         consolidated=True,
         zarr_format=3,
     )
+    named = found.attrs.get("axes", "")
+    return found.assign_attrs(axes=named if isinstance(named, str) else " ".join(named))  # an earlier version's list
 
 
 def undamaged(seen: Seen, metadata: Metadata, known: Mapping[str, Any]) -> xr.Dataset:
@@ -215,8 +217,8 @@ def with_labels(store: Checked, metadata: Metadata, known: Mapping[str, Any], br
         found = found.assign_coords({name: label})
     if metadata.attributes is None:
         sums = {name: known[name] for name in ("grokdyn", "spec") if name in known}
-        found.attrs = {"axes": list(swept(known)), **sums}
-    axes = tuple(found.attrs["axes"])
+        found.attrs = {"axes": " ".join(swept(known)), **sums}
+    axes = tuple(found.attrs["axes"].split())
     for name in {*STATUS} - {*map(str, found.data_vars)}:
         found[name] = (axes, np.full([found.sizes[axis] for axis in axes], MISSING), {"long_name": STATUS[name]})
     return found

@@ -66,7 +66,7 @@ class Layout:
         data["status"][2].update(flag_values=[MISSING, 0, 1], flag_meanings="missing ok non_finite")
         swept = {name: labelled(values.tolist()) for name, values in self.sweep.coordinates.items()}
         found = xr.Dataset(data, coords={**swept, **self.coordinates})
-        found.attrs["axes"] = list(axes)
+        found.attrs["axes"] = " ".join(axes)  # as text: netCDF has no lists of it
         found["step"].attrs.update(long_name="step", units="optimizer updates")
         return found
 

@@ -9,8 +9,10 @@ import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import grokdyn as gd
+from grokdyn.analysis.checks import swept_axes
 from grokdyn.cli import main
 from grokdyn.engine import run as engine_run
 from grokdyn.engine import store
@@ -151,3 +153,24 @@ def test_a_store_that_names_another_makers_module_runs_nothing(own, tmp_path, mo
         else:
             assert np.isfinite(gd.open(tmp_path / "s").train_loss).all()
     assert not mark.exists()
+
+
+def test_results_go_to_netcdf_and_back(tmp_path):
+    """All attributes are plain; analysis and plots read both forms of the axes, and the list of earlier versions."""
+    axes = {"optimizer.weight_decay": [0.0, 1.0], "loss": [gd.MSE(), gd.CrossEntropy()], "seed": [0, 1]}
+    for swept in ({}, {"seed": [5]}, axes):
+        found = gd.run(gd.Sweep(cases.tiny(steps=2, record=gd.Every(1)), swept), out=tmp_path / str(len(swept)))
+        found.to_netcdf(tmp_path / "x.nc")
+        with xr.open_dataset(tmp_path / "x.nc") as again:
+            assert again.identical(found)
+        place = tmp_path / str(len(swept)) / "results.zarr/zarr.json"
+        told = json.loads(place.read_text())
+        told["attributes"]["axes"] = found.attrs["axes"].split()
+        place.write_text(json.dumps(told))
+        (tmp_path / str(len(swept)) / "manifest.json").unlink()
+        older = gd.open(tmp_path / str(len(swept)))
+        assert older.identical(found)
+        listed = found.assign_attrs(axes=found.attrs["axes"].split())
+        for ds in (found, listed):
+            assert set(gd.analysis.grokking_time(ds).step_test.dims) == set(found.attrs["axes"].split())
+            assert swept_axes(ds) == tuple(path.rpartition(".")[2] for path in swept)

@@ -63,7 +63,7 @@ def test_opening_gives_the_dataset_that_was_returned(written):
 
 def test_results_are_labelled(written):
     _, found = written
-    assert found.attrs["axes"] == ["weight_decay", "seed"]
+    assert found.attrs["axes"] == "weight_decay seed"
     assert found.train_loss.dims == ("weight_decay", "seed", "step")
     assert found.seed.values.tolist() == [3, 4]
     assert found.tensor.values.tolist() == ["W_0", "W_1"]
