@@ -22,7 +22,7 @@ class Loss(Probe):
 
 
 class Accuracy(Probe):
-    """Share of rows whose largest logit is the label's; of several answers, all have to be.
+    """Share of rows whose largest logit is the label's, of equal ones the first; of several answers, all have to be.
 
     ``train_accuracy`` counts labels as trained. With label noise also, among train rows: ``clean_rows_accuracy`` of
     those not corrupted, ``corrupted_rows_accuracy`` of the corrupted ones against the corrupted label (memorised),

@@ -13,7 +13,8 @@ from grokdyn.probes.view import View, mean
 class Logits(Probe):
     """Mean over train rows, and over test rows, of the logit norm and of the margin.
 
-    Norm: L2 norm of a row's logits. Margin: z_y - max_{k != y} z_k, y the label as trained.
+    Norm: L2 norm of a row's logits. Margin: z_y - max_{k != y} z_k, y the label as trained, k any output, tokens that
+    are no class included.
     """
 
     needs_classes = True
