@@ -134,7 +134,7 @@ def set_on_purpose(spec: Any, path: str, cohort: Cohort, start: Start | None) ->
         count = spec.task.train_points is None and train_count(spec.task, cohort.program.signature.rows)
         return value != known[name] and count != cohort.given.n_train
     if path == "steps" and isinstance(spec.record, At):
-        return value != cohort.last_step
+        return value > max(cohort.last_step, 1)
     return name not in known or value != known[name]
 
 

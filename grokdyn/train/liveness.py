@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from grokdyn.tasks.base import Table
@@ -82,8 +83,9 @@ def read_numbers(
     """
 
     def begun(experiment: Any, table: Any, given: Any) -> tuple[Lane, State]:
-        lane, state = begin(program, experiment, table, given)
-        return lane, jax.tree.map(jax.numpy.zeros_like, state) if resumed else state
+        # Between the compiled programs all is JAX's, also what a user's task made with numpy.
+        lane, state = jax.tree.map(jnp.asarray, begin(program, experiment, table, given))
+        return lane, jax.tree.map(jnp.zeros_like, state) if resumed else state
 
     def one_update(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
         lane, state = begun(experiment, table, given)
