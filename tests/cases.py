@@ -5,13 +5,10 @@ A new kind needs a line here; a test holds that.
 
 from __future__ import annotations
 
-import contextlib
-
-import jax
 import pytest
 
 import grokdyn as gd
-from grokdyn.spec import base
+from grokdyn.checks.contract import changed, numbers  # noqa: F401
 from grokdyn.spec.kinds import kind_of
 from grokdyn.tasks import mnist
 
@@ -183,26 +180,3 @@ def cases(*families):
     names = [f"{kind_of(component)}-{i}" for i, (family, component) in enumerate(found)]
     values = [(component,) if len(families) == 1 else (family, component) for family, component in found]
     return [pytest.param(*value, id=name) for value, name in zip(values, names, strict=True)]
-
-
-def numbers(component):
-    """Return the dotted paths of a component's number leaves, with their values."""
-    found = jax.tree_util.tree_leaves_with_path(component)
-    return {".".join(key.name for key in path): value for path, value in found}
-
-
-def changed(component):
-    """Return the component with every number replaced by another valid one."""
-    for path, value in numbers(component).items():
-        rule = base.find(component, path)[2]
-        rule = getattr(rule, "inner", rule)
-        tries = (value * 0.75, value * 0.75 + 0.125, value + 1)
-        component = component.replace(**{path: next(x for x in decoded(rule, tries) if x != value)})
-    return component
-
-
-def decoded(rule, values):
-    """Yield those values that a rule accepts, in their declared type."""
-    for value in values:
-        with contextlib.suppress(gd.SpecError):
-            yield rule.decode(value, "")

@@ -45,8 +45,7 @@ def check_traced(program: Program, stacked: Any, table: Table | None, given: Any
         def whole(experiment: Any, shared: Any, start: Any) -> None:
             with telling("optimizer", template.optimizer, "transform"):
                 lane, state = begin(program, experiment, shared, start)
-            table = jax.tree.map(jnp.asarray, lane.table if shared is None else shared)
-            check_run(program, lane, state, table, shapes)
+            check_run(program, lane, state, lane.table if shared is None else shared, shapes)
 
         jax.eval_shape(whole, experiment, shared, start)
 

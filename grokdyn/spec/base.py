@@ -10,6 +10,7 @@ around tracers, so construction itself does nothing but store.
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, dataclass_transform
 
@@ -20,6 +21,8 @@ from grokdyn.spec.rules import Rule
 
 # Dots in a path. A part may hold a part of its own family; much deeper would exhaust Python's stack.
 DEEPEST = 20
+# Class -> the rules of its fields, asked for a few times a run of a sweep; a class that is gone is forgotten.
+RULES: weakref.WeakKeyDictionary[type, dict[str, Rule]] = weakref.WeakKeyDictionary()
 
 
 def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: Any = dataclasses.MISSING) -> Any:
@@ -74,7 +77,10 @@ class Spec:
 
 def rules(cls: type) -> dict[str, Rule]:
     """Return the rule of every field of a spec class, in order."""
-    return {f.name: f.metadata["rule"] for f in dataclasses.fields(cls)}
+    known = RULES.get(cls)
+    if known is None:
+        known = RULES[cls] = {f.name: f.metadata["rule"] for f in dataclasses.fields(cls)}
+    return known
 
 
 def defaults(cls: type) -> dict[str, Any]:

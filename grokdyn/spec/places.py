@@ -172,6 +172,7 @@ OTHERS = {
     "cross_entropy": "grokdyn.losses.plain:cross_entropy",
     "stablemax_cross_entropy": "grokdyn.losses.plain:stablemax_cross_entropy",
     "field": "grokdyn.spec.base:field",
+    "check_component": "grokdyn.engine.component:check_component",
     "rules": "grokdyn.spec.rules",
     "Number": "grokdyn.spec.rules:Number",
     "Integer": "grokdyn.spec.rules:Integer",

@@ -80,6 +80,11 @@ def split_keys(experiment: Any) -> tuple[jax.Array, jax.Array]:
     return split_key, table_key
 
 
+def drawn_table(task: Any, key: jax.Array, signature: Signature, dtype: str) -> Table:
+    """Return the table that a run draws, as arrays of the types that training reads."""
+    return read(jax.tree.map(jnp.asarray, Table(*task.draw(key))), signature, dtype)
+
+
 def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -> tuple[Lane, State]:
     """Return a run's constants and its state at step 0.
 
@@ -89,7 +94,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     """
     task, signature = experiment.task, program.signature
     split_key, table_key = split_keys(experiment)
-    table = read(task.draw(table_key), signature, experiment.dtype) if shared is None else shared
+    table = drawn_table(task, table_key, signature, experiment.dtype) if shared is None else shared
     labels = jnp.asarray(table.labels)
     split = draw_split(task, labels, split_key)
     if program.noisy:  # drawing noise for all runs of a clean cohort would cost a third of this program
