@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -88,7 +89,8 @@ class Checkpoints:
 
 def claimed(place: Path) -> IO[bytes] | None:
     """Return an open file whose lock ends with this process, or None if another process holds it."""
-    file = place.open("wb")
+    held = os.open(place, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
+    file = os.fdopen(held, "rb")
     try:
         import fcntl  # not on Windows
 

@@ -166,9 +166,17 @@ def regular(place: Path) -> IO[bytes]:
     """Open a file to read it.
 
     Raises:
-        StoreError: if it is a pipe, a device, a folder. A file that is not there raises FileNotFoundError.
+        StoreError: if it is a pipe, a device, a folder, or cannot be read. A file that is not there raises
+            FileNotFoundError.
     """
-    held = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        held = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except NotADirectoryError:
+        raise FileNotFoundError(str(place)) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{str(place)!r} cannot be read: {error.strerror or error}") from None
     if not stat.S_ISREG(os.fstat(held).st_mode):
         os.close(held)
         raise StoreError(f"{str(place)!r} is not a regular file; allowed: what grokdyn has written")

@@ -87,6 +87,7 @@ class Keeper:
     def begin(self, name: str, batch: Batch) -> None:
         """Bring a batch to where an earlier session left it, if its snapshots up to there are whole."""
         self.close()
+        pieces.check_clear(self.path, name, batch.cohort.snapshots)
         self.checkpoints = Checkpoints(self.path, name, self.known, self.say)
         before = self.checkpoints.load()
         if before is None:

@@ -232,6 +232,13 @@ def check_snapshots(path: Path, batch: int | str, steps: Sequence[int], known: M
             pass
 
 
+def check_clear(path: Path, batch: int | str, steps: Sequence[int]) -> None:
+    """Raise StoreError if a folder is where a file of a batch belongs: that is told before training."""
+    for place in (part_file(path, batch), so_far_file(path, batch), *(snapshot_file(path, batch, s) for s in steps)):
+        if place.is_dir():
+            raise StoreError(f"{str(place)!r} is a folder; move it away, and grokdyn resume goes on")
+
+
 def join_snapshots(path: Path, batch: str, halves: Sequence[str], step: int, known: Mapping[str, Any]) -> None:
     """Make one snapshot of those of a batch's halves."""
     if all(not snapshot_file(path, half, step).is_file() for half in halves):

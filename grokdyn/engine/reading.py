@@ -141,7 +141,7 @@ def manifest_in(file: Path, path: Path, anyway: bool) -> dict[str, Any]:
         known = json.loads(read_text(file, path))
         wrong = broken(known) if isinstance(known, dict) else ["all of it"]
         told = f"is damaged or was changed: {', '.join(wrong[:MOST_TOLD])}" if wrong else ""
-    except (ValueError, RecursionError) as error:  # a StoreError is a ValueError too
+    except (ValueError, RecursionError, FileNotFoundError) as error:  # a StoreError is a ValueError too
         if isinstance(error, StoreError) and not anyway:
             raise
         known, wrong, told = {}, [], f"cannot be read: {error}"

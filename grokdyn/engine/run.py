@@ -242,6 +242,7 @@ def work(
     path, began, traced = place_of(path), time.monotonic(), TRACES["advance"]
     if store.is_finished(path):
         return
+    store.check_clear(path)
     sweep, known = sweep or store.read_spec(path, anyway, edited=True), store.read_manifest(path, anyway)
     with scope(sweep):
         found = devices()

@@ -122,6 +122,13 @@ def reason_not_free(path: Path) -> str:
     return ""
 
 
+def check_clear(path: Path) -> None:
+    """Raise StoreError if something else is where a store has a folder: that is told before training."""
+    for name in ("results.zarr", *SCAFFOLD, *KEPT):
+        if os.path.lexists(path / name) and not (path / name).is_dir():
+            raise StoreError(f"{str(path / name)!r} is no folder; move it away, and grokdyn resume goes on")
+
+
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     entries = sealed({**manifest, "schema": SCHEMA})
     write_text(path / "manifest.json", json.dumps(entries, indent=2) + "\n")

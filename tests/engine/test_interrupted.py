@@ -1,5 +1,6 @@
 """Sweeps that are cut off, stopped, out of memory, or run on from a stored state."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -333,6 +334,30 @@ def test_pieces_of_another_sweep_are_not_taken(sweep, cut, whole, tmp_path, monk
     assert "belongs to something else" in capsys.readouterr().err
     for file in (whole[0] / "snapshots").iterdir():
         assert (cut / "snapshots" / file.name).read_bytes() == file.read_bytes()
+
+
+OBSTACLES = ("results.zarr", "snapshots", "checkpoints", "parts/000000.npz/x", "snapshots/000000-0000000060.npz/x")
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_something_else_where_a_store_has_its_own_is_told_before_training(cut, monkeypatch, name):
+    place = cut / name.removesuffix("/x")
+    shutil.rmtree(place, ignore_errors=True)
+    if name.endswith("/x"):
+        place.mkdir()
+    (cut / name).write_text("precious")
+    begun = chunks_begun(monkeypatch)
+    with pytest.raises(gd.StoreError, match=rf"{place.name}' is (no|a) folder; move it away, and grokdyn resume"):
+        gd.resume(cut, progress=False)
+    assert begun == []
+    assert (cut / name).read_text() == "precious"
+
+
+def test_a_lock_that_is_a_pipe_is_not_waited_for(cut, whole):
+    lock = cut / "checkpoints/000000.lock"
+    lock.unlink()
+    os.mkfifo(lock)
+    assert gd.resume(cut, progress=False).identical(whole[1])
 
 
 def test_results_of_another_sweep_are_not_taken(sweep, cut, whole, tmp_path):
