@@ -7,6 +7,7 @@ import importlib
 import inspect
 import itertools
 import math
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.commands import UsageError
+from grokdyn.engine import memory
 from grokdyn.engine.estimate import Estimate
 from grokdyn.engine.files import whole, writing
 from grokdyn.plot.grid import TIMES
@@ -296,6 +298,18 @@ def show_estimates(estimates: Sequence[Estimate]) -> None:
     known = "measured now" if any(e.speed.measured for e in estimates) else "measured earlier"
     table.caption = f"together about {duration(total)} on this machine; speed {known}"
     Console().print(table)
+    print("\n".join(kept_told(estimates[0].results, estimates[0].snapshots)))
+
+
+def kept_told(results: int, snapshots: int) -> Iterator[str]:
+    """Yield what results and snapshots take, and where there is not enough of it here."""
+    free, there = shutil.disk_usage(".").free, memory.available()
+    snaps = f", and snapshots of at most {memory.told(snapshots)}" if snapshots else ""
+    yield f"results: {memory.told(results)} in memory, at most that on the disk{snaps}"
+    if results + memory.SPARE > there:
+        yield f"without a folder they do not fit: {memory.told(there)} of memory can be had"
+    if 2 * results + snapshots > free:  # at the end the parts lie beside the results
+        yield f"the disk of this folder may be too small: {memory.told(free)} are free, and parts lie beside results"
 
 
 def duration(seconds: float) -> str:

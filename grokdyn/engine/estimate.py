@@ -27,6 +27,8 @@ class Estimate(NamedTuple):
         operations: floating-point operations of all updates.
         seconds: training time, records included; recording: the share of the records.
         speed: measured now or found in the cache.
+        results, snapshots: bytes of what is kept of the whole sweep, in memory; on the disk it takes less, as far as it
+            can be compressed.
     """
 
     runs: int
@@ -40,6 +42,8 @@ class Estimate(NamedTuple):
     operations: float
     seconds: float
     speed: Speed
+    results: int = 0
+    snapshots: int = 0
 
     @property
     def recording(self) -> float:
@@ -59,7 +63,8 @@ def estimate(what: Experiment | Sweep, start: Start | None = None) -> list[Estim
         planned = plan.cohorts(experiments, start, found)
         check_effect(sweep, experiments, planned, start, stored=True)
         planned = tuned(planned, found)
-        return [estimated(cohort, found) for cohort in planned]
+        kept = {"results": plan.results_bytes(sweep, planned), "snapshots": plan.snapshot_bytes(planned)}
+        return [estimated(cohort, found)._replace(**kept) for cohort in planned]
 
 
 def estimated(cohort: plan.Cohort, found: list[Any]) -> Estimate:

@@ -67,6 +67,7 @@ class Cohort:
         schedule: steps [chunks, pauses] at which the calls of the compiled program, all equally long, hand out records:
             the recorded ones and some between. A chunk that a snapshot ends is filled up by repeating its last step.
         origin: the stored state that the runs go on from, if any.
+        state_bytes: of one run's state, as a snapshot keeps it.
     """
 
     runs: np.ndarray
@@ -86,6 +87,7 @@ class Cohort:
     snapshots: np.ndarray
     schedule: np.ndarray
     origin: Origin
+    state_bytes: int = 0
 
     @property
     def first_step(self) -> int:
@@ -185,7 +187,8 @@ def cohort(
     used = len(devices)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
-    size = state_bytes(program, template, table, checked) + record_bytes(template, shapes) * len(recorded)
+    constants, state = lane_bytes(program, template, table, checked)
+    size = constants + state + record_bytes(template, shapes) * len(recorded)
     if width is None:
         width = runs_per_batch(size, len(runs), most, devices[0])
     snapshots = np.asarray([t for t in template.snapshots if t >= origin.step], np.int64)
@@ -209,6 +212,7 @@ def cohort(
         snapshots,
         schedule(recorded, snapshots, origin.step),
         origin,
+        state,
     )
     try:
         check_room(made.bytes_of(used), devices[0])  # a lone run fills a lane of every device
@@ -308,11 +312,15 @@ def initial_shapes(template: Any, signature: Any) -> Any:
     return shapes
 
 
-def state_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> int:
-    """Return the bytes of one lane's constants and state."""
+def lane_bytes(program: Program, template: Any, table: Table | None, checked: Given | None) -> tuple[int, int]:
+    """Return the bytes of one lane's constants, and of its state."""
     with jax.enable_x64(True):
-        shapes = jax.eval_shape(lambda e: begin(program, e, table, checked), template)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes) if hasattr(leaf.dtype, "itemsize"))
+        lane, state = jax.eval_shape(lambda e: begin(program, e, table, checked), template)
+    return tree_bytes(lane), tree_bytes(state)
+
+
+def tree_bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf.dtype, "itemsize"))
 
 
 def record_bytes(template: Any, shapes: Shapes) -> int:
@@ -324,6 +332,11 @@ def record_bytes(template: Any, shapes: Shapes) -> int:
 def results_bytes(sweep: Any, planned: Sequence[Cohort]) -> int:
     """Return the bytes of the results of a sweep in memory."""
     return layout(sweep, [SimpleNamespace(steps=c.recorded, variables=variables(c)) for c in planned]).nbytes
+
+
+def snapshot_bytes(planned: Sequence[Cohort]) -> int:
+    """Return the bytes of all snapshots, before they are compressed."""
+    return sum(len(c.runs) * len(c.snapshots) * c.state_bytes for c in planned)
 
 
 def runs_per_batch(size: int, runs: int, most: int, device: Any) -> int:

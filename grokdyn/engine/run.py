@@ -6,6 +6,7 @@ A sweep with a store goes through three steps that may be taken by different pro
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
 from collections.abc import Collection, Iterator
@@ -45,6 +46,8 @@ from grokdyn.train.compiled import TRACES, lane_mesh, placed
 from grokdyn.train.start import Origin, Start
 
 CHECKPOINT_SECONDS = 60.0
+# Numbers are not compressed further than to this share, unless runs end early.
+LEAST_COMPRESSED = 0.1
 
 
 def run(
@@ -186,12 +189,26 @@ def create(
         planned = plan.cohorts(experiments, start, found, origin=origin, batches=batches)
         check_axes(list(sweep.shape), [plan.variables(cohort) for cohort in planned])
         check_effect(sweep, experiments, planned, start, True, asked)
+        check_disk(out, plan.results_bytes(sweep, planned) + plan.snapshot_bytes(planned))
         planned = tuned(planned, found)
         needed = [c.lane_bytes * len(c.batches[0]) for c in planned]
         costs = {"bytes_per_batch": needed, "planned_seconds": planned_seconds(planned, found)}
         made = {**described(sweep, found), "cohorts": plan.described(planned), **costs, "finished": False}
         store.create(out, sweep, start, origin, made)
     return sum(len(cohort.batches) for cohort in planned)
+
+
+def check_disk(out: Path, size: int) -> None:
+    """Raise StoreError where what is kept would not fit on the disk, however well it is compressed.
+
+    Args:
+        size: of results and snapshots in memory.
+    """
+    parent = next(p for p in (out, *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(parent).free
+    if size * LEAST_COMPRESSED > free:
+        kept = f"results and snapshots of {size_told(size)} in memory, {size_told(free)} are free"
+        raise StoreError(f"out: {str(out)!r} is on a disk too small for {kept}; allowed: another disk, fewer records")
 
 
 def check_nameable(sweep: Sweep, alone: bool) -> None:

@@ -1,6 +1,7 @@
 """What a plan says before anything runs."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -9,11 +10,12 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import plan, speed
+from grokdyn.engine import memory, plan, speed
 from grokdyn.engine.batch import Batch
 from grokdyn.engine.estimate import estimate
 from grokdyn.engine.speed import cache_file, operations_per_step
 from grokdyn.engine.store import read_manifest
+from grokdyn.report import kept_told
 from tests.engine.test_interrupted import SPEC
 
 
@@ -76,6 +78,27 @@ def test_an_update_takes_the_rows_of_its_batch(task):
     few, many = (operations(base.replace(batch_size=size)) for size in (8, 24))
     assert many == pytest.approx(3 * few, rel=0.05)
     assert operations(base) > many
+
+
+def test_a_plan_tells_what_is_kept_and_where_there_is_not_enough_of_it(capsys, monkeypatch, tmp_path):
+    sweep = gd.Sweep.from_toml(SPEC)
+    found = gd.run(sweep, progress=False)
+    (planned,) = estimate(sweep)
+    assert planned.results == sum(array.nbytes for array in found.data_vars.values())
+    assert planned.snapshots > 0
+    lines = list(kept_told(planned.results, planned.snapshots))
+    assert len(lines) == 1
+    assert "results: 0.0 MiB in memory, at most that on the disk, and snapshots of at most" in lines[0]
+    monkeypatch.setattr(memory, "available", lambda: 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    assert len(list(kept_told(planned.results, planned.snapshots))) == 3
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(gd.StoreError, match=r"out: .* is on a disk too small for results and snapshots of .*; allowed"):
+        gd.run(gd.Sweep.from_toml(SPEC), out=tmp_path / "s", progress=False)
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_damaged_cache_is_measured_anew():
