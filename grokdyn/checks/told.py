@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import linecache
 import os
 import sysconfig
@@ -46,15 +47,17 @@ def telling(path: str, part: Any, doing: str) -> Iterator[None]:
         came, allowed = error.args
         raise SpecError(path, Words(f"{type(part).__name__}.{doing}: {came}"), allowed) from None
     except Exception as error:
-        raise told(path, f"{type(part).__name__}.{doing}", error) from error
+        raise told(path, type(part), doing, error) from error
 
 
-def told(path: str, name: str, error: Exception) -> SpecError:
-    frames = traceback.extract_tb(error.__traceback__)
-    missing = isinstance(error, NotImplementedError) and not error.args
-    if missing:
-        wanted = frames[-1].name if frames else "it"
-        return SpecError(path, Words(f"{name}, which needs a {wanted} that is not defined"), f"a class with {wanted}")
+def told(path: str, cls: type, doing: str, error: Exception) -> SpecError:
+    """Return the SpecError of what a class raised: without a method it needs, on traced arrays, or anything else."""
+    frames, name = traceback.extract_tb(error.__traceback__), f"{cls.__name__}.{doing}"
+    if isinstance(error, NotImplementedError) and not error.args and frames:
+        wanted = frames[-1].name
+        close = difflib.get_close_matches(wanted, vars(cls), n=1)
+        hint = f"is {close[0]!r} meant to be it?" if close else ""
+        return SpecError(path, Words(f"{cls.__name__} without {wanted}"), f"a class that defines {wanted}", hint)
     message = str(error).strip().partition("\n")[0]
     came = Words(f"{type(error).__name__} in {name}: {message}" if message else f"{type(error).__name__} in {name}")
     allowed = TRACED if isinstance(error, NEEDS_VALUES) else "code that runs on its arguments"

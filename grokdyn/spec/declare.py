@@ -54,7 +54,7 @@ def check_class(cls: type, inherited: Mapping[str, Rule]) -> None:
         if name in inherited:
             check_same(cls, name, rule, inherited[name])
         elif (owner := next((base for base in cls.__mro__[1:-1] if name in vars(base)), None)) is not None:
-            came = Words(f"a field called like {owner.__name__}.{name}, which others call")
+            came = Words(f"a field called like {owner.__name__}.{name}, which it would hide")
             raise SpecError(f"{cls.__name__}.{name}", came, "another name")
     for name, value in vars(cls).items():
         if isinstance(value, dataclasses.Field) and name not in annotated:

@@ -35,7 +35,7 @@ def shown(value: object) -> str:
         text = str(value) if isinstance(value, Missing | Words) else repr(value)
     except Exception:  # thousands of levels or of digits, or a user's class that has no picture
         text = f"a {type(value).__name__} that cannot be shown"
-    return line(text, 80)
+    return line(text, 160 if isinstance(value, Words) else 80)
 
 
 def line(text: str, longest: int = 120) -> str:

@@ -255,7 +255,7 @@ def test_a_loss_without_a_value_for_every_row_is_told(rows, words):
             lambda self: optax.GradientTransformation(lambda p: jnp.zeros(1), lambda u, s, p: (u, jnp.zeros(2))),
             "its memory[0] of shape [2]; allowed: [1]",
         ),
-        (gd.Optimizer.direction, "Own.transform, which needs a direction that is not defined"),
+        (gd.Optimizer.direction, "got Own without direction; allowed: a class that defines direction"),
     ],
 )
 def test_an_optimizer_whose_updates_are_no_updates_is_told(direction, words):
