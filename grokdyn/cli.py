@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from grokdyn import output
+from grokdyn.spec.errors import printable
 
 FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "stops", "records")
 RUN_OPTIONS = {
@@ -14,10 +19,28 @@ RUN_OPTIONS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, or 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run the command line; return the exit status.
+
+    0; 2 for a user's mistake; 130 after Ctrl-C; 1 where the system refuses, as a full disk under standard output does.
+    """
+    output.prepare()
+    try:
+        try:
+            return dispatch(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            output.flush()  # now: when the interpreter ends nobody could tell what went wrong
+    except BrokenPipeError:  # the reader had enough
+        output.silence()
+        return 0
+    except OSError as error:
+        output.silence()
+        return fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Parse and run one command."""
     if "" not in sys.path:  # the installed command lacks the working directory, where a user's own classes are
         sys.path.append("")
-    arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["bench"]:  # has a parser of its own
         from grokdyn import bench
 
@@ -27,19 +50,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[:1] in (["run"], ["plan"]):
             arguments, overrides = split_overrides(arguments)
         options = parser().parse_args(arguments)
+        output.check_backend()
         return options.command(options, overrides)
     except KeyboardInterrupt as interrupt:
         return fail(str(interrupt) or "interrupted", 130)
-    except BrokenPipeError:
-        return 0
     except ValueError as error:
         if not type(error).__module__.startswith("grokdyn."):  # not written for users: a defect of ours
             raise
         return fail(str(error), 2)
+    except RuntimeError as error:
+        told = output.platform_told(error)
+        if told is None:
+            raise
+        return fail(told, 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help does not hide that it could not be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            print(message, end="", file=file or sys.stderr)
 
 
 def fail(message: str, status: int) -> int:
-    print(f"grokdyn: {message}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"grokdyn: {printable(message)}", file=sys.stderr)
     return status
 
 
@@ -70,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     from grokdyn import commands, machines
 
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="grokdyn",
         description="Train thousands of small networks side by side and watch them grok.",
         epilog="Start with: grokdyn quickstart",
@@ -156,8 +192,11 @@ def parser() -> argparse.ArgumentParser:
     info.add_argument("--watch", action="store_true", help="again every few seconds, until the sweep is finished")
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
-    known = f"a family, one of {', '.join(FAMILIES)}; or one kind, such as transformer, with all that is said of it"
-    kinds.add_argument("name", nargs="?", metavar="FAMILY|KIND", help=known)
+    known = (
+        f"a family, one of {', '.join(FAMILIES)}; one kind, such as transformer, or a class of yours, my_module:Class, "
+        "with all that is said of it; experiment, seeds, sweep"
+    )
+    kinds.add_argument("name", nargs="?", metavar="FAMILY|KIND|my_module:Class", help=known)
 
     again = command("reproduce", commands.reproduce, "run an experiment of a paper and check its claims")
     again.add_argument("folder", metavar="EXPERIMENT_DIR")

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from grokdyn.spec.errors import printable
 from grokdyn.spec.paths import path_of
 
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
@@ -17,6 +18,11 @@ WATCH_SECONDS = 5.0
 
 class UsageError(ValueError):
     """A mistake on the command line."""
+
+
+def say(path: Any) -> None:
+    """Print where something lies, on one line whatever its name."""
+    print(printable(str(path)))
 
 
 def package_version() -> str:
@@ -96,7 +102,7 @@ def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
         show(found)
     drawn = draw(found, folder / "figures") if figures else []
     for path in (*drawn, folder):
-        print(path)
+        say(path)
     return 0
 
 
@@ -111,8 +117,8 @@ def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
     out = default if options.out is None else path_of(options.out, "out")
     show_claims(run_folder(folder, options.scale, out, False if options.quiet else None, options.reuse))
     if options.keep:
-        print(keep(folder, options.scale, out))
-    print(out / "figure.png")
+        say(keep(folder, options.scale, out))
+    say(out / "figure.png")
     return 0
 
 
@@ -138,7 +144,7 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
         known = f"--value and one of {', '.join(str(name) for name in found.data_vars)}"
         raise UsageError(f"plot: got {options.store!r}, without accuracies and losses; allowed: {known}")
     for path in drawn:
-        print(path)
+        say(path)
     return 0
 
 
@@ -172,7 +178,7 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Measure more probes on the snapshots of a store."""
     from grokdyn.engine.snapshots import probe as probe_store
 
-    print(probe_store(options.store, options.add, options.anyway))
+    say(probe_store(options.store, options.add, options.anyway))
     return 0
 
 
@@ -189,18 +195,7 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
     """List the kinds of all families, those of one with their fields, or one kind with all that is said of it."""
-    from grokdyn.cli import FAMILIES
-    from grokdyn.report import list_families, list_kind
-    from grokdyn.spec.errors import nearest
-    from grokdyn.spec.places import KINDS
+    from grokdyn import listing
 
-    name, known = options.name, {kind for kinds in KINDS.values() for kind in kinds}
-    if name is None or name in FAMILIES:
-        list_families(name)
-    elif name in known:
-        list_kind(name)
-    else:
-        hint = nearest(name, {*known, *FAMILIES})
-        allowed = f"{', '.join(FAMILIES)}, or a kind of one"
-        raise UsageError(f"list: got {name!r}; allowed: {allowed}" + (f" ({hint})" if hint else ""))
+    listing.tell_all() if options.name is None else listing.tell(options.name)
     return 0

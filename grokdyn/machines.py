@@ -53,7 +53,7 @@ def cluster_of(options: Namespace) -> str | Path | None:
 
 def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Train one process's share of what a file describes; tabulate and draw it if that was the last."""
-    from grokdyn.commands import default_folder, read, tell
+    from grokdyn.commands import default_folder, read, say, tell
     from grokdyn.engine.shard import Shard, run_shard, unfinished
 
     shard, spec = Shard.parse(options.shard), path_of(options.spec, "spec")
@@ -62,7 +62,7 @@ def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
     if found is not None:
         return tell(found, folder, options.quiet, not options.no_figures)
     print(f"shard {options.shard} is finished; {len(unfinished(folder))} batches are left to the others")
-    print(folder)
+    say(folder)
     return 0
 
 

@@ -1,12 +1,11 @@
-"""What the command line shows of a Dataset: tables, figures, lists of kinds."""
+"""What the command line shows of a Dataset: tables and figures."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import inspect
+import hashlib
 import itertools
 import math
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,8 +15,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from grokdyn import analysis
@@ -27,28 +24,28 @@ from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.commands import UsageError
 from grokdyn.engine import memory
+from grokdyn.engine.console import Console
 from grokdyn.engine.estimate import Estimate
 from grokdyn.engine.files import whole, writing
 from grokdyn.plot.grid import TIMES
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.plot.summary import ACCURACIES
-from grokdyn.spec import base
-from grokdyn.spec.places import KINDS
+from grokdyn.spec.errors import printable
 
 MOST_ROWS = 40
 MOST_FIGURES = 16
+LONGEST_NAME = 120
 # Axes besides the seed over which the panels of one figure of curves spread.
 MOST_DIRECTIONS = 2
 # Values of a diagram that depend on the accuracy that counts as fitted.
 TIMED = (*TIMES, "phase")
-PLURALS = {"losses": "loss"}
 
 
 def show(ds: xr.Dataset) -> None:
     """Print the outcome: a grid for two axes besides the seed, else a row per cell."""
     console = Console()
     if not has_accuracies(ds):
-        console.print(ds)
+        console.print(str(ds), highlight=False)
         return
     axes = cell_axes(ds)
     console.print(grid(ds, *axes) if len(axes) == 2 else rows(ds, axes))
@@ -131,7 +128,25 @@ def median_told(steps: np.ndarray, ends: np.ndarray) -> str:
 
 
 def word(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+    """Return a value of an axis for a table."""
+    return printable(written(value))
+
+
+def written(value: Any) -> str:
+    """Return a value of an axis as it is written: six digits where they are the number, else all that it has."""
+    if isinstance(value, float | np.floating):
+        short = f"{value:g}"
+        return short if type(value)(short) == value or value != value else str(value)
+    return str(value)
+
+
+def file_name(text: str) -> str:
+    """Return a name for a file that tells what text says: no separators, nothing hidden, not too long.
+
+    What is not kept as it is gets a digest of the text behind it, so that different texts keep different names.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "-", text)[:LONGEST_NAME].lstrip(".-")
+    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def draw(
@@ -211,12 +226,13 @@ def parts(ds: xr.Dataset, shown: Sequence[str], call: str) -> Iterator[tuple[str
         part = ds.isel(dict(zip(rest, at, strict=True)), drop=True)
         if rest:
             part = part.assign_attrs(axes=" ".join(axis for axis in swept_axes(ds) if axis not in rest))
-        yield "".join(f"_{a}_{word(ds[a].values[i])}" for a, i in zip(rest, at, strict=True)), part
+        yield "".join(f"_{a}_{written(ds[a].values[i])}" for a, i in zip(rest, at, strict=True)), part
 
 
 def left_out(what: str, call: str) -> None:
     """Tell what is not drawn, and how it can be."""
-    print(f"grokdyn: left out: {what}; to draw them: ds = gd.open(...); gd.plot.{call}", file=sys.stderr)
+    told = f"grokdyn: left out: {what}; to draw them: ds = gd.open(...); gd.plot.{call}"
+    print(printable(told), file=sys.stderr)
 
 
 def draw_diagram(
@@ -242,7 +258,7 @@ def no_use_of(style: dict[str, Any], where: str) -> None:
 
 def save(figure: Any, folder: Path, name: str, suffix: str) -> Path:
     """Save a figure whole or not at all; return the file."""
-    path = folder / f"{name}.{suffix}"
+    path = folder / f"{file_name(name)}.{suffix}"
     with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
         with whole(path, "wb") as file:
@@ -320,62 +336,6 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def list_families(wanted: str | None) -> None:
-    """Print all kinds, or those of one family with their fields, defaults and what is allowed."""
-    console = Console()
-    if wanted is None:
-        for family, kinds in KINDS.items():
-            console.print(kinds_table(family, kinds))
-        return
-    for kind, place in KINDS[PLURALS.get(wanted, wanted[:-1])].items():
-        tell_of(console, kind, component(place), first_line(component(place)))
-
-
-def list_kind(kind: str) -> None:
-    """Print all that is said of a kind, and its fields."""
-    for kinds in KINDS.values():
-        if kind in kinds:
-            cls = component(kinds[kind])
-            tell_of(Console(), kind, cls, inspect.cleandoc(cls.__doc__ or ""))
-
-
-def tell_of(console: Console, kind: str, cls: type, words: str) -> None:
-    console.print(f"\n{kind}  (gd.{cls.__name__})", style="bold", highlight=False)
-    console.print(words, markup=False, highlight=False)
-    console.print(fields_table(cls))
-
-
-def kinds_table(family: str, kinds: dict[str, str]) -> Table:
-    table = Table(title=family, title_justify="left")
-    for head in ("kind", "in Python", "what it is"):
-        table.add_column(head, overflow="fold")
-    for kind, place in kinds.items():
-        cls = component(place)
-        table.add_row(kind, f"gd.{cls.__name__}", escape(first_line(cls)))
-    return table
-
-
-def fields_table(cls: type) -> Table:
-    table = Table()
-    for head in ("field", "default", "meaning", "allowed"):
-        table.add_column(head, overflow="fold")
-    known = base.defaults(cls)
-    for f in dataclasses.fields(cls):
-        rule, default = f.metadata["rule"], known.get(f.name)
-        told = "nothing" if default is None else str(rule.encode(default))
-        table.add_row(f.name, escape(told), escape(f.metadata["doc"]), escape(rule.allowed))
-    return table
-
-
-def component(place: str) -> type:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def first_line(cls: type) -> str:
-    return (cls.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")
-
-
 def show_claims(claims: Sequence[Claim]) -> None:
     """Print claims with what was expected, what was measured, and whether they hold."""
     table = Table(title="claims", show_lines=True)
@@ -384,5 +344,5 @@ def show_claims(claims: Sequence[Claim]) -> None:
     for claim in claims:
         runs = "{} of {}".format(*claim.agreeing)
         cells = (claim.text, claim.expected, claim.source, claim.told, runs, claim.verdict)
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*cells)
     Console().print(table)

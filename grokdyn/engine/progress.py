@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from grokdyn.engine.console import Console
+from grokdyn.spec.errors import printable
 
 # Seconds between plain lines; nothing is said of work that ends sooner.
 PATIENCE = 10.0
@@ -168,7 +170,7 @@ class Lines(Reporter):
         return ", ".join(part for part in (*parts, self.ended) if part)
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:

@@ -26,7 +26,7 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
         for row, side in zip(axes, sides, strict=True):
             for plane, ax in enumerate(row):
                 drawn.append(draw_circle(ax, last.sel(side=side).isel(plane=plane)))
-            row[0].set_ylabel(SIDES.get(side, str(side)))
+            row[0].set_ylabel(SIDES.get(side, style.plain(side)))
         bar = figure.colorbar(drawn[0], ax=axes, pad=0.02, aspect=40, shrink=0.8)
         bar.set_label("residue")
         bar.outline.set_linewidth(0.5)  # type: ignore[operator]

@@ -37,7 +37,7 @@ def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
         for (left, right), side in zip(axes, sides, strict=True):
             values = share.sel(side=side).transpose("frequency", "step").values
             maps.append(single.over_steps(left, power["step"].values, edges, values, cmap="Greys", vmin=0, vmax=top))
-            left.set(ylabel="frequency", title=SIDES.get(side, str(side)))
+            left.set(ylabel="frequency", title=SIDES.get(side, style.plain(side)))
             one = last.sel(side=side)
             draw_bars(right, one, ks)
             right.set_title(f"step {int(last['step']):,}, Gini {float(one['fourier_gini']):.2f}")

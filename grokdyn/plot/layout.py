@@ -60,7 +60,7 @@ def _columns(cells: int) -> int:
 def cell_words(ds: xr.Dataset, axis: str, index: int) -> str:
     coordinate = ds[axis]  # counts 0, 1, ... where the axis has no values
     value = style.number(coordinate.values.tolist()[index])
-    units = str(coordinate.attrs.get("units", "1"))
+    units = style.plain(coordinate.attrs.get("units", "1"))
     return f"{style.name_of(coordinate)} = {value}" + (f" {units}" if units not in ("1", "") else "")
 
 

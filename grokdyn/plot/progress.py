@@ -91,7 +91,7 @@ def draw_below(ax: Axes, ds: xr.Dataset, name: str, over: str) -> None:
             (0.1, 0.9),
         )
         if side is not None:
-            ax.plot([], [], color=style.CYCLE[i], label=SIDES.get(side, str(side)))
+            ax.plot([], [], color=style.CYCLE[i], label=SIDES.get(side, style.plain(side)))
     ax.set_ylabel("Gini coefficient" if name == "fourier_gini" else style.name_of(array))
     if sides != [None]:
         ax.legend(loc="best", ncols=len(sides))

@@ -15,6 +15,8 @@ CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000
 LINE_STYLES = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
 NO_VALUE = {"facecolor": "#F7F7F7", "edgecolor": "#A8A8A8", "hatch": "/////", "linewidth": 0.0}
 INK = "#222222"
+# Characters of a label.
+LONGEST = 40
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -77,18 +79,33 @@ def new_figure(width: float, height: float) -> Figure:
 
 def name_of(array: Any) -> str:
     """Return the words for a variable or coordinate: its `long_name`, else its name without underscores."""
-    return str(array.attrs.get("long_name", array.name)).replace("_", " ")
+    return plain(str(array.attrs.get("long_name", array.name)).replace("_", " "))
 
 
 def label_of(array: Any) -> str:
     """Return the words with the units behind, where there are any."""
-    units = str(array.attrs.get("units", ""))
+    units = plain(array.attrs.get("units", ""))
     return name_of(array) if units in ("", "1", "dimensionless") else f"{name_of(array)} ({units})"
 
 
 def number(value: Any) -> str:
     """Write a coordinate value shortly: 0.1, 1e-05, 113, relu."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else shortened(str(value))
+
+
+def plain(text: Any) -> str:
+    """Return text that a figure shows as it is: no mathematics between dollars, no control characters.
+
+    matplotlib leaves out of a legend what begins with an underscore.
+    """
+    seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)).replace("$", r"\$")
+    return f" {seen}" if seen.startswith("_") else seen
+
+
+def shortened(text: str) -> str:
+    """Return a label, without its middle where it is long: those of parts of a spec differ at both ends."""
+    half = LONGEST // 2 - 1
+    return plain(text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}")
 
 
 def letter(ax: Axes, text: str) -> None:

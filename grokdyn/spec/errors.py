@@ -40,9 +40,13 @@ def shown(value: object) -> str:
 
 def line(text: str, longest: int = 120) -> str:
     """Return text on one line, cut to a length, control characters spelled out."""
-    text = " ".join(text.split())
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: longest + 1])
+    text = printable(" ".join(text.split())[: longest + 1])
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return text with control characters spelled out, those of terminals and of right-to-left writing among them."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
 class Missing:
