@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -23,7 +24,7 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # what ASCII cannot write is spelled out
+        if isinstance(stream, io.TextIOWrapper):  # what ASCII cannot write is spelled out
             stream.reconfigure(errors="backslashreplace")
 
 
