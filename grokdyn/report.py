@@ -80,8 +80,8 @@ def grid(ds: xr.Dataset, up: str, across: str) -> Table:
 
 
 def at_end(ds: xr.Dataset) -> xr.Dataset:
-    """Return the accuracies at the end of every run; nan where it diverged or is still to come."""
-    return ds[list(ACCURACIES)].map(last_record).where(ds["status"] == 0)
+    """Return the accuracies of all parts at the end of every run; nan where it diverged or is still to come."""
+    return ds[[f"{part}_accuracy" for part in analysis.parts(ds)]].map(last_record).where(ds["status"] == 0)
 
 
 def end_told(ds: xr.Dataset) -> str:
@@ -100,7 +100,7 @@ def rows(ds: xr.Dataset, axes: list[str]) -> Table:
     times = analysis.grokking_time(ds)
     final, ends = at_end(ds), ds["step"].where(ds["test_accuracy"].notnull()).max("step")
     table = Table(title=end_told(ds) + seeds_told(ds), caption="times: median step to 90 %")
-    heads = (*axes, "train accuracy", "test accuracy", "train fitted at", "test at")
+    heads = (*axes, *(str(name).replace("_", " ") for name in final), "train fitted at", "test at")
     for head in heads:
         table.add_column(head, justify="right")
     cells = list(itertools.product(*(range(ds.sizes[axis]) for axis in axes)))
@@ -187,8 +187,8 @@ def overview_axes(ds: xr.Dataset, x: str | None, y: str | None) -> tuple[str, st
 
 def draw_curves(ds: xr.Dataset, folder: Path, suffix: str) -> list[Path]:
     """Draw accuracies and losses, where there are, over the panels that a figure holds. Return the files."""
-    pairs = {what: [f"{split}_{what}" for split in ("train", "test")] for what in ("accuracy", "loss")}
-    known = {what: names for what, pair in pairs.items() if (names := [name for name in pair if name in ds])}
+    found = {what: [f"{part}_{what}" for part in analysis.parts(ds, what)] for what in ("accuracy", "loss")}
+    known = {what: names for what, names in found.items() if names}
     if not known:
         return []
     first = next(iter(known.values()))

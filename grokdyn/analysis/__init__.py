@@ -6,6 +6,7 @@ from .classify import phases
 from .ends import final
 from .forgetting import forgetting
 from .likeness import cka_over_time
+from .parts import parts
 from .progress import progress_phases
 from .times import first_step, grokking_time
 
@@ -17,6 +18,7 @@ __all__ = [
     "first_step",
     "forgetting",
     "grokking_time",
+    "parts",
     "phases",
     "progress_phases",
     "spread",

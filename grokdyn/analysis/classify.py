@@ -14,7 +14,7 @@ LATE = 5
 FLAGS = {"flag_values": list(range(4)), "flag_meanings": " ".join(PHASES), "missing_value": UNKNOWN}
 
 
-def phases(ds: xr.Dataset, threshold: float = 0.9, delay: float | None = None) -> xr.Dataset:
+def phases(ds: xr.Dataset, threshold: float = 0.9, delay: float | None = None, part: str = "test") -> xr.Dataset:
     """Classify every run as comprehension, grokking, memorization or confusion.
 
     After Liu et al. 2022, "Towards understanding grokking", with `step_train`, `step_test` of `grokking_time`:
@@ -31,33 +31,34 @@ def phases(ds: xr.Dataset, threshold: float = 0.9, delay: float | None = None) -
     delay 1000 and 1e5 steps; a fixed number of steps means little at another learning rate or budget. With
     `delay=None` the rule is relative: grokking when the test accuracy was still recorded below the threshold at or
     after `5 * step_train`, i.e. generalising took, beyond doubt of the record interval, five times as long as
-    fitting. It depends neither on the budget nor on the time scale of the optimizer.
+    fitting. It depends neither on the budget nor on the time scale of the optimizer. `part` names the part of the rows
+    that generalising is read from, as in `grokking_time`.
 
     Returns a Dataset with `phase` (int8 over the swept axes, CF attributes `flag_values`, `flag_meanings`; -1 for a
     run without any record). Raises ValueError as `grokking_time`, and for a negative `delay`.
     """
     if delay is not None and checks.number(delay, "delay") < 0:
         raise checks.ArgumentError(f"delay={delay!r}: expected a number of steps >= 0, or None for the relative rule.")
-    times = grokking_time(ds, threshold)
-    late = _outlasts(ds, times) if delay is None else times["delay"] >= delay
-    fitted, generalised = times["step_train"].notnull(), times["step_test"].notnull()
+    times = grokking_time(ds, threshold, part)
+    late = _outlasts(ds, times, part) if delay is None else times["delay"] >= delay
+    fitted, generalised = times["step_train"].notnull(), times[f"step_{part}"].notnull()
     code = xr.full_like(times["step_train"], COMPREHENSION).where(~late, GROKKING)
-    code = code.where(generalised, MEMORIZATION).where(fitted & ~_forgot(ds, threshold), CONFUSION)
+    code = code.where(generalised, MEMORIZATION).where(fitted & ~_forgot(ds, threshold, part), CONFUSION)
     code = code.where(fitted | times["train_censored"], UNKNOWN)
     rule = f"≥ {LATE} × train time" if delay is None else f"≥ {delay:g} steps later"
     code.attrs = {"long_name": "phase", **FLAGS, "threshold": float(threshold), "grokking_rule": rule}
     return xr.Dataset({"phase": code.astype(np.int8)}, attrs=ds.attrs)
 
 
-def _forgot(ds: xr.Dataset, threshold: float) -> xr.DataArray:
+def _forgot(ds: xr.Dataset, threshold: float, part: str) -> xr.DataArray:
     """Say where neither accuracy is at the threshold at a run's last record."""
-    last = [last_record(ds[name]) for name in ("train_accuracy", "test_accuracy")]
+    last = [last_record(ds[name]) for name in ("train_accuracy", f"{part}_accuracy")]
     return (last[0] < threshold) & (last[1] < threshold)
 
 
-def _outlasts(ds: xr.Dataset, times: xr.Dataset) -> xr.DataArray:
-    """Say where the run's last record before `step_test` lies at or after `LATE * step_train`."""
-    before = ds["test_accuracy"].notnull() & (ds["step"] < times["step_test"])
+def _outlasts(ds: xr.Dataset, times: xr.Dataset, part: str) -> xr.DataArray:
+    """Say where the run's last record before `step_test`, that of the part, lies at or after `LATE * step_train`."""
+    before = ds[f"{part}_accuracy"].notnull() & (ds["step"] < times[f"step_{part}"])
     below = ds["step"].where(before).max("step")
     return (below >= LATE * times["step_train"]) & (below > times["step_train"])
 

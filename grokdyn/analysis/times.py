@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from . import checks
+from .parts import one_part
 
 DIRECTIONS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
@@ -55,29 +56,31 @@ def last_record(array: xr.DataArray) -> xr.DataArray:
     return array.isel(step=index).drop_vars("step", errors="ignore")
 
 
-def grokking_time(ds: xr.Dataset, threshold: float = 0.9) -> xr.Dataset:
+def grokking_time(ds: xr.Dataset, threshold: float = 0.9, part: str = "test") -> xr.Dataset:
     """Measure how long generalisation lags behind fitting.
 
     `step_train`, `step_test`: first recorded step with train, test accuracy >= threshold; `delay = step_test -
     step_train`, negative where the test set came first. Liu et al. 2022 ("Towards understanding grokking") read both
-    times at 90 %. Each is known to one record interval, see `first_step`.
+    times at 90 %. Each is known to one record interval, see `first_step`. `part` is the part of the rows whose accuracy
+    tells of generalisation in place of test, see `parts`; its name takes the place of `test` in those of the variables.
 
     Returns a Dataset over the swept axes: the three times (float64, optimizer steps, nan where not reached; `delay` nan
     where either is missing), and `train_censored`, `test_censored` (bool).
 
-    Raises ValueError when `train_accuracy` or `test_accuracy` is missing or `threshold` is not in (0, 1].
+    Raises ValueError when `train_accuracy` or `test_accuracy` is missing or `threshold` is not in (0, 1], or for an
+    unknown part.
     """
     threshold = checks.fraction(threshold, "threshold")
     out = xr.Dataset(attrs=ds.attrs)
-    for split in ("train", "test"):
-        found = first_step(ds, f"{split}_accuracy", threshold)
+    for split in ("train", part):
+        found = first_step(ds, one_part(ds, split), threshold)
         out[f"step_{split}"] = found["first_step"].assign_attrs(ancillary_variables=f"{split}_censored")
         out[f"{split}_censored"] = found["censored"]
-    out["delay"] = out["step_test"] - out["step_train"]
+    out["delay"] = out[f"step_{part}"] - out["step_train"]
     out["delay"].attrs = {
         "long_name": "delay of generalization",
         "units": "steps",
-        "ancillary_variables": "train_censored test_censored",
+        "ancillary_variables": f"train_censored {part}_censored",
         "budget": int(ds["step"][-1]),
     }
     return out

@@ -17,6 +17,7 @@ from grokdyn.probes.view import View
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.foreign import has_foreign
 from grokdyn.tasks.base import Table
+from grokdyn.tasks.signature import Reals, Tokens
 from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import Lane, Program, State, begin
 from grokdyn.train.step import update, view_of
@@ -69,14 +70,15 @@ def check_params(model: Any, params: Any) -> None:
 def check_parts(program: Program, experiment: Any, params: Any) -> None:
     """Raise SpecError unless the model gives logits, and the loss a value for each of their rows."""
     signature, rows = program.signature, program.rows
-    tokens = signature.vocabulary > 0
-    inputs = jnp.zeros((rows, signature.width), jnp.int32 if tokens else jnp.float32)
+    tokens = isinstance(signature.inputs, Tokens)
+    inputs = jnp.zeros((rows, *signature.inputs.shape), jnp.int32 if tokens else jnp.float32)
     params = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), params)
     for key in (None, jax.random.key(0)) if program.stochastic else (None,):
         check_output(program, experiment, params, inputs, key)
     logits = jnp.zeros((rows * signature.answers, signature.outputs), experiment.dtype)
-    several = (signature.outputs,) if signature.regression else ()
-    labels = jnp.zeros((rows * signature.answers, *several), jnp.float32 if signature.regression else jnp.int32)
+    real = isinstance(signature.targets, Reals)
+    several = (signature.outputs,) if real else ()
+    labels = jnp.zeros((rows * signature.answers, *several), jnp.float32 if real else jnp.int32)
     name = f"{type(experiment.loss).__name__}.rows"
     with telling("loss", experiment.loss, "rows"):
         losses = experiment.loss.in_force(jnp.int32(0)).rows(logits, labels)

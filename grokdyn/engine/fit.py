@@ -5,32 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from grokdyn.checks.names import check_names, declared
-from grokdyn.probes.base import Shapes, Variable
+from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
-from grokdyn.spec.kinds import kind_of
+from grokdyn.tasks.shapes import Conflicts, Shapes
+
+
+def check_inputs(template: Any, shapes: Shapes) -> None:
+    """Raise SpecError where the task, the model or the loss does not fit the task's signature."""
+    for family in ("task", "model", "loss"):
+        refuse(family, getattr(template, family).conflicts(shapes))
+
+
+def refuse(path: str, conflicts: Conflicts) -> None:
+    """Raise SpecError for the first of some conflicts, if there is any."""
+    for name, came, allowed in conflicts:
+        raise SpecError(f"{path}.{name}", came, allowed)
 
 
 def check_fit(template: Any, shapes: Shapes) -> None:
-    """Raise SpecError where parts of an experiment do not fit each other, probes and stop rules included."""
-    regression, several = shapes.signature.regression, shapes.signature.answers > 1
-    if several and not template.model.several_answers:
-        allowed = f"a model that reads out {shapes.signature.answers} tokens, such as transformer, for this task"
-        raise SpecError("model.kind", kind_of(template.model), allowed)
-    if regression and not template.loss.real_targets:
-        raise SpecError("loss.kind", kind_of(template.loss), "a loss of real targets, such as mse, for this task")
-    for name, came, allowed in template.optimizer.conflicts(shapes.params):
-        raise SpecError(f"optimizer.{name}", came, allowed)
+    """Raise SpecError where the optimizer, probes or stop rules do not fit the model or task."""
+    refuse("optimizer", template.optimizer.conflicts(shapes))
     found: list[dict[str, Variable]] = []
     known: set[str] = set()
     text: dict[str, tuple[bool, int]] = {}  # dimension -> whether its coordinates are names, and which probe says so
     for i, probe in enumerate(template.probes):
-        if regression and probe.needs_classes:
-            raise SpecError(f"probes[{i}]", kind_of(probe), "a probe that needs no classes: targets are real")
-        if several and not probe.several_answers:
-            allowed = f"a probe of rows with {shapes.signature.answers} answers, such as accuracy"
-            raise SpecError(f"probes[{i}]", kind_of(probe), allowed)
-        for name, came, allowed in probe.conflicts(shapes):
-            raise SpecError(f"probes[{i}].{name}", came, allowed)
+        refuse(f"probes[{i}]", probe.conflicts(shapes))
         variables = declared(f"probes[{i}]", probe, shapes)
         found.append(variables)
         known |= {name for name, variable in variables.items() if not variable.dims}

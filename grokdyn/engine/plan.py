@@ -16,19 +16,22 @@ from grokdyn.checks.told import telling
 from grokdyn.checks.traced import check_params, check_traced
 from grokdyn.engine.devices import batch_bytes, block_size
 from grokdyn.engine.files import StoreError
-from grokdyn.engine.fit import check_fit
+from grokdyn.engine.fit import check_fit, check_inputs
 from grokdyn.engine.layout import layout
 from grokdyn.engine.memory import COPIES, OutOfMemoryError, check_room
 from grokdyn.engine.schedule import schedule
 from grokdyn.losses.base import Loss
 from grokdyn.models.base import Model
 from grokdyn.optim.base import AnyOptimizer
-from grokdyn.probes.base import Shapes, Variable
+from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.foreign import foreign_numbers
 from grokdyn.spec.identity import own_code
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.fit import checked_signature, enumerated
+from grokdyn.tasks.parts import Parts, check_train_rows, parts_of, train_counts
+from grokdyn.tasks.shapes import Shapes
+from grokdyn.tasks.signature import POOL, TRAIN
 from grokdyn.train.lane import Program, begin
 from grokdyn.train.start import Given, Origin, Start, given
 
@@ -167,9 +170,11 @@ def cohort(
     with telling("task", task, "table"):
         table = None if task.drawn else enumerated(task, signature, template.dtype)
     check_draws(stacked, template, signature)
+    parts = parts_of(task)
+    check_inputs(template, Shapes(None, signature, False, template))
     expected = initial_shapes(template, signature)
     checked = None if start is None else given(start, table, expected, template.optimizer)
-    n_train = train_counts(stacked, template, signature.rows, checked)
+    n_train = checked_counts(stacked, template, parts, checked)
     # Lanes of like size sit together, so that few are padded much.
     by_size = np.argsort(n_train, kind="stable")
     cpu = devices[0].platform == "cpu"
@@ -274,16 +279,18 @@ def float_dtypes(experiment: Any) -> list[str]:
     return found
 
 
-def train_counts(stacked: Any, template: Any, rows: int, checked: Given | None) -> np.ndarray:
+def checked_counts(stacked: Any, template: Any, parts: Parts, checked: Given | None) -> np.ndarray:
     """Return the number of train rows of every run."""
-    fractions = np.asarray(stacked.task.train_fraction)
-    counts = np.asarray(stacked.task.train_count(rows))
+    fractions, pool = np.asarray(stacked.task.train_fraction), parts.count(POOL)
+    counts = np.broadcast_to(np.asarray(train_counts(stacked.task, parts)), fractions.shape).copy()
     if checked is not None and checked.order is not None:
         counts = np.full_like(counts, checked.n_train)
+        check_train_rows(parts, checked.order[: checked.n_train])
     if counts.min() < 1:
-        raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {rows} rows")
-    if counts.max() > rows:
-        raise SpecError("task.train_points", int(counts.max()), f"at most the number of rows, {rows}")
+        raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {pool} rows")
+    if counts.max() > pool + parts.count(TRAIN):
+        most = int(counts.max()) - parts.count(TRAIN)
+        raise SpecError("task.train_points", most, f"at most the number of rows, {pool}")
     batch = template.batch_size
     if batch is not None and batch > counts.min():
         raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")

@@ -9,15 +9,18 @@ import jax.numpy as jnp
 
 from grokdyn.losses.precision import shifted_exponentials
 from grokdyn.spec.base import Spec
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_classes
 
 
 class Loss(Spec):
-    """Base of all losses; the training loss is the sum of ``rows`` over the train rows, divided by their ``divisor``.
+    """Base of all losses; the training loss is the sum of ``rows`` over train rows, divided by their ``divisor``."""
 
-    ``real_targets`` tells whether labels may be real vectors [rows, outputs] in place of classes.
-    """
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        """Yield ``(field, came, allowed)`` where the loss does not fit the task; before compiling.
 
-    real_targets = False
+        By default labels are classes; a loss of real vectors [rows, outputs] too yields nothing here.
+        """
+        return needs_classes(shapes, "a loss of real targets, such as mse,")
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Return the loss of every row [rows] for logits [rows, outputs] and labels [rows]."""

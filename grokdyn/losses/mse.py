@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from grokdyn.losses.base import Loss, one_hot
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice
+from grokdyn.tasks.shapes import Conflicts, Shapes
 
 
 class MSE(Loss):
@@ -20,7 +21,8 @@ class MSE(Loss):
 
     reduction: str = field(Choice(("mean", "sum")), default="mean", doc="over rows and outputs")
 
-    real_targets = True
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        return iter(())
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         targets = labels if labels.ndim > 1 else one_hot(labels, logits.shape[-1])

@@ -14,6 +14,7 @@ from grokdyn.losses.base import Loss, one_hot
 from grokdyn.spec.base import field
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Integer
+from grokdyn.tasks.shapes import Conflicts, Shapes
 
 
 class Intervention(Loss):
@@ -45,9 +46,10 @@ class SwitchLoss(Intervention):
         if self.at == 0:
             yield "first", "the switch is at step 0"
 
-    @property
-    def real_targets(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.first.real_targets and self.then.real_targets
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        for name, inner in (("first", self.first), ("then", self.then)):
+            for path, came, allowed in inner.conflicts(shapes):
+                yield f"{name}.{path}", came, allowed
 
     def in_force(self, step: Any) -> Any:
         return Switched(self.first.in_force(step), self.then.in_force(step), jnp.asarray(step >= self.at))

@@ -14,7 +14,8 @@ from grokdyn.spec.base import Spec, field
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Flag, Number
-from grokdyn.tasks.base import Signature
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_one_answer
+from grokdyn.tasks.signature import Signature
 
 Params = dict[str, jax.Array]
 
@@ -57,7 +58,12 @@ class Model(Spec):
         if self.output_scale == 1:
             yield "rescaled", "output_scale is 1"
 
-    several_answers = False  # True where it can give logits for several answers a row
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        """Yield ``(field, came, allowed)`` where the model does not fit the task; asked before it draws parameters.
+
+        By default a model gives logits [rows, outputs]; one that reads out several answers a row overrides this.
+        """
+        return needs_one_answer(shapes, "a model")
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         """Return the parameters before ``init_scale``: arrays, or what they are drawn from (``draws.Draw``)."""

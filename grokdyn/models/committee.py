@@ -31,8 +31,7 @@ class Committee(Model):
     epsilon: float = field(Number(0), default=0.25, doc="weight of the quadratic part")
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
-        inputs = max(signature.vocabulary, 1) * signature.width
-        return {"W": normal(key, (inputs, signature.outputs * self.width), dtype)}
+        return {"W": normal(key, (signature.inputs.entries, signature.outputs * self.width), dtype)}
 
     def apply(self, params: Params, inputs: jax.Array) -> Output:
         W = params["W"]

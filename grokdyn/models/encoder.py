@@ -18,7 +18,8 @@ from grokdyn.models.torch_layers import ANY, fitting
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Count, Number
-from grokdyn.tasks.base import Signature
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_tokens
+from grokdyn.tasks.signature import Signature, Tokens
 
 # Ours -> PyTorch's, of the model of Prieto et al. (2025); matrices are transposed but for the embedding.
 TORCH_NAMES = {
@@ -64,12 +65,15 @@ class Encoder(Model):
         if self.d_model % self.heads:
             yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
 
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from super().conflicts(shapes)
+        yield from needs_tokens(shapes)
+
     def stochastic(self) -> Any:
         return np.asarray(self.dropout) > 0
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
-        if signature.vocabulary == 0:
-            raise SpecError("model.kind", "encoder", "a model of real vectors, such as mlp: this task has no tokens")
+        assert isinstance(signature.inputs, Tokens)
         d, ff, out = self.d_model, self.ff, signature.outputs
         keys = iter(jax.random.split(key, 9))
 
@@ -77,7 +81,7 @@ class Encoder(Model):
             return draws.uniform(next(keys), shape, dtype, bound)
 
         return {
-            "W_E": draws.normal(next(keys), (signature.vocabulary, d), dtype),
+            "W_E": draws.normal(next(keys), (signature.inputs.vocabulary, d), dtype),
             "W_QKV": uniform((d, 3 * d), math.sqrt(6 / (d + 3 * d))),
             "b_QKV": jnp.zeros(3 * d, dtype),
             "W_O": uniform((d, d), 1 / math.sqrt(d)),

@@ -38,7 +38,7 @@ class MLP(Model):
 
     def sizes(self, signature: Signature) -> tuple[int, ...]:
         """Return the widths of all layers, input and output included."""
-        return (max(signature.vocabulary, 1) * signature.width, *self.hidden, signature.outputs)
+        return (signature.inputs.entries, *self.hidden, signature.outputs)
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         sizes = self.sizes(signature)
@@ -87,9 +87,14 @@ class MLP(Model):
 
 
 def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:
-    """Return the first layer's x W for vectors, or for tokens the sum of the rows of W that they name."""
+    """Return the first layer's x W for vectors and images, or for tokens the sum of the rows of W that they name."""
     if not jnp.issubdtype(inputs.dtype, jnp.integer):
-        return inputs.astype(W.dtype) @ W
+        return flat(inputs).astype(W.dtype) @ W
     positions = inputs.shape[1]
     vocabulary = W.shape[0] // positions
     return sum(W[inputs[:, i] + i * vocabulary] for i in range(positions))  # pyright: ignore[reportReturnType]
+
+
+def flat(inputs: jax.Array) -> jax.Array:
+    """Return vectors [rows, width] as they are, images as vectors."""
+    return inputs if inputs.ndim == 2 else inputs.reshape(inputs.shape[0], -1)

@@ -21,9 +21,9 @@ from grokdyn.models.residual import Stream, TokenTables, token_tables
 from grokdyn.models.transformer_lens import from_lens, written_by_lens
 from grokdyn.models.transformer_params import INITS, drawn, from_nanda, tensors, with_factors
 from grokdyn.spec.base import field
-from grokdyn.spec.errors import SpecError
 from grokdyn.spec.rules import Choice, Count, Flag, Number
-from grokdyn.tasks.base import Signature
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_tokens
+from grokdyn.tasks.signature import Signature, Tokens
 
 # How often one layer draws: attention weights, what the attention adds, neurons, what the MLP adds.
 DRAWS = 4
@@ -81,8 +81,6 @@ class Transformer(Model):
     dropout: float = field(Number(0, 1, open_high=True), default=0.0, doc="share of activations dropped in training")
     path: str = field(Choice(("auto", "answer", "full")), default="auto", doc="what a forward pass computes")
 
-    several_answers = True
-
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.d_model % self.heads:
             yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
@@ -93,29 +91,31 @@ class Transformer(Model):
         if self.layers == 1 and self.answers == 1:
             yield "causal", "the one layer is read at the last token, which sees all"
 
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from needs_tokens(shapes)
+        inputs, outputs, answers = shapes.signature.inputs, shapes.signature.outputs, shapes.signature.answers
+        if self.tied and isinstance(inputs, Tokens) and outputs != inputs.vocabulary:
+            yield "tied", True, f"false: {outputs} classes, {inputs.vocabulary} tokens"
+        if self.answers != answers:
+            yield "answers", self.answers, f"{answers}, as many as a row of this task has"
+
     def stochastic(self) -> Any:
         return np.asarray(self.dropout) > 0
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
-        if signature.vocabulary == 0:
-            allowed = "a model of real vectors, such as mlp: this task has no tokens"
-            raise SpecError("model.kind", "transformer", allowed)
-        if self.tied and signature.outputs != signature.vocabulary:
-            allowed = f"false: {signature.outputs} classes, {signature.vocabulary} tokens"
-            raise SpecError("model.tied", True, allowed)
-        if self.answers != signature.answers:
-            raise SpecError("model.answers", self.answers, f"{signature.answers}, as many as a row of this task has")
         wanted = list(tensors(self, signature))
         keys = jax.random.split(key, len(wanted))
         return {t.name: drawn(self.init, self.d_model, t, k, dtype) for t, k in zip(wanted, keys, strict=True)}
 
     def prepare(self, params: Params, signature: Signature, rows: int) -> Params | LastToken:
-        ends_alike = self.answers == 1 and signature.fixed[-1:] not in ((), (None,))
+        assert isinstance(signature.inputs, Tokens)
+        width, fixed = signature.inputs.width, signature.inputs.fixed
+        ends_alike = self.answers == 1 and fixed[-1:] not in ((), (None,))
         fits = self.path == "auto" and self.layers == 1 and self.norm == "none" and ends_alike
         if not fits or not saves(self.d_model, self.d_mlp, signature.outputs, rows):
             return params
         whole = self.complete(params)
-        return last_token(whole, self.codes(whole, signature.width), signature.fixed, self.heads, self.scale)
+        return last_token(whole, self.codes(whole, width), fixed, self.heads, self.scale)
 
     def apply(self, params: Params | LastToken, inputs: jax.Array, key: jax.Array | None = None) -> Output:
         if isinstance(params, LastToken):

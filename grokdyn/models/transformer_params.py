@@ -14,6 +14,7 @@ from grokdyn.models.draws import Draw, normal, uniform
 from grokdyn.models.initializers import multiplier
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
+from grokdyn.tasks.signature import Classes, Tokens
 
 INITS = ("nanda", "torch", "mup")
 # Tables that tokens and positions are looked up in: no matrix product, no fan-in.
@@ -31,9 +32,10 @@ class Tensor(NamedTuple):
 def tensors(model: Any, signature: Signature) -> Iterator[Tensor]:
     """Yield every parameter of a transformer."""
     d, ff, biased = model.d_model, model.d_mlp, model.attention_bias
-    yield Tensor("W_E", (signature.vocabulary, d), 1)
+    assert isinstance(signature.inputs, Tokens)
+    yield Tensor("W_E", (signature.inputs.vocabulary, d), 1)
     if model.positions == "learned":
-        yield Tensor("W_pos", (signature.width, d), 1)
+        yield Tensor("W_pos", (signature.inputs.width, d), 1)
     for layer in range(model.layers):
         for part in "QKVO":
             yield from linear(f"{part}_{layer}", d, d, biased)
@@ -110,7 +112,7 @@ def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
         SpecError: if the model has parameters that the code has no names for, if other arrays are there (a causal mask
             is passed over), or if the shape of one is not the model's.
     """
-    shapes = {tensor.name: tensor.shape for tensor in tensors(model, Signature(ANY, ANY, ANY, 0))}
+    shapes = {tensor.name: tensor.shape for tensor in tensors(model, Signature(Tokens(ANY, ANY), Classes(ANY), 0))}
     layers = [(f"blocks.{i}.{a}", f"{b}_{i}", how) for i in range(model.layers) for a, b, how in PER_LAYER]
     names = {theirs: (ours, how) for theirs, ours, how in (*ONCE, *layers) if ours in shapes}
     nameless = sorted(set(shapes) - {ours for ours, _ in names.values()})

@@ -13,6 +13,7 @@ from grokdyn.optim.schedules import Constant
 from grokdyn.spec.base import Spec, field, rules
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Choice, Number, Optional
+from grokdyn.tasks.shapes import Conflicts, Shapes
 
 
 class AnyOptimizer(Spec):
@@ -47,10 +48,10 @@ class AnyOptimizer(Spec):
         """Return the parameters at which an update takes its gradient, from those at hand and the gradient there."""
         return params
 
-    def conflicts(self, params: Any) -> Iterator[tuple[str, Any, str]]:
-        """Yield ``(field, came, allowed)`` where a field does not fit the shapes of a model's parameters."""
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        """Yield ``(field, came, allowed)`` where a field does not fit the model's parameters or the task."""
         for name, inner in inside(self):
-            for path, came, allowed in inner.conflicts(params):
+            for path, came, allowed in inner.conflicts(shapes):
                 yield f"{name}.{path}", came, allowed
 
 

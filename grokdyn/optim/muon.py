@@ -17,6 +17,7 @@ from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Choice, Count, Flag, Names, Number
+from grokdyn.tasks.shapes import Conflicts, Shapes
 
 # Newton-Schulz coefficients: x -> a x + b x^3 + c x^5 takes singular values in (0, 1] to about 1 in five steps.
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -53,11 +54,12 @@ class Muon(Optimizer):
         if self.momentum == 0:
             yield "nesterov", "momentum is 0"
 
-    def conflicts(self, params: Any) -> Iterator[tuple[str, Any, str]]:
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        params = shapes.params
         unknown = [name for name in self.leave if name not in params]
         if unknown:
             yield "leave", unknown[0], "tensors of this model: " + ", ".join(params)
-        yield from super().conflicts(params)
+        yield from super().conflicts(shapes)
 
     def direction(self) -> optax.GradientTransformation:
         return optax.chain(

@@ -19,13 +19,15 @@ def phase_diagram(
     reduce: str | None = None,
     threshold: float = 0.9,
     delay: float | None = None,
+    part: str = "test",
     ax: Axes | None = None,
 ) -> matplotlib.figure.Figure:
     """Draw one quantity over two swept axes, a cell for every pair of values.
 
     `value` is any numeric variable of `ds`; or `step_train`, `step_test`, `delay` as in `grokking_time(ds, threshold)`;
-    or `phase` as in `phases(ds, threshold, delay)`. A variable with records is taken at the last record of each run
-    (draw another moment with `ds.sel(step=[...])`); runs with `status` other than 0 have no value then.
+    or `phase` as in `phases(ds, threshold, delay)`; times and phases of another `part` of the rows than test where one
+    is named (`step_<part>`). A variable with records is taken at the last record of each run (draw another moment with
+    `ds.sel(step=[...])`); runs with `status` other than 0 have no value then.
 
     All other swept axes, usually `seed`, are reduced by `reduce`: mean, median, min or max; None takes the median for
     the three times and the mean for the rest. A cell whose time is censored (see `spread`) is hatched, as is one
@@ -41,9 +43,9 @@ def phase_diagram(
     with style.context():
         if value == "phase":
             ax = ax or style.new_figure(4.2, 2.7).subplots()
-            mesh.draw_phases(ax, phase_cells(ds, x, y, threshold, delay))
+            mesh.draw_phases(ax, phase_cells(ds, x, y, threshold, delay, part))
         else:
-            cells = value_cells(ds, x, y, value, reduce, threshold)
+            cells = value_cells(ds, x, y, value, reduce, threshold, part)
             ax = ax or style.new_figure(3.6, 2.7).subplots()
             mesh.draw_values(ax, cells)
     return ax.figure  # type: ignore[return-value]

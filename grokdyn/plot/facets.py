@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from grokdyn.analysis import checks
+from grokdyn.analysis import checks, parts
 
 from . import layout, panel, style
 from .brushes import brushes_for, legend_handles, value_words
@@ -17,7 +17,7 @@ from .brushes import brushes_for, legend_handles, value_words
 
 def curves(
     ds: xr.Dataset,
-    variables: str | Sequence[str] = ("train_accuracy", "test_accuracy"),
+    variables: str | Sequence[str] | None = None,
     *,
     xscale: str = "log",
     yscale: str | None = None,
@@ -27,7 +27,7 @@ def curves(
     ax: Axes | None = None,
     theory: xr.Dataset | None = None,
 ) -> matplotlib.figure.Figure:
-    """Draw variables against the optimizer step.
+    """Draw variables against the optimizer step; by default the accuracy of every part of the rows, or else its loss.
 
     A line is the median over the runs along `over`, its band spans the lowest to the highest of `quantiles`, each run
     is a faint line; runs that became non-finite leave the median from then on, those that a stop rule ended count with
@@ -42,7 +42,7 @@ def curves(
     unknown names, more than two panel axes, or more than 36 panels or 12 hues: select first; or a theory of none of the
     variables, or over axes that are not drawn.
     """
-    names = (variables,) if isinstance(variables, str) else tuple(variables)
+    names = (variables,) if isinstance(variables, str) else tuple(fits(ds) if variables is None else variables)
     if not names:
         raise checks.ArgumentError("variables=(): expected at least one name.")
     arrays = [checks.recorded(ds, name, "variables") for name in names]
@@ -74,6 +74,14 @@ def curves(
         else:
             _legend_outside(figure, handles, beside=len(panels) == 1 or hue is not None)
     return figure
+
+
+def fits(ds: xr.Dataset) -> list[str]:
+    """Return the accuracies of all parts, or else their losses."""
+    for what in ("accuracy", "loss"):
+        if found := [f"{part}_{what}" for part in parts(ds, what)]:
+            return found
+    return ["train_accuracy", "test_accuracy"]  # which are told to be missing
 
 
 def _figure_of(ax: Axes) -> Any:

@@ -41,14 +41,14 @@ def ordered_axes(ds: xr.Dataset, *axes: str) -> xr.Dataset:
 
 
 def value_cells(
-    ds: xr.Dataset, x: str, y: str, value: str, reduce: str | None = None, threshold: float = 0.9
+    ds: xr.Dataset, x: str, y: str, value: str, reduce: str | None = None, threshold: float = 0.9, part: str = "test"
 ) -> xr.DataArray:
     """Return a quantity over (y, x), reduced over all other swept axes; attrs hold what to write about it."""
-    times = value in TIMES and value not in ds.data_vars
-    source = grokking_time(ds, threshold) if times else _last(ds, value)
+    times = value in (*TIMES, f"step_{part}") and value not in ds.data_vars
+    source = grokking_time(ds, threshold, part) if times else _last(ds, value)
     array = source[value]
     others = _others(ds, array, x, y)
-    reduce = str(checks.choice(reduce or ("median" if value in TIMES else "mean"), REDUCE, "reduce"))
+    reduce = str(checks.choice(reduce or ("median" if times else "mean"), REDUCE, "reduce"))
     flags = [f for f in array.attrs.get("ancillary_variables", "").split() if f in source.data_vars]
     one_by_one = source[[value, *flags]].expand_dims("_run")  # so that a lone run passes through spread as well
     statistics = spread(one_by_one, ("_run", *others), quantiles=(0, 1))[value].transpose("statistic", y, x)
@@ -64,13 +64,15 @@ def _words(array: xr.DataArray, reduce: str, runs: int, unknown: bool) -> dict[s
         who = {"median": " in half of the runs or more", "mean": " in every run"}.get(reduce, "") if runs > 1 else ""
         absent = f"not within {array.attrs['budget']} steps{who}" + (", or not run" if unknown else "")
     statistic = f"{reduce} of {runs} runs" if runs > 1 else ""
-    limits = (0.0, 1.0) if array.name in ("train_accuracy", "test_accuracy") else None
+    limits = (0.0, 1.0) if str(array.name).endswith("_accuracy") else None
     return {"label": style.label_of(array), "statistic": statistic, "absent": absent, "limits": limits}
 
 
-def phase_cells(ds: xr.Dataset, x: str, y: str, threshold: float, delay: float | None) -> xr.Dataset:
+def phase_cells(
+    ds: xr.Dataset, x: str, y: str, threshold: float, delay: float | None, part: str = "test"
+) -> xr.Dataset:
     """Return the commonest and second phase over (y, x) with their shares of the runs, see `majority`."""
-    source = ds if "phase" in ds.data_vars else phases(ds, threshold, delay)
+    source = ds if "phase" in ds.data_vars else phases(ds, threshold, delay, part)
     cells = majority(source["phase"], _others(ds, source["phase"], x, y)).transpose(y, x)
     cells["phase"] = cells["phase"].where(cells["phase"] >= 0).assign_attrs(absent="not run", **source["phase"].attrs)
     return cells

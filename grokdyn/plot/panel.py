@@ -84,7 +84,7 @@ def _set_log_steps(ax: Axes, linear: int | None) -> None:
     decades = 10.0 ** np.arange(np.ceil(np.log10(linear)), np.floor(np.log10(last)) + 1)
     ax.set_xscale("symlog", linthresh=linear, linscale=max(0.3, 0.13 * np.log10(last / linear)))
     every = max(1, -(-len(decades) // MAX_DECADES))
-    ax.set_xticks([0, *decades[::-1][::every][::-1]])
+    ax.set_xticks([0, *(decades[::-1][::every][::-1] if len(decades) else (linear, last))])
     between = np.outer(10.0 ** np.arange(int(np.log10(last)) + 1), range(1, 10)).ravel()
     ax.set_xticks(between[(between > linear) & (between < last)], minor=True)
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.norms import with_tensors
 from grokdyn.probes.view import View
 
@@ -17,7 +17,7 @@ class AbsorbedUpdates(Probe):
     2025, figure 10, where u = -learning_rate g). ``zero_gradient``: g == 0, g the gradient of the training loss.
     """
 
-    several_answers = True
+    conflicts = fits_all
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -13,6 +13,7 @@ from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.neurons import activation_shapes
 from grokdyn.probes.view import WHOLE, View, in_tiles
 from grokdyn.spec.errors import Words
+from grokdyn.tasks.signature import Tokens
 
 PATTERN = "attention"
 
@@ -23,8 +24,6 @@ class AttentionEntropy(Probe):
     By layer and head: 0 where one token has all the weight, log(tokens) where all have the same. Reads the model's
     activations ``attention``, or ``attention_l`` of layer l, [rows, tokens, heads].
     """
-
-    several_answers = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         if not patterns(shapes.experiment.model, shapes):
@@ -63,8 +62,8 @@ def in_order(names: Any) -> list[str]:
 
 def patterns(model: Any, shapes: Shapes) -> dict[str, Any]:
     """Return the shapes of the attention patterns; none on inputs that are no tokens."""
-    if shapes.signature.vocabulary == 0:
+    if not isinstance(shapes.signature.inputs, Tokens):
         return {}
     with jax.enable_x64(True):
-        known = activation_shapes(model, shapes.params, shapes.signature.width)
+        known = activation_shapes(model, shapes.params, shapes.signature.inputs.width)
     return {name: known[name] for name in in_order(known)}

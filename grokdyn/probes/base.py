@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import jax
 
 from grokdyn.probes.view import View
 from grokdyn.spec.base import Spec
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_classes, needs_one_answer
 
 
 class Variable(NamedTuple):
@@ -19,32 +20,14 @@ class Variable(NamedTuple):
         long_name, units: for axes of figures.
         dims: names of the axes after (run, step).
         coordinates: values along those axes.
+        part: name of the part of the rows that it is of, if of one.
     """
 
     long_name: str
     units: str = "1"
     dims: tuple[str, ...] = ()
     coordinates: Mapping[str, Any] = MappingProxyType({})
-
-
-class Shapes(NamedTuple):
-    """What is known before compiling.
-
-    Attributes:
-        params: shapes and dtypes of the parameters.
-        signature: the task's.
-        noisy: whether labels are corrupted.
-        experiment: a description with the structure of all runs; its numbers are one run's.
-        n_train: the smallest and the largest number of train rows among the runs.
-        runs: the same description with the numbers of all runs, as arrays [runs].
-    """
-
-    params: Any
-    signature: Any
-    noisy: bool
-    experiment: Any
-    n_train: tuple[int, int] = (1, 1)
-    runs: Any = None
+    part: str = ""
 
 
 class Probe(Spec):
@@ -54,8 +37,6 @@ class Probe(Spec):
     """
 
     needs_initial_params = False  # True where ``measure`` reads ``view.initial_params``
-    needs_classes = False  # True where ``measure`` reads labels as classes
-    several_answers = False  # True where it serves rows with several answers: logits [rows, answers, outputs]
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         """Return the variables that ``measure`` gives, by name."""
@@ -65,6 +46,26 @@ class Probe(Spec):
         """Measure one network at one step; traced. Values have the shape of the variable's dims."""
         raise NotImplementedError
 
-    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        """Yield ``(field, came, allowed)`` where the probe does not fit the model or task; before compiling."""
-        return iter(())
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        """Yield ``(field, came, allowed)`` where the probe does not fit the model or task; before compiling.
+
+        By default a probe serves rows of one answer, logits [rows, outputs]; one that also serves [rows, answers,
+        outputs] yields nothing here.
+        """
+        return needs_one_answer(shapes, "a probe")
+
+
+def fits_all(self: Probe, shapes: Shapes) -> Conflicts:
+    """Serve as ``conflicts`` of a probe that fits every task, rows of several answers included."""
+    return iter(())
+
+
+def fits_classes(self: Probe, shapes: Shapes) -> Conflicts:
+    """Serve as ``conflicts`` of a probe that reads labels as classes, of one answer a row or of several."""
+    return needs_classes(shapes, "a probe")
+
+
+def fits_one_class(self: Probe, shapes: Shapes) -> Conflicts:
+    """Serve as ``conflicts`` of a probe that reads the label of a row's only answer as a class."""
+    yield from needs_one_answer(shapes, "a probe")
+    yield from needs_classes(shapes, "a probe")

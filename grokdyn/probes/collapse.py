@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from grokdyn.losses import precision as exact
 from grokdyn.losses.base import pick
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_one_class
 from grokdyn.probes.view import View, mean
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Optional
@@ -44,7 +44,7 @@ class ZeroTerms(Probe):
     correct logit is exactly 0. Both as the loss in force computes them.
     """
 
-    needs_classes = True
+    conflicts = fits_one_class
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -31,6 +31,7 @@ class CommitteeError(Probe):
     needs_initial_params = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from super().conflicts(shapes)
         model, task = shapes.runs.model, shapes.runs.task
         fits = isinstance(model, Committee) and isinstance(task, MultiIndex) and task.combine == "sum"
         if not fits or np.any(task.cubic) or np.any(task.quartic):

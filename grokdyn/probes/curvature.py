@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from grokdyn.curvature.lanczos import hutchinson, lanczos
 from grokdyn.optim.base import AnyOptimizer
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.objective import of_objective
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
@@ -36,7 +36,7 @@ def product(view: View) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
 class RitzProbe(Probe):
     """Base: probes by Lanczos. Each iteration costs about two gradients; those of H are shared between probes."""
 
-    several_answers = True
+    conflicts = fits_all
     iterations: int = field(Count(2, 1000), default=10, doc="products of the Hessian with a vector")
 
     def ritz_values(self, view: View, scale: jax.Array | None = None, shift: Any = None) -> jax.Array:
@@ -121,7 +121,7 @@ class HessianTrace(Probe):
     ``hessian_trace_error`` is its standard error. Each sample costs about two gradients. Of the loss as ``Sharpness``.
     """
 
-    several_answers = True
+    conflicts = fits_all
     samples: int = field(Count(2, 100_000), default=16, doc="random vectors")
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:

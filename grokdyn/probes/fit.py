@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import jax
 
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_all, fits_classes
 from grokdyn.probes.view import View, mean
 
 
 class Loss(Probe):
-    """Mean loss over the train rows (labels as trained) and over the test rows (clean labels)."""
+    """Mean loss over the rows of every part: ``train_loss`` (labels as trained), ``test_loss`` (clean labels), and
+    ``<part>_loss`` of each part that the task names besides."""
 
-    several_answers = True
+    conflicts = fits_all
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {"train_loss": Variable("train loss"), "test_loss": Variable("test loss")}
+        return {f"{part}_loss": Variable(f"{told(part)} loss", part=part) for part in shapes.parts}
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        losses = view.row_losses
-        return {"train_loss": mean(losses, view.train), "test_loss": mean(losses, view.test)}
+        return {f"{part}_loss": mean(view.row_losses, rows) for part, rows in view.parts.items()}
 
 
 class Accuracy(Probe):
     """Share of rows whose largest logit is the label's, of equal ones the first; of several answers, all have to be.
 
-    ``train_accuracy`` counts labels as trained. With label noise also, among train rows: ``clean_rows_accuracy`` of
-    those not corrupted, ``corrupted_rows_accuracy`` of the corrupted ones against the corrupted label (memorised),
-    ``recovered_accuracy`` of the corrupted ones against the true label (Doshi et al. 2023, inversion).
+    ``train_accuracy`` counts labels as trained; ``<part>_accuracy`` is that of a part that the task names. With label
+    noise also, among train rows: ``clean_rows_accuracy`` of those not corrupted, ``corrupted_rows_accuracy`` of the
+    corrupted ones against the corrupted label (memorised), ``recovered_accuracy`` of the same against the true
+    label (Doshi et al. 2023, inversion).
     """
 
-    needs_classes = True
-    several_answers = True
+    conflicts = fits_classes
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        found = {"train_accuracy": Variable("train accuracy"), "test_accuracy": Variable("test accuracy")}
+        found = {f"{part}_accuracy": Variable(f"{told(part)} accuracy", part=part) for part in shapes.parts}
         if shapes.noisy:
             found |= {
                 "clean_rows_accuracy": Variable("accuracy on clean train rows"),
@@ -44,7 +44,7 @@ class Accuracy(Probe):
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         right = view.right(view.labels).astype("float32")
-        found = {"train_accuracy": mean(right, view.train), "test_accuracy": mean(right, view.test)}
+        found = {f"{part}_accuracy": mean(right, rows) for part, rows in view.parts.items()}
         if view.noisy:
             corrupted = view.split.corrupted
             truly = view.right(view.clean_labels).astype("float32")
@@ -54,3 +54,8 @@ class Accuracy(Probe):
                 "recovered_accuracy": mean(truly, corrupted),
             }
         return found
+
+
+def told(part: str) -> str:
+    """Return a part's name in words."""
+    return part.replace("_", " ")

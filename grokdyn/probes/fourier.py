@@ -48,7 +48,6 @@ def components(X: jax.Array) -> tuple[jax.Array, jax.Array]:
 class SideProbe(Probe):
     """Base of probes of the residues' vectors: W_0 of an MLP holds those of a and b, its last W those of c."""
 
-    several_answers = True
     embedding: str | None = EMBEDDING
     unembedding: str | None = UNEMBEDDING
 

@@ -16,6 +16,7 @@ from grokdyn.losses.base import one_hot
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
+from grokdyn.tasks.shapes import Conflicts, needs_classes
 
 
 class GradientProbe(SubsetProbe):
@@ -76,7 +77,9 @@ class GradientBlocks(GradientProbe):
     Opposing signals are negative blocks (Rosenfeld & Risteski 2023). A pair of classes without rows is nan.
     """
 
-    needs_classes = True
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from needs_classes(shapes, "a probe")
+        yield from super().conflicts(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         labels = np.arange(shapes.signature.classes)
@@ -97,7 +100,9 @@ class ExampleScores(GradientProbe):
     same at every step; those of ``part = "table"`` are also the same in every run.
     """
 
-    needs_classes = True
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from needs_classes(shapes, "a probe")
+        yield from super().conflicts(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         axis = {"dims": ("row",), "coordinates": {"row": np.arange(self.rows)}}

@@ -45,6 +45,7 @@ class KernelDynamics(Probe):
         }
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from super().conflicts(shapes)
         runs, outputs = shapes.runs, shapes.signature.outputs
         fits = descends(runs.optimizer) and isinstance(runs.loss, MSE) and runs.batch_size is None
         if not fits or np.any(runs.model.stochastic()):

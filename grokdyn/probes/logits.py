@@ -6,23 +6,24 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses.base import one_hot, pick
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_one_class
+from grokdyn.probes.fit import told
 from grokdyn.probes.view import View, mean
 
 
 class Logits(Probe):
-    """Mean over train rows, and over test rows, of the logit norm and of the margin.
+    """Mean over the rows of every part, train and test first, of the logit norm and of the margin.
 
     Norm: L2 norm of a row's logits. Margin: z_y - max_{k != y} z_k, y the label as trained, k any output, tokens that
     are no class included.
     """
 
-    needs_classes = True
+    conflicts = fits_one_class
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {
-            f"{part}_{what}": Variable(f"{part} {what.replace('_', ' ')}")
-            for part in ("train", "test")
+            f"{part}_{what}": Variable(f"{told(part)} {told(what)}", part=part)
+            for part in shapes.parts
             for what in ("logit_norm", "margin")
         }
 
@@ -30,9 +31,10 @@ class Logits(Probe):
         size = jnp.sqrt(jnp.sum(jnp.square(view.logits.astype(jnp.float64)), axis=-1))
         others = jnp.where(one_hot(view.labels, view.logits.shape[-1]), -jnp.inf, view.logits)
         margin = pick(view.logits, view.labels) - jnp.max(others, axis=-1)
-        parts = {"train": view.train, "test": view.test}
         values = {"logit_norm": size, "margin": margin}
-        return {f"{part}_{what}": mean(value, rows) for part, rows in parts.items() for what, value in values.items()}
+        return {
+            f"{part}_{what}": mean(value, rows) for part, rows in view.parts.items() for what, value in values.items()
+        }
 
 
 class LogitScale(Probe):

@@ -23,6 +23,7 @@ from grokdyn.probes.view import WHOLE, View, in_tiles
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Choice, Flag, Name, Number, Optional
+from grokdyn.tasks.signature import Tokens
 
 # Activations that are taken for the neurons where none is named: the last layer's of the first kind that there is.
 LAYERS = ("neurons", "mlp_post", "hidden")
@@ -69,10 +70,10 @@ def activation_shapes(model: Any, params: Any, width: int) -> dict[str, Any]:
 
 def layer_conflicts(shapes: Shapes, wanted: str | None) -> Iterator[tuple[str, Any, str]]:
     """Yield what keeps a probe from the activations that it reads."""
-    if shapes.signature.vocabulary == 0:
+    if not isinstance(shapes.signature.inputs, Tokens):
         return
     with jax.enable_x64(True):
-        known = activation_shapes(shapes.experiment.model, shapes.params, shapes.signature.width)
+        known = activation_shapes(shapes.experiment.model, shapes.params, shapes.signature.inputs.width)
     fitting = [name for name, x in known.items() if len(x.shape) in (2, 3)]
     if layer_of(fitting, wanted) is None:
         came = Words("no hidden layer") if wanted is None else wanted
@@ -152,17 +153,16 @@ class Neurons(Probe):
 
     activation: str | None = ACTIVATION
     per_neuron: bool = field(Flag(), default=False, doc="power of every single neuron too")
-    several_answers = True
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from grid_conflicts(shapes)
         yield from layer_conflicts(shapes, self.activation)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        grid, signature = residues_of(shapes.experiment.task), shapes.signature
+        grid = residues_of(shapes.experiment.task)
         assert grid is not None
         with jax.enable_x64(True):
-            known = activation_shapes(shapes.experiment.model, shapes.params, signature.width)
+            known = activation_shapes(shapes.experiment.model, shapes.params, grid.width)
         layer = layer_of(known, self.activation)
         assert layer is not None
         axes = {"neuron": np.arange(known[layer].shape[-1]), "frequency": grid.frequencies}
@@ -239,8 +239,6 @@ class KeyedProbe(Probe):
 
 class KeyFrequencies(KeyedProbe):
     """Which frequencies are key: ``key_frequency`` 1 where they are, and their number ``key_frequencies``."""
-
-    several_answers = True
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid = residues_of(shapes.experiment.task)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.objective import of_objective
 from grokdyn.probes.view import View
 
@@ -35,7 +35,7 @@ def with_tensors(shapes: Shapes, name: str, long_name: str) -> dict[str, Variabl
 class NormProbe(Probe):
     """Base: the L2 norm of a tree, sqrt(sum of squares), over all tensors and per tensor."""
 
-    several_answers = True
+    conflicts = fits_all
     name = ""
     long_name = ""
 

@@ -17,6 +17,7 @@ from grokdyn.probes.view import View, mean
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Counts, Flag
+from grokdyn.tasks.shapes import needs_one_answer
 
 
 def grid_of(view: View) -> Residues:
@@ -63,6 +64,7 @@ class ProgressMeasures(KeyedProbe):
     per_frequency: bool = field(Flag(), default=False, doc="excluded loss of every single frequency too")
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from needs_one_answer(shapes, "a probe")
         yield from grid_conflicts(shapes, balanced=True)
         grid = residues_of(shapes.experiment.task)
         if not self.frequencies:
@@ -117,6 +119,7 @@ class Circuit(Probe):
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from super().conflicts(shapes)
         yield from grid_conflicts(shapes, balanced=True)
         if shapes.signature.outputs < (getattr(shapes.experiment.task, "p", 0) or 0):
             yield "kind", Words(f"{shapes.signature.outputs} classes"), "one for every residue"

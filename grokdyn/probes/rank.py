@@ -22,8 +22,6 @@ class Rank(Probe):
     matrix of zeros has nan.
     """
 
-    several_answers = True
-
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         if not matrices(shapes.params):
             yield "kind", Words("a model without matrices"), "a model with one"

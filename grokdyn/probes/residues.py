@@ -11,6 +11,7 @@ from grokdyn.probes.base import Shapes
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Name, Optional
+from grokdyn.tasks.signature import Tokens
 
 FULL_TABLE = (
     "a task with the full table of residues, rows a*p + b with a token each for a and b: modular with ordered pairs, "
@@ -56,9 +57,9 @@ def residues_of(task: Any) -> Residues | None:
     p = getattr(task, "p", None)
     if not isinstance(p, int) or task.drawn or task.signature().rows != p * p:
         return None
-    inputs, labels = (np.asarray(part) for part in task.table())
-    if not np.issubdtype(inputs.dtype, np.integer):
+    if not isinstance(task.signature().inputs, Tokens):
         return None
+    inputs, labels = (np.asarray(part) for part in task.table())
     # What varies after the operands is the result, where a row has it.
     places = np.flatnonzero(np.any(inputs != inputs[0], axis=0))[:2]
     varying = inputs[:, places]
@@ -67,9 +68,9 @@ def residues_of(task: Any) -> Residues | None:
     # Residues from 1 of a modulus p would be p - 1 squared rows; a grid of p residues is that of Z_p.
     if not np.array_equal(varying - first, grid):
         return None
-    signature = task.signature()
+    tokens = task.signature().inputs
     labels = labels if labels.ndim == 1 else labels[:, 0]
-    return Residues(p, first, (int(places[0]), int(places[1])), signature.vocabulary, signature.width, labels)
+    return Residues(p, first, (int(places[0]), int(places[1])), tokens.vocabulary, tokens.width, labels)
 
 
 def grid_conflicts(shapes: Shapes, balanced: bool = False) -> Iterator[tuple[str, Any, str]]:

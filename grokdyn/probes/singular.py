@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from grokdyn.curvature.sgld import langevin
 from grokdyn.models.base import Params
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.curvature import ritz_values
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
@@ -40,7 +40,7 @@ class LearningCoefficient(Probe):
     products with the Hessian: a tenth of what the drift of the stiffest direction allows.
     """
 
-    several_answers = True
+    conflicts = fits_all
     draws: int = field(Count(1, 10**6), default=400, doc="steps of a chain that count")
     chains: int = field(Count(2, 10_000), default=4, doc="independent chains")
     burn_in: int = field(Count(0, 10**6), default=200, doc="steps of a chain before those")

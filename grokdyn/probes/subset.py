@@ -13,8 +13,9 @@ from grokdyn.kernel.ntk import MOST_BYTES
 from grokdyn.probes.base import Probe, Shapes
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Choice, Count
-from grokdyn.tasks.base import Signature
+from grokdyn.spec.rules import Count, Name
+from grokdyn.tasks.parts import parts_of
+from grokdyn.tasks.signature import POOL, TRAIN, Signature, Tokens
 
 # Matrices [rows, rows] in float64 that are alive while a kernel or Gram matrix is measured.
 ALIVE = 4
@@ -23,26 +24,34 @@ ALIVE = 4
 class SubsetProbe(Probe):
     """Base: probes of some rows, the same at every step of a run.
 
-    ``part``: of the ``table``, rows evenly spaced, the same for all runs of an enumerated task; of the ``train`` or
-    ``test`` rows, those that come first in the run's own order.
+    ``part``: of the ``table``, or of a part that the task names, rows evenly spaced, the same for all runs of an
+    enumerated task; of the ``train`` or ``test`` rows that the train fraction divides, those that come first in the
+    run's own order.
     """
 
     rows: int = field(Count(2, 100_000), default=64, doc="number of rows")
-    part: str = field(Choice(("table", "train", "test")), default="table", doc="which rows they are taken from")
+    part: str = field(Name(), default="table", doc="which rows they are taken from: table, train, test or another part")
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        fewest, most = shapes.n_train
-        total = shapes.signature.rows
-        there = {"table": total, "train": fewest, "test": total - most}[self.part]
+        yield from super().conflicts(shapes)
+        parts, (fewest, most) = parts_of(shapes.experiment.task), shapes.n_train
+        pool = len(parts.rows(POOL)) + len(parts.rows(TRAIN))
+        counts = {"table": shapes.signature.rows, "train": fewest, "test": pool - most}
+        counts |= {name: int(parts.mask(name).sum()) for name in parts.names if name in parts.roles}
+        if self.part not in counts:
+            yield "part", self.part, "one of " + ", ".join(counts)
+            return
+        there = counts[self.part]
         if self.rows > there:
             where = "the table" if self.part == "table" else f"the {self.part} rows of every run"
             yield "rows", self.rows, f"at most {there}, all of {where}"
 
     def index(self, view: View) -> jax.Array:
         """Return the rows' places in the table, int32 [rows]."""
-        total = view.split.order.shape[0]
-        if self.part == "table":
-            return jnp.asarray(np.arange(self.rows) * total // self.rows, jnp.int32)
+        parts = parts_of(view.experiment.task)
+        if self.part == "table" or self.part in parts.roles:
+            of = np.arange(len(parts.member)) if self.part == "table" else np.flatnonzero(parts.mask(self.part))
+            return jnp.asarray(of[np.arange(self.rows) * len(of) // self.rows], jnp.int32)
         start = jnp.int32(0) if self.part == "train" else view.split.n_train
         return jax.lax.dynamic_slice_in_dim(view.split.order, start, self.rows)
 
@@ -53,7 +62,8 @@ class SubsetProbe(Probe):
 
 def input_shape(signature: Signature, rows: int) -> jax.ShapeDtypeStruct:
     """Return the shape and dtype of some rows' inputs."""
-    return jax.ShapeDtypeStruct((rows, signature.width), jnp.int32 if signature.vocabulary else jnp.float32)
+    dtype = jnp.int32 if isinstance(signature.inputs, Tokens) else jnp.float32
+    return jax.ShapeDtypeStruct((rows, *signature.inputs.shape), dtype)
 
 
 def too_large(rows: int, making: float, what: str) -> Iterator[tuple[str, Any, str]]:

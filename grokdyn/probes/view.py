@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from grokdyn.losses.base import of_rows
 from grokdyn.models.base import Output, Params
+from grokdyn.tasks.parts import parts_of
+from grokdyn.tasks.signature import DIVIDED
 from grokdyn.tasks.split import Split, train_mask
 
 # A table of up to so many tiles is measured in one piece.
@@ -125,8 +127,16 @@ class View:
 
     @property
     def test(self) -> jax.Array:
-        """Bool [rows]: the test rows."""
-        return ~self.train
+        """Bool [rows]: the test rows, of the pool that the train fraction divides or of a part of that name."""
+        known = parts_of(self.experiment.task)
+        return ~self.train if known.whole else ~self.train & known.held_out()
+
+    @cached_property
+    def parts(self) -> dict[str, jax.Array]:
+        """Name -> bool [rows]: the rows of every part; train and test first, then those that the task names."""
+        known = parts_of(self.experiment.task)
+        named = {name: jnp.asarray(known.mask(name)) for name in known.names if name not in DIVIDED}
+        return {"train": self.train, "test": self.test, **named}
 
     @cached_property
     def loss(self) -> Any:

@@ -9,49 +9,22 @@ import jax
 import numpy as np
 
 from grokdyn.spec.base import Spec, field
+from grokdyn.spec.errors import Missing, SpecError
 from grokdyn.spec.rules import Choice, Integer, Number, Optional
+from grokdyn.tasks.signature import Signature as Signature
 
 # Bits of a share that count; the product with a number of rows is then exact in 64 bits, for up to 1.3e8 rows.
 SHARE_BITS = 36
 MOST_ROWS = 2**27 - 1
 
 
-class Signature(NamedTuple):
-    """The shapes that a model must fit.
-
-    Attributes:
-        vocabulary: number of tokens, class c being token c; 0 where inputs are real vectors.
-        width: tokens per row (vocabulary > 0), or length of the input vector.
-        outputs: number of logits, or length of the target vector.
-        rows: number of rows of the table.
-        symbols: how many outputs, the last ones, are never a label of the (first) answer: tokens such as "=".
-        regression: whether targets are real vectors in place of classes.
-        answers: labels of a row, each a token of its own; logits are then [rows, answers, outputs].
-        fixed: for each of a row's places the token that all rows have there, None where they differ; empty if unknown.
-    """
-
-    vocabulary: int
-    width: int
-    outputs: int
-    rows: int
-    symbols: int = 0
-    regression: bool = False
-    answers: int = 1
-    fixed: tuple[int | None, ...] = ()
-
-    @property
-    def classes(self) -> int:
-        """Number of labels that there are, of the (first) answer."""
-        return self.outputs - self.symbols
-
-
 class Table(NamedTuple):
     """All rows of a task.
 
     Attributes:
-        inputs: int32 tokens [rows, width], or floats [rows, width].
-        labels: int32 classes [rows], without noise, or [rows, answers] where a row has several; for regression the
-            targets, floats [rows, outputs].
+        inputs: int32 tokens [rows, width], or floats [rows, width] or [rows, height, width, channels].
+        labels: int32 classes [rows], without noise, or [rows, answers] where a row has several; where targets are
+            real, floats [rows, outputs].
     """
 
     inputs: Any
@@ -61,11 +34,12 @@ class Table(NamedTuple):
 class Task(Spec):
     """Base of all tasks.
 
-    ``train_points`` rows are train rows, or ``train_fraction`` of all: the whole part of fraction * rows, n where the
-    fraction is n / rows. They are the first in an order drawn from the split stream, so that for one seed a smaller
-    train set is a subset of a larger one. The rest are test rows. ``label_noise`` of the train rows, the whole part
-    again, carry a corrupted label; test labels stay clean. A corrupted real target is that of another row; of several
-    answers the first is corrupted.
+    ``train_points`` rows of the pool are train rows, or ``train_fraction`` of them: the whole part of fraction * rows,
+    n where the fraction is n / rows. They are the first in an order drawn from the split stream, so that for one seed
+    a smaller train set is a subset of a larger one. The rest of the pool are test rows. The pool is the whole table
+    unless ``signature`` names parts; rows of other parts always train, or only test. ``label_noise`` of the train
+    rows, the whole part again, carry a corrupted label; test labels stay clean. A corrupted real target is that of
+    another row; of several answers the first is corrupted.
     """
 
     train_fraction: float = field(
@@ -90,7 +64,7 @@ class Task(Spec):
     drawn = False  # True where the table itself is random and every run draws its own
 
     def train_count(self, rows: int) -> Any:
-        """Return the number of train rows among ``rows``, for the numbers of one run (traced) or of many."""
+        """Return the number of train rows among the pool's, for the numbers of one run (traced) or of many."""
         if self.train_points is None:
             return part_of(self.train_fraction, rows)
         points: Any = self.train_points  # an array, on the host or traced
@@ -103,8 +77,21 @@ class Task(Spec):
             yield "noise", "label_noise is 0"
 
     def signature(self) -> Signature:
-        """Return the shapes of the table."""
+        """Return the shapes of the table and the parts of its rows."""
         raise NotImplementedError
+
+    def membership(self) -> np.ndarray:
+        """Return the name of every row's part [rows], of structure alone; asked for where the signature names several.
+
+        Raises:
+            SpecError: where a task names several parts and does not say which row is in which.
+        """
+        path = f"{type(self).__name__}.membership"
+        raise SpecError(path, Missing(), "the part of every row [rows], where the signature names several")
+
+    def conflicts(self, shapes: Any) -> Any:
+        """Yield ``(field, came, allowed)`` where the task does not fit the rest of an experiment, see ``Shapes``."""
+        return iter(())
 
     def table(self) -> Table:
         """Return the table of an enumerated task, as numpy arrays shared by all runs."""

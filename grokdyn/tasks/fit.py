@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from grokdyn.spec.errors import SpecError, Words
-from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.base import Table, Task
+from grokdyn.tasks.signature import Classes, Reals, Signature, Tokens
 
 # What came, what is allowed.
 Conflict = tuple[str, str]
@@ -23,14 +24,23 @@ def checked_signature(task: Task) -> Signature:
     found, name = task.signature(), type(task).__name__
     if not isinstance(found, Signature):
         raise SpecError("task", Words(f"{name}.signature: a {type(found).__name__}"), "a Signature")
-    least = {"vocabulary": 0, "width": 1, "outputs": 1, "rows": 1, "symbols": 0, "answers": 1}
-    for size, low in least.items():
-        value = getattr(found, size)
+    sizes = {
+        "rows": found.rows,
+        **{
+            f"{type(of).__name__}.{size}": getattr(of, size)
+            for of in (found.inputs, found.targets)
+            for size in of._fields
+        },
+    }
+    for size, value in sizes.items():
+        if size == "Tokens.fixed":
+            continue
+        low = 0 if size.endswith("symbols") else 1
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
             raise SpecError("task", Words(f"{name}.signature: {size} = {value!r}"), f"a whole number from {low}")
-    if found.symbols >= found.outputs:
-        came = Words(f"{name}.signature: symbols = {found.symbols} of outputs = {found.outputs}")
-        raise SpecError("task", came, "fewer symbols than outputs")
+    if found.classes < 1:
+        came = Words(f"{name}.signature: {found.targets.symbols} symbols of {found.outputs} classes")
+        raise SpecError("task", came, "fewer symbols than classes")
     return found
 
 
@@ -63,24 +73,23 @@ def pair(task: Task, found: Any, method: str) -> tuple[Any, Any]:
 
 def shapes_off(table: Table, signature: Signature) -> Iterator[Conflict]:
     """Yield where shapes and kinds of a table, arrays or what only has shape and dtype, are not its signature's."""
-    rows, width = signature.rows, signature.width
-    if tuple(table.inputs.shape) != (rows, width):
-        yield f"inputs {shape(table.inputs)}", f"[{rows}, {width}], as its signature's rows and width say"
-    several = (signature.outputs,) if signature.regression else (signature.answers,) if signature.answers > 1 else ()
+    inputs, targets, rows = signature.inputs, signature.targets, signature.rows
+    if tuple(table.inputs.shape) != (rows, *inputs.shape):
+        yield (
+            f"inputs {shape(table.inputs)}",
+            f"{[rows, *inputs.shape]}, as its signature's {rows} rows and {inputs} say",
+        )
+    classes = isinstance(targets, Classes)
+    several = (targets.outputs,) if not classes else (targets.answers,) if targets.answers > 1 else ()
     if tuple(table.labels.shape) != (rows, *several):
-        said = "rows and outputs" if signature.regression else "rows and answers" if several else "rows"
-        yield f"labels {shape(table.labels)}", f"{[rows, *several]}, as its signature's {said} say"
-    for name, array, whole in (
-        ("inputs", table.inputs, signature.vocabulary > 0),
-        ("labels", table.labels, not signature.regression),
+        yield f"labels {shape(table.labels)}", f"{[rows, *several]}, as its signature's {rows} rows and {targets} say"
+    for name, array, whole, of in (
+        ("inputs", table.inputs, isinstance(inputs, Tokens), inputs),
+        ("labels", table.labels, classes, targets),
     ):
-        kind = np.dtype(array.dtype).kind
-        if kind not in ("bui" if whole else "buif"):
-            reason = {
-                ("inputs", True): f"tokens, whole numbers, as its signature's vocabulary = {signature.vocabulary} says",
-                ("labels", True): "classes, whole numbers, as its signature says (regression = True: real targets)",
-            }.get((name, whole), "real numbers")
-            yield f"{name} of {array.dtype}", reason
+        if np.dtype(array.dtype).kind not in ("bui" if whole else "buif"):
+            kind = "whole numbers" if whole else "real numbers"
+            yield f"{name} of {array.dtype}", f"{kind}, as its signature's {of} says"
 
 
 def shape(array: Any) -> str:
@@ -90,20 +99,22 @@ def shape(array: Any) -> str:
 def values_off(table: Table, signature: Signature) -> Iterator[Conflict]:
     """Yield where values of a table, numpy arrays of the right shapes, are not its signature's."""
     inputs, labels = table
-    if signature.vocabulary:
-        yield from beyond("inputs", inputs, signature.vocabulary, "vocabulary")
-        for place, token in enumerate(signature.fixed):
+    if isinstance(signature.inputs, Tokens):
+        yield from beyond("inputs", inputs, signature.inputs.vocabulary, "vocabulary")
+        for place, token in enumerate(signature.inputs.fixed):
             if token is not None and np.any(inputs[:, place] != token):
                 yield f"inputs[:, {place}] that differ", f"{token} in every row, as its signature's fixed says"
     else:
         yield from not_finite("inputs", inputs)
-    if signature.regression:
+    if isinstance(signature.targets, Reals):
         yield from not_finite("labels", labels)
         return
     first, others = (labels, None) if labels.ndim == 1 else (labels[:, 0], labels[:, 1:])
-    yield from beyond("labels", first, signature.classes, "outputs without symbols" if signature.symbols else "outputs")
+    yield from beyond(
+        "labels", first, signature.classes, "classes without symbols" if signature.targets.symbols else "classes"
+    )
     if others is not None:
-        yield from beyond("labels", others, signature.outputs, "outputs")
+        yield from beyond("labels", others, signature.outputs, "classes")
 
 
 def beyond(name: str, array: np.ndarray, count: int, what: str) -> Iterator[Conflict]:
@@ -129,8 +140,8 @@ def read(table: Any, signature: Signature, dtype: str) -> Table:
     """
     inputs, labels = table
     return Table(
-        whole(inputs) if signature.vocabulary else real(inputs, dtype),
-        real(labels, dtype) if signature.regression else whole(labels),
+        whole(inputs) if isinstance(signature.inputs, Tokens) else real(inputs, dtype),
+        real(labels, dtype) if isinstance(signature.targets, Reals) else whole(labels),
     )
 
 

@@ -11,6 +11,7 @@ from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choices, Count
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.modular import DIVISIONS, OPERATIONS, ModularArithmetic, composite
+from grokdyn.tasks.signature import Classes, Tokens
 
 
 class ModularMixture(Task):
@@ -36,7 +37,8 @@ class ModularMixture(Task):
     def signature(self) -> Signature:
         symbols = 1 + len(self.ops)
         rows = sum(part.signature().rows for part in self.parts())
-        return Signature(self.p + symbols, 4, self.p + symbols, rows, symbols, fixed=(None, None, None, self.p))
+        tokens = Tokens(self.p + symbols, 4, fixed=(None, None, None, self.p))
+        return Signature(tokens, Classes(self.p + symbols, symbols), rows)
 
     def table(self) -> Table:
         tokens, labels = [], []

@@ -15,6 +15,7 @@ from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Integer, Optional
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.signature import Classes, Vectors
 
 ROWS, PIXELS, DIGITS = 5000, 784, 10
 MISSING = Words("mnist without its images")
@@ -37,7 +38,7 @@ class Mnist(Task):
             yield "kind", MISSING, FIX
 
     def signature(self) -> Signature:
-        return Signature(0, PIXELS, DIGITS, ROWS)
+        return Signature(Vectors(PIXELS), Classes(DIGITS), ROWS)
 
     def table(self) -> Table:
         """Return the table.

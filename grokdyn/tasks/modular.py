@@ -13,6 +13,7 @@ from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Function
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.sequence import SEQUENCES, signature_of, written
+from grokdyn.tasks.signature import Classes, Vectors
 
 
 def composite(p: int) -> bool:
@@ -111,7 +112,7 @@ class ModularArithmetic(Task):
     def signature(self) -> Signature:
         rows = len(self.operands()[0])
         if self.encoding == "binary":
-            return Signature(0, 2 * self.bits, self.p, rows)
+            return Signature(Vectors(2 * self.bits), Classes(self.p), rows)
         return signature_of(self.sequence, self.p, rows)
 
     @property

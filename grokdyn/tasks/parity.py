@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.signature import Classes, Vectors
 
 # Where fewer strings than this per one wanted exist, all are listed and shuffled; beyond, few of those drawn coincide.
 DENSE = 16
@@ -41,7 +42,7 @@ class SparseParity(Task):
             yield "strings", self.strings, f"at most {2**self.width}, the number of strings of {self.width} bits"
 
     def signature(self) -> Signature:
-        return Signature(0, self.width, 2, self.strings)
+        return Signature(Vectors(self.width), Classes(2), self.strings)
 
     def draw(self, key: jax.Array) -> Table:
         codes = distinct(key, self.strings, self.width)

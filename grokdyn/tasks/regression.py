@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.signature import Reals, Vectors
 
 MOST_POINTS = 10_000_000
 
@@ -37,7 +38,7 @@ class GaussianRegression(Task):
         return 1
 
     def signature(self) -> Signature:
-        return Signature(0, self.dimension, self.outputs, self.points, regression=True)
+        return Signature(Vectors(self.dimension), Reals(self.outputs), self.points)
 
     def draw(self, key: jax.Array) -> Table:
         x_key, y_key = jax.random.split(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grokdyn.tasks.base import Signature, Table
+from grokdyn.tasks.signature import Classes, Tokens
 
 SEQUENCES = ("a b", "a b =", "a op b =", "<eos> a op b =", "<eos> a op b = c")
 # Symbols are numbered after the elements, in this order, those that a sequence has.
@@ -21,7 +22,9 @@ def signature_of(sequence: str, elements: int, rows: int) -> Signature:
     parts, symbols = sequence.split(), symbols_of(sequence)
     vocabulary = elements + len(symbols)
     fixed = tuple(elements + symbols.index(part) if part in symbols else None for part in parts)
-    return Signature(vocabulary, len(parts), vocabulary, rows, len(symbols), answers=1 + ("c" in parts), fixed=fixed)
+    return Signature(
+        Tokens(vocabulary, len(parts), fixed), Classes(vocabulary, len(symbols), answers=1 + ("c" in parts)), rows
+    )
 
 
 def written(sequence: str, elements: int, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Table:

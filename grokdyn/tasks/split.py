@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.tasks.base import Task, part_of
+from grokdyn.tasks.parts import parts_of, train_counts
+from grokdyn.tasks.signature import POOL, TEST, TRAIN
 
 
 class Split(NamedTuple):
@@ -29,11 +31,16 @@ class Split(NamedTuple):
 def draw_split(task: Task, labels: jax.Array, key: jax.Array) -> Split:
     """Draw one run's split, with clean labels.
 
-    Train rows are those of lowest rank in a permutation, so they are exact in number and nested in the fraction.
+    Train rows are those of parts that always train, then those of lowest rank in a permutation of the pool, so they are
+    exact in number and nested in the fraction. Rows of parts that only test come last.
     """
-    rows = labels.shape[0]
-    order = jax.random.permutation(key, jnp.arange(rows, dtype=jnp.int32))
-    return Split(order, task.train_count(rows), labels, jnp.zeros(rows, bool))
+    rows, parts = labels.shape[0], parts_of(task)
+    if parts.whole:
+        order = jax.random.permutation(key, jnp.arange(rows, dtype=jnp.int32))
+    else:
+        pool = jax.random.permutation(key, jnp.asarray(parts.rows(POOL)))
+        order = jnp.concatenate([jnp.asarray(parts.rows(TRAIN)), pool, jnp.asarray(parts.rows(TEST))])
+    return Split(order, train_counts(task, parts), labels, jnp.zeros(rows, bool))
 
 
 def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:

@@ -30,6 +30,10 @@ class TeacherStudent(GaussianRegression):
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         yield from ((f"teacher.{name}", "a teacher is not trained") for name in ("centred", "rescaled", "linearised"))
 
+    def conflicts(self, shapes: Any) -> Any:
+        for name, came, allowed in self.teacher.conflicts(shapes):
+            yield f"teacher.{name}", came, allowed
+
     @property
     def outputs(self) -> int:
         return self.teacher_outputs

@@ -1,5 +1,7 @@
 """A part of a user's own that does not fit is told in one line before anything is compiled or written."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,14 +14,15 @@ from grokdyn.engine import plan
 from grokdyn.models.base import Output
 from grokdyn.spec import base
 from grokdyn.tasks.base import Signature, Table
+from grokdyn.tasks.signature import Classes, Reals, Tokens, Vectors
 from grokdyn.train.compiled import TRACES
 from tests import cases
 
 PAIRS = np.stack(np.divmod(np.arange(49), 7), axis=1).astype(np.int32)
 SUMS = PAIRS.sum(1)
-SIGNATURE = Signature(vocabulary=7, width=2, outputs=7, rows=49)
-VECTORS = SIGNATURE._replace(vocabulary=0)
-REAL = VECTORS._replace(regression=True, outputs=1)
+SIGNATURE = Signature(vocabulary=7, width=2, outputs=7, rows=49)  # the form of earlier versions
+VECTORS = replace(SIGNATURE, inputs=Vectors(2))
+REAL = replace(VECTORS, targets=Reals(1))
 
 
 def task(table, signature=SIGNATURE, drawn=False):
@@ -50,7 +53,7 @@ def model(apply, initial=None):
         def initial(self, key, signature, dtype):
             if initial is not None:
                 return initial(key)
-            return {"E": jax.random.normal(key, (signature.vocabulary, signature.outputs), dtype)}
+            return {"E": jax.random.normal(key, (signature.inputs.vocabulary, signature.outputs), dtype)}
 
         def apply(self, params, inputs):
             return apply(self, params, inputs)
@@ -112,19 +115,31 @@ def told(**changes):
 BAD_TABLES = [
     (Table(PAIRS, SUMS), SIGNATURE, "Own.table: labels from 0 to 12; allowed: whole numbers from 0 to 6"),
     (Table(PAIRS, SUMS % 7 - 1), SIGNATURE, "labels from -1 to 5"),
-    (Table(PAIRS, SUMS % 7 / 2), SIGNATURE, "labels of float64; allowed: classes, whole numbers"),
+    (Table(PAIRS, SUMS % 7 / 2), SIGNATURE, "labels of float64; allowed: whole numbers"),
     (Table(PAIRS, SUMS[:-1] % 7), SIGNATURE, "labels of shape [48]; allowed: [49]"),
     (Table(PAIRS, (SUMS % 7)[:, None]), SIGNATURE, "labels of shape [49, 1]; allowed: [49]"),
     (Table(PAIRS + 1, SUMS % 7), SIGNATURE, "inputs from 1 to 7; allowed: whole numbers from 0 to 6"),
-    (Table(PAIRS * 0.5, SUMS % 7), SIGNATURE, "inputs of float64; allowed: tokens"),
+    (Table(PAIRS * 0.5, SUMS % 7), SIGNATURE, "inputs of float64; allowed: whole numbers"),
     (Table(PAIRS[:, :1], SUMS % 7), SIGNATURE, "inputs of shape [49, 1]; allowed: [49, 2]"),
     (Table(np.where(PAIRS == 3, np.nan, PAIRS), SUMS % 7), VECTORS, "not finite, first in row 3"),
-    (Table(PAIRS, SUMS * 1j), REAL, "labels of shape [49]; allowed: [49, 1], as its signature's rows and outputs say"),
+    (
+        Table(PAIRS, SUMS * 1j),
+        REAL,
+        "labels of shape [49]; allowed: [49, 1], as its signature's 49 rows and Reals(count=1) say",
+    ),
     (Table(PAIRS, SUMS[:, None] * 1j), REAL, "labels of complex128; allowed: real numbers"),
-    (Table(PAIRS, SUMS % 7), SIGNATURE._replace(symbols=3), "labels from 0 to 6; allowed: whole numbers from 0 to 3"),
-    (Table(PAIRS, SUMS % 7), SIGNATURE._replace(fixed=(None, 3)), "inputs[:, 1] that differ; allowed: 3 in every row"),
-    (Table(PAIRS, SUMS % 7), SIGNATURE._replace(rows=0), "rows = 0; allowed: a whole number from 1"),
-    (Table(PAIRS, SUMS % 7), SIGNATURE._replace(outputs=7.0), "outputs = 7.0; allowed: a whole number"),
+    (
+        Table(PAIRS, SUMS % 7),
+        replace(SIGNATURE, targets=Classes(7, symbols=3)),
+        "labels from 0 to 6; allowed: whole numbers from 0 to 3",
+    ),
+    (
+        Table(PAIRS, SUMS % 7),
+        replace(SIGNATURE, inputs=Tokens(7, 2, (None, 3))),
+        "inputs[:, 1] that differ; allowed: 3 in every row",
+    ),
+    (Table(PAIRS, SUMS % 7), replace(SIGNATURE, rows=0), "rows = 0; allowed: a whole number from 1"),
+    (Table(PAIRS, SUMS % 7), replace(SIGNATURE, targets=Classes(7.0)), "Classes.count = 7.0; allowed: a whole number"),
     (Table(PAIRS, SUMS % 7), (7, 2, 7, 49), "Own.signature: a tuple; allowed: a Signature"),
     (PAIRS, SIGNATURE, "Own.table: a ndarray; allowed: Table(inputs, labels)"),
     (None, SIGNATURE, "Own.table: a NoneType"),

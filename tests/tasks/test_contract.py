@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from grokdyn.tasks.signature import Reals, Tokens
 from tests import cases
 from tests.contract import assert_numbers_are_traced
 from tests.tasks.draws import drawn, tabled
@@ -14,13 +15,14 @@ pytestmark = pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("task", cases.cases("task"))
 def test_a_table_fits_its_signature(task):
     (inputs, labels), shapes = jax.device_get(jax.jit(lambda: tabled(task))()), task.signature()
-    assert inputs.shape == (shapes.rows, shapes.width)
-    several = (shapes.outputs,) if shapes.regression else (shapes.answers,) if shapes.answers > 1 else ()
+    real, tokens = isinstance(shapes.targets, Reals), isinstance(shapes.inputs, Tokens)
+    assert inputs.shape == (shapes.rows, *shapes.inputs.shape)
+    several = (shapes.outputs,) if real else (shapes.answers,) if shapes.answers > 1 else ()
     assert labels.shape == (shapes.rows, *several)
-    assert labels.dtype == (np.float32 if shapes.regression else np.int32)
-    assert inputs.dtype == (np.int32 if shapes.vocabulary else np.float32)
-    assert not shapes.vocabulary or set(np.ravel(inputs).tolist()) <= set(range(shapes.vocabulary))
-    assert shapes.regression or set(np.ravel(labels).tolist()) <= set(range(shapes.outputs))
+    assert labels.dtype == (np.float32 if real else np.int32)
+    assert inputs.dtype == (np.int32 if tokens else np.float32)
+    assert not tokens or set(np.ravel(inputs).tolist()) <= set(range(shapes.inputs.vocabulary))
+    assert real or set(np.ravel(labels).tolist()) <= set(range(shapes.outputs))
 
 
 @pytest.mark.parametrize("task", cases.cases("task"))

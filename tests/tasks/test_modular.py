@@ -96,7 +96,9 @@ def test_a_sequence_is_written_with_symbols_after_the_residues(sequence, write, 
     assert inputs.dtype == np.int32
     assert np.array_equal(labels, task.replace(sequence="a b").table().labels)
     signature = task.signature()
-    assert signature[:7] == (5 + symbols, len(sequence.split()), 5 + symbols, len(pairs), symbols, False, 1)
+    assert signature.inputs[:2] == (5 + symbols, len(sequence.split()))
+    assert signature.targets == gd.Classes(5 + symbols, symbols=symbols)
+    assert signature.rows == len(pairs)
     assert signature.classes == 5
 
 

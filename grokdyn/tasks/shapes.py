@@ -1,0 +1,61 @@
+"""What is known of an experiment before anything is compiled, and what keeps its parts from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from grokdyn.spec.errors import Words
+from grokdyn.tasks.parts import parts_of
+from grokdyn.tasks.signature import Reals, Signature, Tokens
+
+# (field, what came, what is allowed)
+Conflicts = Iterator[tuple[str, Any, str]]
+
+
+class Shapes(NamedTuple):
+    """What is known before compiling; every family says in ``conflicts(shapes)`` what does not fit it.
+
+    Attributes:
+        params: shapes and dtypes of the parameters; None while the model itself is asked.
+        signature: the task's.
+        noisy: whether labels are corrupted.
+        experiment: a description with the structure of all runs; its numbers are one run's.
+        n_train: the smallest and the largest number of train rows among the runs.
+        runs: the same description with the numbers of all runs, as arrays [runs].
+    """
+
+    params: Any
+    signature: Signature
+    noisy: bool
+    experiment: Any
+    n_train: tuple[int, int] = (1, 1)
+    runs: Any = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that are recorded: train, test, and those that the task names besides."""
+        return parts_of(self.experiment.task).names
+
+
+def needs_one_answer(shapes: Shapes, what: str) -> Conflicts:
+    """Yield a conflict where rows have several answers, hence logits [rows, answers, outputs]."""
+    several = shapes.signature.answers
+    if several > 1:
+        yield (
+            "kind",
+            Words(f"rows with {several} answers"),
+            f"{what} that serves several answers, or another task",
+        )
+
+
+def needs_classes(shapes: Shapes, what: str) -> Conflicts:
+    """Yield a conflict where targets are real vectors."""
+    if isinstance(shapes.signature.targets, Reals):
+        yield "kind", Words("real targets"), f"{what} that needs no classes, or another task"
+
+
+def needs_tokens(shapes: Shapes) -> Conflicts:
+    """Yield a conflict where inputs are no tokens."""
+    if not isinstance(shapes.signature.inputs, Tokens):
+        yield "kind", Words("inputs that are no tokens"), "a model of real vectors, such as mlp, for this task"
