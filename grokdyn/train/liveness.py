@@ -33,22 +33,33 @@ def needed(jaxpr: Any, outputs: Sequence[bool]) -> list[bool]:
 def inputs_of(eqn: Any, outs: list[bool]) -> list[bool]:
     """Return for every input of an operation whether its wanted outputs depend on it."""
     name, params = eqn.primitive.name, eqn.params
-    if name == "scan":
-        consts, carries = params["num_consts"], params["num_carry"]
-        return looped(params["jaxpr"].jaxpr, outs, consts, carries)
-    if name == "while":
+    inner = opened(params.get("jaxpr", params.get("call_jaxpr")))
+    if name == "scan" and inner is not None:
+        # Carries keep their shape, what is scanned loses an axis; JAX's own counts are named anew from time to time.
+        carries = sum(v.aval.ndim == x.aval.ndim for v, x in zip(inner.outvars, eqn.outvars, strict=True))
+        scanned = sum(v.aval.ndim < x.aval.ndim for v, x in zip(inner.invars, eqn.invars, strict=True))
+        return looped(inner, outs, len(eqn.invars) - carries - scanned, carries)
+    if name == "while" and {"cond_jaxpr", "cond_nconsts", "body_jaxpr", "body_nconsts"} <= set(params):
         first, body = params["cond_nconsts"], params["body_nconsts"]
-        test = needed(params["cond_jaxpr"].jaxpr, [True])
+        test = needed(opened(params["cond_jaxpr"]), [True])
         carried = [a or b for a, b in zip(outs, test[first:], strict=True)]
-        return test[:first] + looped(params["body_jaxpr"].jaxpr, carried, body, len(carried))
-    if name == "cond":
-        found = [needed(branch.jaxpr, outs) for branch in params["branches"]]
+        return test[:first] + looped(opened(params["body_jaxpr"]), carried, body, len(carried))
+    if name == "cond" and "branches" in params:
+        found = [needed(opened(branch), outs) for branch in params["branches"]]
         return [True, *map(any, zip(*found, strict=True))]
-    inner = params.get("jaxpr", params.get("call_jaxpr"))
-    inner = getattr(inner, "jaxpr", inner)
-    if hasattr(inner, "eqns") and (len(inner.invars), len(inner.outvars)) == (len(eqn.invars), len(outs)):
+    if inner is not None and (len(inner.invars), len(inner.outvars)) == (len(eqn.invars), len(outs)):
         return needed(inner, outs)
     return [True] * len(eqn.invars)
+
+
+def opened(jaxpr: Any) -> Any:
+    """Return a jaxpr without the constants around it; None for what is none."""
+    while not hasattr(jaxpr, "eqns") or hasattr(jaxpr, "consts"):
+        inner = getattr(jaxpr, "jaxpr", None)
+        if inner is None or inner is jaxpr:
+            return jaxpr if hasattr(jaxpr, "eqns") else None
+        jaxpr = inner
+    return jaxpr
 
 
 def looped(body: Any, outs: Sequence[bool], consts: int, carries: int) -> list[bool]:
