@@ -143,7 +143,7 @@ class Bars(Reporter):
         self.progress.update(self.tasks[self.cohort], ended=self.ended)
 
     def say(self, text: str) -> None:
-        self.progress.console.print(text)
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Lines(Reporter):

@@ -138,6 +138,21 @@ def test_a_place_that_cannot_be_is_told_before_training(tmp_path, monkeypatch):
     assert files(tmp_path) == ["circle", "dangling"]
 
 
+def test_another_working_directory_meanwhile_does_no_harm(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    advance = engine_run.Batch.advance
+
+    def wander(self):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        advance(self)
+
+    monkeypatch.setattr(engine_run.Batch, "advance", wander)
+    gd.run(SWEEP.base, out="s", progress=False, checkpoint_seconds=0)
+    assert files(tmp_path / "elsewhere") == []
+    assert gd.open(tmp_path / "s").status == 0
+
+
 def test_what_a_process_left_that_made_a_store_is_no_hindrance(tmp_path):
     (tmp_path / f"store.{'0' * 32}.tmp" / "parts").mkdir(parents=True)
     gd.run(SWEEP.base, out=tmp_path, progress=False)
