@@ -86,7 +86,7 @@ class Crowd(gd.Model):
     """Rows that see each other."""
 
     def initial(self, key, signature, dtype):
-        return {"W": gd.draws.normal(key, (signature.width, signature.outputs), dtype)}
+        return {"W": gd.draws.normal(key, (signature.inputs.entries, signature.outputs), dtype)}
 
     def apply(self, params, inputs):
         x = inputs.astype(params["W"].dtype)
