@@ -51,7 +51,10 @@ def ntk(
             fits into memory.
     """
     readout = Readout() if readout is None else readout
-    y = x if y is None else y
+    if not isinstance(readout, Readout):
+        raise ValueError(f"readout: got {readout!r}; allowed: a Readout, such as gd.Readout('full')")
+    x = jnp.asarray(x)
+    y = x if y is None else jnp.asarray(y)
     shape = jax.eval_shape(lambda p: model.forward(p, x[:1]).logits, params).shape
     if len(shape) > 2:
         raise ValueError(f"model: got logits for {shape[1]} answers a row; allowed: a model that reads out one token")
@@ -59,6 +62,7 @@ def ntk(
     known = costs(model, params, x, None if y is x else y.shape[0], outputs, readout)
     if method != "auto" and method not in known:
         raise ValueError(f"method: got {method!r}; allowed: auto, {', '.join(known)}")
+    readout.check(outputs)
     c = readout.combinations(outputs, jax.tree.leaves(params)[0].dtype)
     return METHODS[cheapest(known) if method == "auto" else method](model, params, x, y, readout, c)
 

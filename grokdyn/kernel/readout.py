@@ -21,6 +21,18 @@ class Readout(NamedTuple):
     first: int = 0
     second: int = 1
 
+    def check(self, outputs: int) -> None:
+        """Refuse a kind that is not there, and functions beyond the outputs, which JAX would leave out in silence.
+
+        Raises:
+            ValueError: naming what came and what is allowed.
+        """
+        if self.kind not in KINDS:
+            raise ValueError(f"readout.kind: got {self.kind!r}; allowed: one of {', '.join(KINDS)}")
+        for name, value in (("first", self.first), ("second", self.second)):
+            if self.kind == "difference" and not 0 <= value < outputs:
+                raise ValueError(f"readout.{name}: got {value}; allowed: an output from 0 to {outputs - 1}")
+
     def combinations(self, outputs: int, dtype: Any) -> jax.Array:
         """Return the functions whose gradients are taken, as combinations of the logits [r, outputs]."""
         if self.kind != "difference":

@@ -93,6 +93,6 @@ def _legend_outside(figure: Any, handles: list[Artist], beside: bool) -> None:
     for handle in handles if beside else ():
         handle.set_label(str(handle.get_label()).replace(" % of", " %\nof"))
     if beside:
-        figure.legend(handles=handles, loc="outside right upper")
+        figure.legend(handles=handles, loc="outside right upper").set_gid("beside")
     else:
         figure.legend(handles=handles, loc="outside upper center", ncols=4)

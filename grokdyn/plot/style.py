@@ -8,6 +8,8 @@ import matplotlib as mpl
 import matplotlib.figure
 from matplotlib.axes import Axes
 
+from .fit import fit
+
 # Okabe and Ito's colour-blind-safe palette; the order is that of the phase codes.
 PHASE_COLORS = ("#009E73", "#E69F00", "#56B4E9", "#C4C4C4")
 SPLIT_COLORS = {"train": "#0072B2", "test": "#D55E00"}
@@ -59,6 +61,11 @@ RC: dict[Any, Any] = {
 
 class Figure(matplotlib.figure.Figure):
     """A Figure outside pyplot's registry that notebooks still show."""
+
+    def draw(self, renderer: Any) -> None:
+        """Draw, with text that fits the width that the figure has by now."""
+        fit(self, renderer)
+        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -112,3 +112,18 @@ def test_a_method_that_does_not_serve_a_model_is_told():
     params = started(ENCODER, TOKENS)
     with pytest.raises(ValueError, match="'layers'; allowed: auto, jacobian, products"):
         ntk(ENCODER, params, rows_of(TOKENS), method="layers")
+
+
+@pytest.mark.parametrize(
+    ("readout", "told"),
+    [
+        (Readout("nope"), "readout.kind: got 'nope'; allowed: one of trace, full, difference"),
+        (Readout("difference", 0, 77), "readout.second: got 77; allowed: an output from 0 to 3"),
+        (Readout("difference", -1, 0), "readout.first: got -1"),
+        ("full", "readout: got 'full'; allowed: a Readout"),
+    ],
+)
+def test_a_readout_of_what_is_not_there_is_refused(readout, told):
+    params = started(DEEP, TOKENS)
+    with pytest.raises(ValueError, match=told):
+        ntk(DEEP, params, np.asarray(rows_of(TOKENS)), readout=readout)
