@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     """Parse and run one command."""
-    if "" not in sys.path:  # the installed command lacks the working directory, where a user's own classes are
+    # The installed command lacks the working directory, where a user's own classes are. Those that read results need
+    # none: the directory may be a store from elsewhere, with modules in it that nobody asked for.
+    if arguments[:1] not in (["info"], ["plot"]) and "" not in sys.path:
         sys.path.append("")
     if arguments[:1] == ["bench"]:  # has a parser of its own
         from grokdyn import bench

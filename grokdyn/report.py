@@ -27,6 +27,7 @@ from grokdyn.engine import memory
 from grokdyn.engine.console import Console
 from grokdyn.engine.estimate import Estimate
 from grokdyn.engine.files import whole, writing
+from grokdyn.engine.spec_text import brought_by
 from grokdyn.plot.grid import TIMES
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.plot.summary import ACCURACIES
@@ -275,6 +276,7 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
         "steps": f"{int(ds['step'][-1])}, {ds.sizes['step']} records" if ds.sizes["step"] else "none yet",
         **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in swept_axes(ds)},
         "variables": ", ".join(str(name) for name in ds.data_vars),
+        **({"own code": brought} if (brought := ", ".join(brought_by(ds.attrs.get("spec", "")))) else {}),
         "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
         "cohorts": str(len(manifest.get("cohorts", []))),
         **costs(manifest),

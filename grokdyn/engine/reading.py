@@ -46,7 +46,7 @@ def batches(path: Path) -> range:
 
 def is_finished(path: str | Path) -> bool:
     """Return whether the results of a store are put together."""
-    return (Path(path) / "results.zarr").is_dir()
+    return os.path.isdir(os.path.join(path, "results.zarr"))
 
 
 def read_spec(path: str | Path, anyway: bool = False, edited: bool = False) -> Sweep:

@@ -6,6 +6,7 @@ Reading results needs the spec as text alone: what it names may be a class of a 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError, line
 
 MOST_TOLD = 3
+# How a file names what is not of this package.
+PLACE = re.compile(r"(?!grokdyn\.)\w+(\.\w+)*:[\w.<>]+")
 RESTORE = "remove it, and what the manifest knows takes its place"
 RUN_ON = "a finished store keeps its spec; to go on with other numbers: grokdyn fork from a snapshot, or run a new out"
 
@@ -108,3 +111,18 @@ def fields(spec: str) -> dict[str, Any]:
 def axes_of(spec: str) -> list[tuple[str, Any]]:
     """Return the axes of a spec in their order: they number the runs."""
     return [(name, value) for name, value in fields(spec).items() if name.startswith("sweep.")]
+
+
+def brought_by(spec: str) -> list[str]:
+    """Return the classes and functions of somebody's own that a spec names, as text."""
+
+    def names(value: Any) -> Iterator[str]:
+        if isinstance(value, str) and PLACE.fullmatch(value):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from names(list(value.values()))
+        elif isinstance(value, list):
+            for item in value:
+                yield from names(item)
+
+    return list(dict.fromkeys(names(fields(spec))))

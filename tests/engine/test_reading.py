@@ -79,6 +79,7 @@ def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monke
         assert gd.open(place).identical(found)
         for words in (["info"], ["plot"]):
             assert main([words[0], str(place), *words[1:]]) == 0
+            assert words != ["info"] or "my_parts:larger" in capsys.readouterr().out
     assert gd.resume(path, progress=False).identical(found)
     assert "my_parts:larger" in gd.open(half).attrs["spec"]
     assert not mark.exists(), "nothing was imported"
@@ -174,3 +175,13 @@ def test_results_go_to_netcdf_and_back(tmp_path):
         for ds in (found, listed):
             assert set(gd.analysis.grokking_time(ds).step_test.dims) == set(found.attrs["axes"].split())
             assert swept_axes(ds) == tuple(path.rpartition(".")[2] for path in swept)
+
+
+def test_commands_that_read_do_not_look_for_modules_in_the_working_directory(tmp_path, monkeypatch):
+    """A folder from elsewhere may hold one with the name of what a library would use if it were installed."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    for words in (["info", "nothing"], ["plot", "nothing"]):
+        assert main(words) == 2
+        assert "" not in sys.path
+    assert main(["resume", str(tmp_path / "nothing")]) == 2
+    assert "" in sys.path
