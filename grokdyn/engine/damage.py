@@ -20,7 +20,7 @@ from grokdyn.engine.grid import told_by_spec
 from grokdyn.engine.layout import MISSING, STATUS, labelled
 from grokdyn.engine.lazy import partly_loaded
 from grokdyn.engine.metadata import FILE, OLD_NAMES, Metadata, gathered
-from grokdyn.engine.regular import irregular, read_bytes
+from grokdyn.engine.regular import UNREADABLE, irregular, read_bytes
 from grokdyn.engine.say import say
 
 # So many values of coordinates a manifest keeps a copy of.
@@ -42,7 +42,6 @@ class Seen:
         root: the store.
         files: path -> file that may be read.
         broken: path -> why its file is not read; an empty word where it is damaged or not there.
-        unreadable: paths of those that the system refuses to read.
         count: files that there should be.
     """
 
@@ -50,7 +49,6 @@ class Seen:
     root: Path
     files: dict[str, Path]
     broken: dict[str, str]
-    unreadable: list[str]
     count: int
 
     def metadata(self, known: Mapping[str, Any]) -> Metadata:
@@ -78,15 +76,16 @@ def checksum(file: Path) -> str:
     return f"{found:08x}"
 
 
-def listed(folder: Path) -> dict[str, Path]:
+def listed(folder: Path, anyway: bool = False) -> dict[str, Path]:
     """Return all below a folder that is no folder, by relative path; links are not followed.
 
     Raises:
-        StoreError: if a folder cannot be looked into.
+        StoreError: if a folder may not be looked into; with ``anyway`` nothing is in it.
     """
 
     def refused(error: OSError) -> None:
-        raise StoreError(f"{error.filename!r} cannot be read: {error.strerror}")
+        if not anyway:
+            raise StoreError(f"{error.filename!r} cannot be read: {error.strerror}")
 
     found = {}
     for inside, folders, names in os.walk(folder, onerror=refused):
@@ -97,14 +96,14 @@ def listed(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def looked_at(place: Path, root: Path, expected: Mapping[str, str]) -> Seen:
+def looked_at(place: Path, root: Path, expected: Mapping[str, str], anyway: bool = False) -> Seen:
     """Return what lies in the folder of results, each file held against its checksum where there is one."""
     if os.path.islink(place) and irregular(place, root) != "a folder":
         raise StoreError(f"{str(place)!r} is {irregular(place, root)}; allowed: a folder in the store")
-    present = listed(place)
+    present = listed(place, anyway)
     if any(os.path.basename(name) in OLD_NAMES for name in present) and FILE not in present:
         raise StoreError(f"{str(place)!r} is in an older format of zarr, which can hold code; allowed: format 3")
-    found = Seen(place, root, {}, {}, [], len(expected or present))
+    found = Seen(place, root, {}, {}, len(expected or present))
     for name in expected or present:
         file = present.get(name, place / name)
         if told := irregular(file, root):
@@ -116,8 +115,7 @@ def looked_at(place: Path, root: Path, expected: Mapping[str, str]) -> Seen:
             else:
                 found.files[name] = file
         except OSError as error:
-            found.broken[name] = f"unreadable, {error.strerror}"
-            found.unreadable.append(name)
+            found.broken[name] = f"{UNREADABLE}{error.strerror}"
     return found
 
 
@@ -132,12 +130,12 @@ def read_results(path: Path, known: Mapping[str, Any], anyway: bool = False) -> 
         StoreError: if they are damaged, naming the files; with ``anyway`` if nothing can be read without those.
     """
     place = path / "results.zarr"
-    seen = looked_at(place, path, known.get("checksums", {}).get("results.zarr", {}))
+    seen = looked_at(place, path, known.get("checksums", {}).get("results.zarr", {}), anyway)
     told = ""
     if seen.broken:
         first, why = next(iter(seen.broken.items()))
         told = f"{len(seen.broken)} of {seen.count} files, such as {first}" + (f" ({why})" if why else "")
-    if seen.unreadable and not anyway:
+    if not anyway and any(why.startswith(UNREADABLE) for why in seen.broken.values()):
         raise StoreError(f"{str(place)!r} cannot be read: {told}; allowed: files that you may read")
     metadata = seen.metadata(known)
     try:

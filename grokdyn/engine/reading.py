@@ -113,6 +113,7 @@ def read_manifest(path: str | Path, anyway: bool = False) -> dict[str, Any]:
         StoreError: if it is not there, is damaged or was changed, or a newer version has written the store.
     """
     path = place_of(path)
+    listed(path, "")  # told if it may not be looked into
     noted = sessions(path)  # before the manifest: settling writes them into it, then removes them
     file, copy = path / "manifest.json", copy_of_manifest(path)
     if not os.path.lexists(file):

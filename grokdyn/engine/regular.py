@@ -11,6 +11,8 @@ from pathlib import Path
 
 from grokdyn.engine.files import StoreError
 
+UNREADABLE = "unreadable, "
+
 
 def irregular(file: Path, root: Path) -> str:
     """Return in words why a file must not be read, or nothing; it may be missing.
@@ -26,7 +28,7 @@ def irregular(file: Path, root: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        return f"unreadable, {getattr(error, 'strerror', None) or error}"
+        return f"{UNREADABLE}{getattr(error, 'strerror', None) or error}"
     if stat.S_ISDIR(mode):
         return "a folder"
     return "" if stat.S_ISREG(mode) else "a pipe or a device"
@@ -35,6 +37,8 @@ def irregular(file: Path, root: Path) -> str:
 def check_regular(file: Path, root: Path) -> None:
     """Raise StoreError if a file of a store is anything but a regular file in it."""
     told = irregular(file, root)
+    if told.startswith(UNREADABLE):
+        raise StoreError(f"{str(file)!r} cannot be read: {told.removeprefix(UNREADABLE)}")
     if told:
         raise StoreError(f"{str(file)!r} is {told}; allowed: a regular file in the store")
 
