@@ -5,7 +5,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
-from matplotlib.text import Text
 
 # Shares of the figure's width that a legend may take: beside the panels, inside or over one, along the figure.
 BESIDE, OVER, ALONG = 0.45, 0.7, 0.98
@@ -33,7 +32,7 @@ def room(legend: Legend, figure: Any) -> float:
     return (BESIDE if legend.get_gid() == "beside" else ALONG) * width
 
 
-def fit_texts(texts: list[Text], whole: Any, width: float, renderer: Any) -> None:
+def fit_texts(texts: list[Any], whole: Any, width: float, renderer: Any) -> None:
     """Break the lines of texts, the longest first, until what they are part of is not wider."""
     for text in texts:  # a figure may have become wider again
         text.original = getattr(text, "original", text.get_text()) if broken(text) else text.get_text()
@@ -47,6 +46,6 @@ def fit_texts(texts: list[Text], whole: Any, width: float, renderer: Any) -> Non
             text.set_text(text.fitted)
 
 
-def broken(text: Text) -> bool:
+def broken(text: Any) -> bool:
     """Return whether a text is as it was left here."""
     return getattr(text, "fitted", None) == text.get_text()
