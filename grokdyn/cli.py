@@ -56,6 +56,8 @@ def dispatch(arguments: list[str]) -> int:
         return options.command(options, overrides)
     except KeyboardInterrupt as interrupt:
         return fail(str(interrupt) or "interrupted", 130)
+    except MemoryError as error:
+        return fail(f"memory: there is too little ({str(error) or 'no more can be had'})", 2)
     except ValueError as error:
         if not type(error).__module__.startswith("grokdyn."):  # not written for users: a defect of ours
             raise

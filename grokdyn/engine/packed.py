@@ -23,8 +23,8 @@ PACKED: dict[str, Any] = {"compressors": [zarr.codecs.ZstdCodec(level=3, checksu
 
 
 def write(place: Path, found: xr.Dataset) -> None:
-    """Write a Dataset into an empty folder. What is in memory already is written at once, unless it is large."""
-    large = [name for name in found.data_vars if found[name].nbytes > block_bytes()]
+    """Write a Dataset into an empty folder: at once what is in memory, in pieces what is to be read first."""
+    large = [name for name, array in found.data_vars.items() if not array.variable._in_memory]
     small = found.drop_vars(large)
     with warnings.catch_warnings():
         # Consolidated metadata is xarray's default to read and zarr's to warn of; it makes opening quick.

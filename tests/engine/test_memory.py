@@ -115,6 +115,15 @@ def test_a_run_larger_than_memory_is_refused_before_anything_is_written(tmp_path
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_memory_that_runs_out_elsewhere_is_told_in_a_line(monkeypatch, capsys):
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("grokdyn.commands.list_kinds", short)
+    assert main(["list"]) == 2
+    assert capsys.readouterr().err == "grokdyn: memory: there is too little (no more can be had)\n"
+
+
 def test_a_batch_larger_than_memory_is_halved_before_it_is_tried(monkeypatch, capsys):
     whole = gd.run(SWEEP, progress=False)
     with jax.enable_x64(True):
