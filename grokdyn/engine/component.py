@@ -24,6 +24,7 @@ from grokdyn.spec.record import Every
 from grokdyn.spec.rules import location
 from grokdyn.spec.sweep import Sweep
 from grokdyn.tasks.fit import checked_signature
+from grokdyn.tasks.signature import Reals
 from grokdyn.train.compiled import TRACES
 
 TINY = {"task": {"kind": "modular", "p": 5}, "model": {"kind": "mlp", "hidden": [8]}, "loss": "cross_entropy"}
@@ -84,7 +85,7 @@ def tiny(family: str, component: Any, home: dict[str, Any]) -> Experiment:
     parts = TINY | home | {"optimizer": "adamw", "steps": 4, "record": Every(2)}
     if family == "task":  # what serves its targets
         signature = checked_signature(component)
-        parts |= {"task": component, "loss": "mse" if signature.regression else "cross_entropy"}
+        parts |= {"task": component, "loss": "mse" if isinstance(signature.targets, Reals) else "cross_entropy"}
         if signature.answers > 1:
             parts["model"] = Transformer(1, 8, 2, 8, answers=signature.answers)
     if family == "record":
