@@ -60,8 +60,5 @@ def read_bytes(file: Path, root: Path) -> bytes:
 
 
 def read_text(file: Path, root: Path) -> str:
-    """Return the text of a file of a store; else as ``read_bytes``."""
-    try:
-        return read_bytes(file, root).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{str(file)!r} is damaged: not UTF-8 at byte {error.start}") from None
+    """Return the text of a file of a store, bytes that are no text spelled out; else as ``read_bytes``."""
+    return read_bytes(file, root).decode("utf-8", "backslashreplace")

@@ -28,7 +28,7 @@ def check_text(file: Path, known: Mapping[str, Any], text: str, finished: bool) 
     if same(was, text):
         return
     changed = "; ".join(spec_differences(was, text))
-    hint = f"{RUN_ON}; or {RESTORE}" if finished and readable(text) else RESTORE
+    hint = f"{RUN_ON}; to have it back: {RESTORE}" if finished and readable(text) else RESTORE
     raise StoreError(f"{str(file)!r} is damaged or was changed: {changed}; {hint}")
 
 
