@@ -77,6 +77,8 @@ def at_home(family: str, component: Any, experiment: Experiment | None) -> Exper
         except SpecError as error:
             first = first or error
     assert first is not None
+    if experiment is None:
+        first.args = (f"{first} (in a tiny experiment; or give its own: check_component(part, experiment))",)
     raise first
 
 
