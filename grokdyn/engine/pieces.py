@@ -21,6 +21,9 @@ from grokdyn.engine.results import STATUS, Part
 from grokdyn.probes.base import Variable
 from grokdyn.train.start import Origin, Start
 
+# What runs may begin from.
+GIVEN = ("start.npz", "origin.npz")
+
 
 def word(batch: int | str) -> str:
     """Return what a batch's files are named after."""
@@ -113,9 +116,6 @@ def stored_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> S
             for name, (long_name, units, axes, *part) in json.loads(file["about"].tobytes()).items()
         }
         return StoredPart(place, file["runs"], file["steps"], variables, {n: file[f"status.{n}"] for n in STATUS})
-
-
-GIVEN = ("start.npz", "origin.npz")
 
 
 def write_given(path: Path, start: Start | None, origin: Origin) -> dict[str, str]:
