@@ -46,7 +46,9 @@ def check_traced(program: Program, stacked: Any, table: Table | None, given: Any
         def whole(experiment: Any, shared: Any, start: Any) -> None:
             with telling("optimizer", template.optimizer, "transform"):
                 lane, state = begin(program, experiment, shared, start)
-            check_run(program, lane, state, lane.table if shared is None else shared, shapes)
+            table = lane.table if shared is None else shared
+            assert table is not None
+            check_run(program, lane, state, table, shapes)
 
         jax.eval_shape(whole, experiment, shared, start)
 

@@ -6,7 +6,7 @@ A batch goes by its number, or, where memory was short and it was halved, by a w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,7 @@ def check_snapshots(path: Path, batch: int | str, steps: Sequence[int], known: M
             pass
 
 
-def check_clear(path: Path, batch: int | str, steps: Sequence[int]) -> None:
+def check_clear(path: Path, batch: int | str, steps: Iterable[int]) -> None:
     """Raise StoreError if a folder is where a file of a batch belongs: that is told before training."""
     for place in (part_file(path, batch), so_far_file(path, batch), *(snapshot_file(path, batch, s) for s in steps)):
         if place.is_dir():
