@@ -130,6 +130,18 @@ def test_a_manifest_of_other_types_is_told_in_a_line(finished, text):
             use(finished)
 
 
+@pytest.mark.parametrize("name", ["spec.toml", "manifest.json"])
+def test_bytes_that_are_no_text_are_told_with_what_can_be_done(made, finished, name):
+    file = finished / name
+    whole = file.read_bytes()
+    for place in range(0, len(whole), len(whole) // 20):
+        file.write_bytes(whole[:place] + bytes([whole[place] | 0x80]) + whole[place + 1 :])
+        with pytest.raises(gd.StoreError, match=rf"{name}' (is damaged|cannot be read).* remove it, and") as raised:
+            gd.open(finished)
+        assert "\n" not in str(raised.value)
+        assert gd.open(finished, anyway=True).identical(made[1])
+
+
 def test_a_manifest_without_checksums_of_its_own_is_still_read(made, finished):
     file = finished / "manifest.json"
     known = json.loads(file.read_text())

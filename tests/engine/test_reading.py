@@ -62,8 +62,7 @@ def sweep_of(own, **changes):
     return gd.Sweep(base, {"task.op": ["add", own.larger], "seed": [3, 4]})
 
 
-@pytest.mark.parametrize("keep", [False, True], ids=["gone", "there"])
-def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monkeypatch, capsys, keep):
+def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monkeypatch, capsys):
     module, away = own
     path = tmp_path / "s"
     with monkeypatch.context() as patch:
@@ -74,7 +73,7 @@ def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monke
     half = shutil.copytree(path, tmp_path / "half")
     found = gd.resume(path, progress=False)
     assert found["op"].values.tolist() == ["add", "larger"]
-    mark = away(keep)
+    mark = away(keep=True)
     for place in (path, half):
         assert gd.open(place).identical(found)
         for words in (["info"], ["plot"]):
@@ -83,9 +82,8 @@ def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monke
     assert gd.resume(path, progress=False).identical(found)
     assert "my_parts:larger" in gd.open(half).attrs["spec"]
     assert not mark.exists(), "nothing was imported"
-    if keep:
-        assert gd.probe(path, ["weight_norm"]).weight_norm.notnull().all()
-        return
+    assert gd.probe(path, ["weight_norm"]).weight_norm.notnull().all()
+    away()
     for use in (lambda: gd.probe(path, ["weight_norm"]), lambda: gd.resume(half), lambda: gd.fork(path, 0, 2, {})):
         with pytest.raises(gd.StoreError, match=r"my_parts.*No module named 'my_parts'.* gd\.open") as raised:
             use()
@@ -158,8 +156,7 @@ def test_a_store_that_names_another_makers_module_runs_nothing(own, tmp_path, mo
 
 def test_results_go_to_netcdf_and_back(tmp_path):
     """All attributes are plain; analysis and plots read both forms of the axes, and the list of earlier versions."""
-    axes = {"optimizer.weight_decay": [0.0, 1.0], "loss": [gd.MSE(), gd.CrossEntropy()], "seed": [0, 1]}
-    for swept in ({}, {"seed": [5]}, axes):
+    for swept in ({}, {"seed": [5]}, {"optimizer.weight_decay": [0.0, 1.0], "loss": [gd.MSE()], "seed": [0, 1]}):
         found = gd.run(gd.Sweep(cases.tiny(steps=2, record=gd.Every(1)), swept), out=tmp_path / str(len(swept)))
         found.to_netcdf(tmp_path / "x.nc")
         with xr.open_dataset(tmp_path / "x.nc") as again:
