@@ -27,6 +27,8 @@ TASKS = (
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
     gd.KernelEigenvector(dimension=3, points=12, index=3),
+    gd.XorClusters(dimension=9, points=12, train_points=8, label_noise=0.25, noise="wrong", mean_norm=3.0),
+    gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (
@@ -34,6 +36,7 @@ MODELS = (
     gd.MLP(hidden=(6, 5), activation="square", bias=True, init="gromov", init_scale=2.0, output_scale=0.5),
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
     gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
+    gd.FixedReadout(width=5, output_scale=2.0),
     gd.MLP(hidden=(4,), activation="tanh", linearised=True),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
@@ -100,6 +103,7 @@ PROBES = (
     gd.GradientBlocks(rows=6),
     gd.ExampleScores(rows=5, part="train"),
     gd.CommitteeError(),
+    gd.ClusterFeatures(per_neuron=True),
     gd.FourierPower(),
     gd.InverseParticipationRatio(transform="fft"),
     gd.Circles(planes=2, embedding="W_0", unembedding="W_1"),
@@ -117,6 +121,10 @@ HOMES = {
         "task": gd.MultiIndex(dimension=4, points=30, indices=2, linear=0.3, constant=0.1),
         "model": gd.Committee(width=3, centred=True),
         "loss": gd.MSE(),
+    },
+    gd.ClusterFeatures: {
+        "task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0, label_noise=0.2),
+        "model": gd.FixedReadout(width=3),
     },
 }
 STOPS = (

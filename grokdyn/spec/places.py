@@ -18,11 +18,13 @@ KINDS: dict[str, dict[str, str]] = {
         "linear_teacher": "grokdyn.tasks.linear_teacher:LinearTeacher",
         "teacher_student": "grokdyn.tasks.teacher_student:TeacherStudent",
         "kernel_eigenvector": "grokdyn.tasks.eigenvector:KernelEigenvector",
+        "xor_clusters": "grokdyn.tasks.xor_clusters:XorClusters",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
         "encoder": "grokdyn.models.encoder:Encoder",
         "committee": "grokdyn.models.committee:Committee",
+        "fixed_readout": "grokdyn.models.fixed_readout:FixedReadout",
         "transformer": "grokdyn.models.transformer:Transformer",
     },
     "loss": {
@@ -79,6 +81,7 @@ KINDS: dict[str, dict[str, str]] = {
         "example_scores": "grokdyn.probes.gradients:ExampleScores",
         "laziness": "grokdyn.probes.laziness:Laziness",
         "feature_cka": "grokdyn.probes.features:FeatureCKA",
+        "cluster_features": "grokdyn.probes.cluster_features:ClusterFeatures",
         "fourier_power": "grokdyn.probes.fourier:FourierPower",
         "ipr": "grokdyn.probes.fourier:InverseParticipationRatio",
         "circles": "grokdyn.probes.fourier:Circles",
