@@ -11,7 +11,7 @@ def test_a_table_is_that_of_every_operation_in_turn():
     task = gd.ModularMixture(ops=("div", "add", "div|sub"), p=5)
     inputs, labels = task.table()
     parts = [gd.ModularArithmetic(op=op, p=5).table() for op in task.ops]
-    assert task.signature() == (9, 4, 9, 20 + 25 + 25, 4, False, 1, (None, None, None, 5))
+    assert task.signature() == gd.Signature(9, 4, 9, 20 + 25 + 25, 4, False, 1, (None, None, None, 5))
     assert task.signature().classes == 5
     assert np.array_equal(labels, np.concatenate([part.labels for part in parts]))
     rows = [[a, 6 + number, b, 5] for number, part in enumerate(parts) for a, b in part.inputs.tolist()]

@@ -48,7 +48,7 @@ def test_a_table_is_the_double_loop(op, p, first, symmetric):
     assert inputs.tolist() == [list(pair) for pair in pairs]
     assert labels.tolist() == [TRUTH[op](a, b, p) for a, b in pairs]
     assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
-    assert task.signature() == (p, 2, p, len(pairs), 0, False, 1, (None, None))
+    assert task.signature() == gd.Signature(p, 2, p, len(pairs), 0, False, 1, (None, None))
 
 
 @pytest.mark.parametrize("op", ["add", "x3+xy2+y"])
@@ -108,7 +108,7 @@ def test_a_sequence_with_its_result_has_two_answers():
     assert inputs.tolist() == [[7, a, 6, b, 5, TRUTH["div"](a, b, 5)] for a, b in rows_of("div", 5)]
     assert labels.tolist() == [[TRUTH["div"](a, b, 5), 7] for a, b in rows_of("div", 5)]
     assert (inputs.dtype, labels.dtype) == (np.int32, np.int32)
-    assert task.signature() == (8, 6, 8, 20, 3, False, 2, (7, None, 6, None, 5, None))
+    assert task.signature() == gd.Signature(8, 6, 8, 20, 3, False, 2, (7, None, 6, None, 5, None))
 
 
 @pytest.mark.parametrize("sequence", ["<eos> a op b =", "<eos> a op b = c"])

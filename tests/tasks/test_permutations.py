@@ -37,7 +37,7 @@ def test_a_table_is_the_composition(op, n):
 def test_five_things_make_a_group():
     task = gd.SymmetricGroup(sequence="a b =")
     inputs, labels = task.table()
-    assert task.signature() == (121, 3, 121, 14400, 1, False, 1, (None, None, 120))
+    assert task.signature() == gd.Signature(121, 3, 121, 14400, 1, False, 1, (None, None, 120))
     assert set(inputs[:, 2].tolist()) == {120}
     table = labels.reshape(120, 120)
     everyone = np.arange(120)
