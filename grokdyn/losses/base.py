@@ -20,7 +20,7 @@ class Loss(Spec):
 
         By default labels are classes; a loss of real vectors [rows, outputs] too yields nothing here.
         """
-        return needs_classes(shapes, "a loss of real targets, such as mse,")
+        return needs_classes(shapes, "a loss of real targets, such as mse")
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Return the loss of every row [rows] for logits [rows, outputs] and labels [rows]."""

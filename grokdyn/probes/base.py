@@ -62,10 +62,10 @@ def fits_all(self: Probe, shapes: Shapes) -> Conflicts:
 
 def fits_classes(self: Probe, shapes: Shapes) -> Conflicts:
     """Serve as ``conflicts`` of a probe that reads labels as classes, of one answer a row or of several."""
-    return needs_classes(shapes, "a probe")
+    return needs_classes(shapes, "a probe that needs no classes")
 
 
 def fits_one_class(self: Probe, shapes: Shapes) -> Conflicts:
     """Serve as ``conflicts`` of a probe that reads the label of a row's only answer as a class."""
     yield from needs_one_answer(shapes, "a probe")
-    yield from needs_classes(shapes, "a probe")
+    yield from needs_classes(shapes, "a probe that needs no classes")

@@ -78,7 +78,7 @@ class GradientBlocks(GradientProbe):
     """
 
     def conflicts(self, shapes: Shapes) -> Conflicts:
-        yield from needs_classes(shapes, "a probe")
+        yield from needs_classes(shapes, "a probe that needs no classes")
         yield from super().conflicts(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
@@ -101,7 +101,7 @@ class ExampleScores(GradientProbe):
     """
 
     def conflicts(self, shapes: Shapes) -> Conflicts:
-        yield from needs_classes(shapes, "a probe")
+        yield from needs_classes(shapes, "a probe that needs no classes")
         yield from super().conflicts(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:

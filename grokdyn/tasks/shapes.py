@@ -49,10 +49,10 @@ def needs_one_answer(shapes: Shapes, what: str) -> Conflicts:
         )
 
 
-def needs_classes(shapes: Shapes, what: str) -> Conflicts:
-    """Yield a conflict where targets are real vectors."""
+def needs_classes(shapes: Shapes, instead: str) -> Conflicts:
+    """Yield a conflict where targets are real vectors; ``instead`` says what would serve them."""
     if isinstance(shapes.signature.targets, Reals):
-        yield "kind", Words("real targets"), f"{what} that needs no classes, or another task"
+        yield "kind", Words("real targets"), f"{instead}, for this task"
 
 
 def needs_tokens(shapes: Shapes) -> Conflicts:

@@ -112,7 +112,7 @@ def test_train_points_are_an_axis_that_compiles_once():
     ("changes", "words"),
     [
         ({"loss": gd.CrossEntropy()}, "loss.kind.*mse"),
-        ({"loss": gd.SwitchLoss(first=gd.MSE(), then=gd.CrossEntropy(), at=1)}, "loss.kind"),
+        ({"loss": gd.SwitchLoss(first=gd.MSE(), then=gd.CrossEntropy(), at=1)}, "loss.then.kind"),
         ({"probes": (gd.Loss(), gd.Accuracy())}, r"probes\[1\].*real"),
         ({"task.train_points": 13}, "task.train_points.*at most points, 12"),
         ({"task": gd.KernelEigenvector(points=12, index=13)}, "task.index: got 13; allowed: at most points, 12"),
