@@ -26,6 +26,8 @@ TASKS = (
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
+    gd.Boolean(function="threesym", dimension=4, seen="threesym", label_noise=0.25),
+    gd.Boolean(function="staircase", dimension=5, seen="frozen", coordinates=(0, 2), value="-1", encoding="tokens"),
     gd.KernelEigenvector(dimension=3, points=12, index=3),
     gd.XorClusters(dimension=9, points=12, train_points=8, label_noise=0.25, noise="wrong", mean_norm=3.0),
     gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
@@ -38,6 +40,7 @@ MODELS = (
     gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
     gd.FixedReadout(width=5, output_scale=2.0),
     gd.MLP(hidden=(4,), activation="tanh", linearised=True),
+    gd.RandomFeatures(width=6, activation="tanh", init_scale=0.5, output_scale=2.0),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
     gd.Transformer(d_model=4, heads=1, d_mlp=0, norm="post", positions="none", causal=False, tied=True, init="mup"),
@@ -105,6 +108,7 @@ PROBES = (
     gd.CommitteeError(),
     gd.ClusterFeatures(per_neuron=True),
     gd.FourierPower(),
+    gd.Walsh(),
     gd.InverseParticipationRatio(transform="fft"),
     gd.Circles(planes=2, embedding="W_0", unembedding="W_1"),
     gd.Neurons(per_neuron=True),
@@ -114,8 +118,10 @@ PROBES = (
     gd.Rank(),
     gd.AttentionEntropy(),
 )
-# What a probe needs that fits few experiments.
+# What a model or probe needs that fits few experiments.
 HOMES = {
+    gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
+    gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},
     gd.CommitteeError: {
         "task": gd.MultiIndex(dimension=4, points=30, indices=2, linear=0.3, constant=0.1),
@@ -168,12 +174,12 @@ def within(family, component):
         return tiny(probes=(component,), **home(component))
     if family == "stop":
         return tiny(stop=(component,))
-    return tiny(**{family: component})
+    return tiny(**home(component), **{family: component})
 
 
-def home(probe):
-    """Return what a probe needs that fits few experiments, as changes of an experiment."""
-    return HOMES.get(type(probe), with_attention(probe))
+def home(component):
+    """Return what a model or probe needs that fits few experiments, as changes of an experiment."""
+    return HOMES.get(type(component), with_attention(component))
 
 
 def with_attention(probe):

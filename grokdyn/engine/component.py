@@ -34,6 +34,7 @@ HOMES: tuple[dict[str, Any], ...] = (
     {"task": {"kind": "sparse_parity", "bits": 2, "noise_bits": 4, "strings": 20}},
     {"task": {"kind": "modular", "p": 5, "sequence": "a b ="}, "model": Transformer(1, 8, 2, 8)},
     {"task": {"kind": "multi_index", "dimension": 4, "points": 20, "indices": 1}, "loss": "mse"},
+    {"task": {"kind": "boolean", "dimension": 4}, "loss": "mse"},
 )
 # Where a family's part stands in an experiment, if not under its own name.
 PLACES = {"schedule": "optimizer.schedule", "probe": "probes", "stop": "stop"}

@@ -12,6 +12,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
     "square": jnp.square,
     "tanh": jnp.tanh,
+    "exp": jnp.exp,
     "gelu": partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "identity": lambda x: x,

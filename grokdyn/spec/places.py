@@ -17,6 +17,7 @@ KINDS: dict[str, dict[str, str]] = {
         "multi_index": "grokdyn.tasks.multi_index:MultiIndex",
         "linear_teacher": "grokdyn.tasks.linear_teacher:LinearTeacher",
         "teacher_student": "grokdyn.tasks.teacher_student:TeacherStudent",
+        "boolean": "grokdyn.tasks.boolean:Boolean",
         "kernel_eigenvector": "grokdyn.tasks.eigenvector:KernelEigenvector",
         "xor_clusters": "grokdyn.tasks.xor_clusters:XorClusters",
     },
@@ -25,6 +26,7 @@ KINDS: dict[str, dict[str, str]] = {
         "encoder": "grokdyn.models.encoder:Encoder",
         "committee": "grokdyn.models.committee:Committee",
         "fixed_readout": "grokdyn.models.fixed_readout:FixedReadout",
+        "random_features": "grokdyn.models.random_features:RandomFeatures",
         "transformer": "grokdyn.models.transformer:Transformer",
     },
     "loss": {
@@ -83,6 +85,7 @@ KINDS: dict[str, dict[str, str]] = {
         "feature_cka": "grokdyn.probes.features:FeatureCKA",
         "cluster_features": "grokdyn.probes.cluster_features:ClusterFeatures",
         "fourier_power": "grokdyn.probes.fourier:FourierPower",
+        "walsh": "grokdyn.probes.walsh:Walsh",
         "ipr": "grokdyn.probes.fourier:InverseParticipationRatio",
         "circles": "grokdyn.probes.fourier:Circles",
         "neurons": "grokdyn.probes.neurons:Neurons",

@@ -11,14 +11,18 @@ from tests.contract import arrays, assert_dtype, assert_numbers_are_traced
 
 pytestmark = pytest.mark.usefixtures("x64")
 TASK = gd.ModularArithmetic(p=5)
-SIGNATURE = TASK.signature()
-TOKENS = TASK.table().inputs
+
+
+def task_of(model):
+    """Return the task that a model is tried on: tokens, where it takes them."""
+    return cases.home(model).get("task", TASK)
 
 
 def evaluated(model, dtype="float32"):
     """Return the parameters of step 0 and the network's output on the whole table."""
-    params = model.start(jax.random.key(0), SIGNATURE, dtype)
-    return params, model.forward(params, jnp.asarray(TOKENS))
+    task = task_of(model)
+    params = model.start(jax.random.key(0), task.signature(), dtype)
+    return params, model.forward(params, jnp.asarray(task.table().inputs))
 
 
 @pytest.mark.parametrize("model", cases.cases("model"))
@@ -31,21 +35,23 @@ def test_numbers_of_a_model_are_traced(model):
 def test_a_model_keeps_its_dtype(model, dtype):
     params, output = jax.eval_shape(lambda model: evaluated(model, dtype), arrays(model))
     assert_dtype((params, output), dtype)
-    assert output.logits.shape == (SIGNATURE.rows, SIGNATURE.outputs)
+    signature = task_of(model).signature()
+    assert output.logits.shape == (signature.rows, signature.outputs)
 
 
 @pytest.mark.parametrize("model", cases.cases("model"))
 def test_scales_and_rows_act_as_documented(model):
     """Both scales multiply, a network starts the same in every dtype, and rows do not see each other."""
     scaled = model.replace(init_scale=2 * model.init_scale), model.replace(output_scale=2 * model.output_scale)
-    key = jax.random.key(0)
+    key, task = jax.random.key(0), task_of(model)
+    signature, inputs = task.signature(), task.table().inputs
 
     @jax.jit
     def all_of(model, larger, louder):
-        wide, narrow = (model.start(key, SIGNATURE, dtype) for dtype in ("float64", "float32"))
-        logits, part = (model.forward(wide, jnp.asarray(rows)).logits for rows in (TOKENS, TOKENS[3:9]))
-        loud = louder.forward(wide, jnp.asarray(TOKENS)).logits
-        return wide, narrow, larger.start(key, SIGNATURE, "float64"), logits, part, loud
+        wide, narrow = (model.start(key, signature, dtype) for dtype in ("float64", "float32"))
+        logits, part = (model.forward(wide, jnp.asarray(rows)).logits for rows in (inputs, inputs[3:9]))
+        loud = louder.forward(wide, jnp.asarray(inputs)).logits
+        return wide, narrow, larger.start(key, signature, "float64"), logits, part, loud
 
     wide, narrow, double, logits, part, loud = all_of(*arrays((model, *scaled)))
     assert all(np.array_equal(np.float32(wide[name]), narrow[name]) for name in wide)

@@ -25,6 +25,7 @@ PHI = {
     "relu": lambda z: np.maximum(z, 0),
     "square": lambda z: z**2,
     "tanh": np.tanh,
+    "exp": np.exp,
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
     "gelu_tanh": lambda z: z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2,
     "identity": lambda z: z,

@@ -57,6 +57,7 @@ PHI = {
     "relu": lambda z, xp: xp.maximum(z, 0),
     "square": lambda z, xp: z * z,
     "tanh": lambda z, xp: xp.tanh(z),
+    "exp": lambda z, xp: xp.exp(z),
     "gelu": gelu,
     "gelu_tanh": lambda z, xp: z * (1 + xp.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2,
     "identity": lambda z, xp: z,
