@@ -28,13 +28,15 @@ from grokdyn.tasks.signature import Reals
 from grokdyn.train.compiled import TRACES
 
 TINY = {"task": {"kind": "modular", "p": 5}, "model": {"kind": "mlp", "hidden": [8]}, "loss": "cross_entropy"}
+# What serves real targets: accuracy, among the probes by default, does not.
+REAL: dict[str, Any] = {"loss": "mse", "probes": ("loss", "weight_norm")}
 # Where a part may be at home that does not fit the first: other inputs, other targets, other activations.
 HOMES: tuple[dict[str, Any], ...] = (
     {},
     {"task": {"kind": "sparse_parity", "bits": 2, "noise_bits": 4, "strings": 20}},
     {"task": {"kind": "modular", "p": 5, "sequence": "a b ="}, "model": Transformer(1, 8, 2, 8)},
-    {"task": {"kind": "multi_index", "dimension": 4, "points": 20, "indices": 1}, "loss": "mse"},
-    {"task": {"kind": "boolean", "dimension": 4}, "loss": "mse"},
+    {"task": {"kind": "multi_index", "dimension": 4, "points": 20, "indices": 1}, **REAL},
+    {"task": {"kind": "boolean", "dimension": 4}, **REAL},
 )
 # Where a family's part stands in an experiment, if not under its own name.
 PLACES = {"schedule": "optimizer.schedule", "probe": "probes", "stop": "stop"}
@@ -88,7 +90,7 @@ def tiny(family: str, component: Any, home: dict[str, Any]) -> Experiment:
     parts = TINY | home | {"optimizer": "adamw", "steps": 4, "record": Every(2)}
     if family == "task":  # what serves its targets
         signature = checked_signature(component)
-        parts |= {"task": component, "loss": "mse" if isinstance(signature.targets, Reals) else "cross_entropy"}
+        parts |= {"task": component, **(REAL if isinstance(signature.targets, Reals) else {})}
         if signature.answers > 1:
             parts["model"] = Transformer(1, 8, 2, 8, answers=signature.answers)
     if family == "record":
