@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 
 class Setting(NamedTuple):
@@ -147,9 +148,10 @@ def descend(
 ) -> Iterator[Record]:
     """Yield the network after each of the given numbers of updates, in rising order.
 
-    Only neurons whose pattern 1[V_ji > 0] changed are multiplied anew while no g_i has moved by more than `slack`
-    since all were; at 0 that is exact. A slack d moves updates by at most about 2 d of themselves while g is near 1/2,
-    and saves most of the work where logits stay below 2 d: both panels of ``LEFT`` and ``RIGHT`` at 1e-8.
+    Products are not formed anew, but changed by the entries of the pattern 1[V_ji > 0] that changed, while no g_i has
+    moved by more than `slack` since they were; at 0 that is exact. A slack d moves updates by at most about 2 d of
+    themselves while g is near 1/2, and saves most of the work where logits stay below 2 d: both panels of ``LEFT`` and
+    ``RIGHT`` at 1e-8.
 
     Args:
         gram: X X^T [n, n]; cross: X R^T [n, k]; labels: +-1 [n].
@@ -158,8 +160,9 @@ def descend(
         ValueError: for no steps, or one below 0.
     """
     V, a, n = network.train.copy(), network.readout, labels.size
+    push = np.zeros_like(V)
     on, C, rise = np.zeros(V.shape, bool), np.zeros_like(V), np.zeros_like(V)
-    g, total, since = np.full(n, np.inf), np.zeros_like(V), np.zeros(a.size, np.int64)
+    g, total, since = np.full(n, np.inf), np.zeros_like(V), np.zeros(V.shape, np.int64)
     step, steps = 0, sorted(set(steps))
     if not steps or steps[0] < 0:
         raise ValueError(f"steps: got {steps!r}; allowed: at least one number of updates, from 0 on")
@@ -167,17 +170,29 @@ def descend(
         while step < wanted:
             # 1 / (1 + exp(y f)) without overflow.
             current = np.exp(-np.logaddexp(0, labels * (a @ np.maximum(V, 0))))
-            now, moved = V > 0, np.max(np.abs(current - g)) > slack
-            g = current if moved else g
-            changed = slice(None) if moved else np.flatnonzero(np.any(now != on, axis=1))
-            total[changed] += C[changed] * (step - since[changed])[:, None]
-            C[changed] = now[changed] * a[changed, None] * (rate / n * g * labels)
-            rise[changed] = C[changed] @ gram
-            on, since[changed], step = now, step, step + 1
+            now = V > 0
+            if np.max(np.abs(current - g)) > slack:
+                g, push = current, a[:, None] * (rate / n * current * labels)
+                total += C * (step - since)
+                C, since[:] = now * push, step
+                rise = C @ gram
+            else:
+                at = np.flatnonzero(now != on)
+                change = np.where(now.flat[at], push.flat[at], -push.flat[at])
+                total.flat[at] += C.flat[at] * (step - since.flat[at])
+                C.flat[at], since.flat[at] = C.flat[at] + change, step
+                rise += entries(change, at, V.shape) @ gram
+            on, step = now, step + 1
             V += rise
-        total += C * (step - since)[:, None]
+        total += C * (step - since)
         since[:] = step
         yield Record(step, V.copy(), network.tracked + total @ cross)
+
+
+def entries(values: np.ndarray, at: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """Return a sparse matrix with values at places, counted row by row in rising order, and 0 elsewhere."""
+    row, column = np.divmod(at, shape[1])
+    return csr_array((values, column, np.searchsorted(row, np.arange(shape[0] + 1))), shape=shape)
 
 
 def run(setting: Setting, seed: int, steps: Iterable[int], means: bool = False, slack: float = 0.0) -> Curves:
