@@ -12,7 +12,16 @@ from grokdyn.reproduce import scaled_sweeps
 SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
 # The longest, most of it compilation, are left to the slow suite.
-LONG = {"edge_figure2", "edge_figure4", "edge_figure6", "grokfast", "nanda_progress", "omnigrok_norm", "power_division"}
+LONG = {
+    "edge_figure2",
+    "edge_figure4",
+    "edge_figure6",
+    "grokfast",
+    "nanda_progress",
+    "omnigrok_norm",
+    "power_division",
+    "xor_clusters",
+}
 
 
 def marked(folder):
