@@ -22,4 +22,6 @@ def one_part(ds: xr.Dataset, part: str, what: str = "accuracy") -> str:
 
     Raises ValueError where there is none, naming the parts that have one.
     """
-    return str(checks.variable(ds, f"{checks.choice(part, parts(ds, what) or (part,), 'part')}_{what}", "part").name)
+    if part not in DIVIDED:
+        checks.choice(part, parts(ds, what), "part")
+    return str(checks.variable(ds, f"{part}_{what}").name)

@@ -32,7 +32,7 @@ OPTIONS = {name: values for name, values in transformer.OPTIONS.items() if name 
 def test_a_signature_tells_which_tokens_are_constant(name):
     table, signature = TASKS[name].table(), TASKS[name].signature()
     columns = [np.unique(column) for column in table.inputs.T]
-    assert signature.fixed == tuple(int(seen[0]) if len(seen) == 1 else None for seen in columns)
+    assert signature.inputs.fixed == tuple(int(seen[0]) if len(seen) == 1 else None for seen in columns)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -11,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
+from grokdyn.engine.fit import refuse
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.transformer_params import INITS
 from grokdyn.tasks.base import Signature
+from grokdyn.tasks.shapes import Shapes
+from grokdyn.tasks.signature import Classes, Tokens
 from tests import cases
 from tests.train.lanes import taken_apart
 
@@ -38,7 +41,7 @@ MODELS = {
 def parameters(model, seed=0):
     """Return random parameters, none of them 0 or 1."""
     rng = np.random.default_rng(seed)
-    signature = SIGNATURE._replace(answers=model.answers)
+    signature = Signature(Tokens(V, T), Classes(V, answers=model.answers), V * V)
     shapes = jax.eval_shape(lambda: model.start(jax.random.key(0), signature, jnp.float64))
     return {name: 0.5 * rng.normal(size=w.shape) for name, w in shapes.items()}
 
@@ -415,14 +418,20 @@ def test_two_answers_are_trained_and_right_together():
     ("changes", "message"),
     [
         ({"model": gd.Transformer(d_model=10)}, r"model\.heads: got 4; allowed: a divisor of d_model, 10"),
-        ({"task": gd.SparseParity(), "model": gd.Transformer()}, r"model\.kind: got 'transformer'.*has no tokens"),
+        (
+            {"task": gd.SparseParity(), "model": gd.Transformer()},
+            r"model\.kind: got inputs that are no tokens",
+        ),
         ({"model": gd.Transformer(norm="rms")}, r"model\.norm: got 'rms'; allowed: one of none, pre, post"),
         ({"model": gd.Transformer(answers=2)}, r"model\.answers: got 2; allowed: 1, as many as a row of this task has"),
         ({"task": TWO}, r"model\.answers: got 1; allowed: 2, as many"),
-        ({"task": TWO, "model": gd.MLP()}, r"model\.kind: got 'mlp'; allowed: a model that reads out 2 tokens"),
+        (
+            {"task": TWO, "model": gd.MLP()},
+            r"model\.kind: got rows with 2 answers; allowed: a model",
+        ),
         (
             {"task": TWO, "model": gd.Transformer(answers=2), "probes": ("loss", "logits")},
-            r"probes\[1\]: got 'logits'; allowed: a probe of rows with 2 answers",
+            r"probes\[1\]\.kind: got rows with 2 answers; allowed: a probe that serves several answers",
         ),
     ],
 )
@@ -440,4 +449,4 @@ def test_mistakes_are_told(changes, message):
 
 def test_an_embedding_can_be_tied_only_to_its_own_tokens():
     with pytest.raises(gd.SpecError, match=r"model\.tied: got True; allowed: false: 3 classes, 5 tokens"):
-        SMALL.replace(tied=True).initial(jax.random.key(0), Signature(5, 2, 3, 25), jnp.float64)
+        refuse("model", SMALL.replace(tied=True).conflicts(Shapes(None, Signature(5, 2, 3, 25), False, None)))
