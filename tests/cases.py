@@ -31,6 +31,8 @@ TASKS = (
     gd.KernelEigenvector(dimension=3, points=12, index=3),
     gd.XorClusters(dimension=9, points=12, train_points=8, label_noise=0.25, noise="wrong", mean_norm=3.0),
     gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
+    gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
+    gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (
@@ -107,6 +109,7 @@ PROBES = (
     gd.ExampleScores(rows=5, part="train"),
     gd.CommitteeError(),
     gd.ClusterFeatures(per_neuron=True),
+    gd.TailError(most=3),
     gd.FourierPower(),
     gd.Walsh(),
     gd.InverseParticipationRatio(transform="fft"),
@@ -132,6 +135,7 @@ HOMES = {
         "task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0, label_noise=0.2),
         "model": gd.FixedReadout(width=3),
     },
+    gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},
 }
 STOPS = (
     gd.When(variable="test_accuracy", threshold=0.5, records=2),

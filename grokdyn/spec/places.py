@@ -20,6 +20,7 @@ KINDS: dict[str, dict[str, str]] = {
         "boolean": "grokdyn.tasks.boolean:Boolean",
         "kernel_eigenvector": "grokdyn.tasks.eigenvector:KernelEigenvector",
         "xor_clusters": "grokdyn.tasks.xor_clusters:XorClusters",
+        "long_tail": "grokdyn.tasks.long_tail:LongTail",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
@@ -84,6 +85,7 @@ KINDS: dict[str, dict[str, str]] = {
         "laziness": "grokdyn.probes.laziness:Laziness",
         "feature_cka": "grokdyn.probes.features:FeatureCKA",
         "cluster_features": "grokdyn.probes.cluster_features:ClusterFeatures",
+        "tail_error": "grokdyn.probes.tail_error:TailError",
         "fourier_power": "grokdyn.probes.fourier:FourierPower",
         "walsh": "grokdyn.probes.walsh:Walsh",
         "ipr": "grokdyn.probes.fourier:InverseParticipationRatio",
