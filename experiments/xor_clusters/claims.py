@@ -252,7 +252,7 @@ def figure(results):
         amplification(top[2], results["left"])
         for ax, step in zip(bottom, (0, EARLY, LATE), strict=True):
             histogram(ax, neurons.sel(step=step), step)
-        bottom[0].legend(fontsize=6, loc="upper left")
+        bottom[2].legend(fontsize=6, loc="upper left")
         bottom[0].set_ylabel("neurons")
         for letter, ax in zip("abcdef", (*top, *bottom), strict=True):
             style.letter(ax, letter)
