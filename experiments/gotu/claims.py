@@ -1,0 +1,230 @@
+"""Generalisation on the unseen: learned coefficients against an interpolator, held-out errors against influence."""
+
+import matplotlib.figure
+import numpy as np
+import xarray as xr
+
+import grokdyn as gd
+from grokdyn.analysis.claims import Claim
+from grokdyn.plot import style
+from grokdyn.theory import boolean
+
+UNSEEN = "Abbe et al. 2023 (arXiv 2301.13105)"
+REASON = "Abbe et al. 2022 (arXiv 2205.13647)"
+# Folder's file -> name in the figure; the axis over which its runs vary by chance.
+MODELS = {
+    "random_features": "random features",
+    "relu_features": "random features, ReLU",
+    "mlp": "MLP",
+    "transformer": "transformer",
+}
+HOLDOUTS = {"holdout_features": "random features", "holdout_mlp": "MLP"}
+# Two-sided quantile of Student's t at 95 % for 40 runs; for 100 it is 1.98.
+STUDENT = 2.02
+
+
+def chance(ds):
+    return "seed" if "seed" in ds.dims else "draw"
+
+
+def interval(values):
+    """Return the mean over runs and its 95 % interval, as statistic = low, mean, high."""
+    over = chance(values)
+    runs = values.sizes[over]
+    half = STUDENT * values.std(over, ddof=1) / np.sqrt(runs) if runs > 1 else np.inf
+    mean = values.mean(over)
+    return xr.concat([mean - half, mean, mean + half], xr.IndexVariable("statistic", ["low", "mean", "high"]))
+
+
+def tasks(ds, **at):
+    """Return the task of a sweep with the values of some of its axes."""
+    return gd.Sweep.from_toml(ds.attrs["spec"]).base.task.replace(**at)
+
+
+def predicted(ds):
+    """Return the coefficients of the target and of the minimum-degree interpolator [function, set]."""
+    found = {"target": [], "minimum degree": []}
+    for function in ds.function.values:
+        task = tasks(ds, function=str(function))
+        places = [place(name) for name in ds["set"].values]
+        values, seen = task.values(), task.seen_rows()
+        found["target"].append(boolean.coefficients(values)[places])
+        found["minimum degree"].append(boolean.coefficients(boolean.minimum_degree(values, seen))[places])
+    axes = {"function": ds.function, "set": ds["set"]}
+    return {name: xr.DataArray(np.asarray(rows), axes, ("function", "set")) for name, rows in found.items()}
+
+
+def place(name):
+    """Return the entry of a set such as x0x2 among the coefficients."""
+    return sum(2 ** int(i) for i in name.split("x")[1:])
+
+
+def last(ds):
+    return ds.isel(step=-1)
+
+
+def farthest(ds):
+    """Return by how much an end of the interval of a mean coefficient is off the prediction, the worst of the sets."""
+    ends = interval(last(ds).walsh_coefficient).sel(statistic=["low", "high"])
+    return np.abs(ends - predicted(ds)["minimum degree"]).max(("statistic", "set"))
+
+
+def leak(ds):
+    """Return the share of the way from the prediction to the target, by the coefficients that differ, per run.
+
+    0 at the minimum-degree interpolator, 1 at the target.
+    """
+    known = predicted(ds)
+    way = known["target"] - known["minimum degree"]
+    moved = last(ds).walsh_coefficient - known["minimum degree"]
+    return (moved * way).sum("set") / (way**2).sum("set")
+
+
+def ratio(ds):
+    """Return the held-out error over its prediction 4 Inf_k, per run [function, coordinate, run]."""
+    found = last(ds).unseen_loss
+    influence = [
+        [influences(ds, str(function))[k] for k in range(found.sizes["coordinates"])] for function in ds.function.values
+    ]
+    return found / (4 * xr.DataArray(influence, dims=("function", "coordinates")))
+
+
+def influences(ds, function):
+    return boolean.influences(boolean.coefficients(tasks(ds, function=function).values()))
+
+
+def claims(results):
+    found, functions = [], [str(name) for name in results["mlp"].function.values]
+    for function in functions:
+        text = (
+            f"{function}: random features of a small gain have the minimum-degree interpolator's coefficients, all eight "
+            "of subsets of x0, x1, x2; the worst end of the 95 % intervals of their means"
+        )
+        worst = farthest(results["random_features"]).sel(function=function)
+        found.append(Claim(text, UNSEEN, "equal as d grows", worst, high=0.1, unit="off"))
+    for name, model in MODELS.items():
+        for function in functions:
+            found.append(leaking(model, function, leak(results[name]).sel(function=function)))
+    found.append(least(results))
+    for name, model in HOLDOUTS.items():
+        found += held_out(model, ratio(results[name]))
+    return found
+
+
+def least(results):
+    """Return the claim that random features leak least."""
+    means = {name: leak(results[name]).mean(chance(results[name])) for name in MODELS}
+    others = np.minimum(means["mlp"], means["transformer"])
+    text = "random features of a small gain leak less than the MLP and the transformer"
+    return Claim(text, UNSEEN, "nearly none", means["random_features"] - others, high=0, unit="more, by function")
+
+
+def leaking(model, function, values):
+    """Return the claim that a model's interval is nearer to the interpolator than to the target."""
+    return Claim(
+        f"{function}, {model}: nearer to the minimum-degree interpolator than to the target",
+        UNSEEN,
+        "a small leak",
+        interval(values),
+        high=0.5,
+        unit="of the way to the target, mean with its 95 % interval",
+    )
+
+
+def held_out(model, values):
+    """Return the claims on the canonical holdout: of means, and of single runs."""
+    over, ends = chance(values), interval(values)
+    cells = values.sizes["function"] * values.sizes["coordinates"]
+    inside = (ends.sel(statistic="low") <= 1) & (ends.sel(statistic="high") >= 1)
+    runs = (values.quantile(0.025, over) <= 1) & (values.quantile(0.975, over) >= 1)
+    mean, told = ends.sel(statistic="mean"), f"of {cells} functions and coordinates"
+    return [
+        Claim(f"{model}: mean held-out error is 4 Inf_k to a tenth", REASON, "1", mean, 0.9, 1.1, "times 4 Inf_k"),
+        Claim(f"{model}: 4 Inf_k is in the 95 % interval of the mean", REASON, "all", inside.sum(), cells, unit=told),
+        Claim(f"{model}: 4 Inf_k is in the central 95 % of runs", REASON, "all", runs.sum(), cells, unit=told),
+    ]
+
+
+COLORS = dict(zip(MODELS.values(), style.CYCLE, strict=False))
+
+
+def figure(results):
+    functions = [str(name) for name in results["mlp"].function.values]
+    with style.context():
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 4.6), layout="constrained")
+        axes = drawn.subplot_mosaic(
+            [[*functions], ["leak", "error", "error"]], height_ratios=(1, 1), gridspec_kw={"hspace": 0.08}
+        )
+        for letter, ax in zip("abcde", axes.values(), strict=True):
+            style.letter(ax, letter)
+        for i, function in enumerate(functions):
+            draw_coefficients(axes[function], results, function, labelled=i == 0)
+        draw_leaks(axes["leak"], results, functions)
+        draw_errors(axes["error"], results)
+        handles, labels = axes[functions[0]].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return drawn
+
+
+def draw_coefficients(ax, results, function, labelled):
+    """Draw mean coefficients and their intervals beside those of the target and of the interpolator."""
+    known = {name: values.sel(function=function) for name, values in predicted(results["mlp"]).items()}
+    sets = list(known["target"]["set"].values)
+    x = np.arange(len(sets))
+    wide = {"width": 0.86, "align": "center"}
+    ax.bar(x, known["minimum degree"], color="#D9D9D9", label="minimum degree", **wide)
+    ax.bar(x, known["target"], fill=False, edgecolor=style.INK, linewidth=0.5, linestyle=":", label="target", **wide)
+    for i, (name, model) in enumerate(MODELS.items()):
+        found = interval(last(results[name]).walsh_coefficient.sel(function=function))
+        low, mean, high = (found.sel(statistic=s).values for s in ("low", "mean", "high"))
+        place = x + 0.2 * (i - (len(MODELS) - 1) / 2)
+        finite = np.isfinite(high)
+        ax.errorbar(
+            place,
+            mean,
+            yerr=np.where(finite, [mean - low, high - mean], 0),
+            fmt="o",
+            markersize=2,
+            linewidth=0.8,
+            color=COLORS[model],
+            label=model,
+        )
+    ax.axhline(0, color=style.INK, linewidth=0.4)
+    ax.set_xticks(x, ["1" if s == "constant" else s.replace("x", " x").strip() for s in sets], rotation=60)
+    ax.set_title(function)
+    if labelled:
+        ax.set_ylabel("coefficient")
+
+
+def draw_leaks(ax, results, functions):
+    """Draw the leak of every model and function with its interval, single runs faint."""
+    for i, (name, model) in enumerate(MODELS.items()):
+        values = leak(results[name])
+        place = np.arange(len(functions)) + 0.2 * (i - (len(MODELS) - 1) / 2)
+        over = chance(values)
+        runs = values.transpose(over, "function").values
+        ax.plot(np.broadcast_to(place, runs.shape).ravel(), runs.ravel(), ".", ms=1.5, alpha=0.25, color=COLORS[model])
+        ax.plot(place, values.mean(over), "_", markersize=7, color=COLORS[model])
+    ax.set_xticks(np.arange(len(functions)), functions)
+    ax.axhline(0, color=style.INK, linewidth=0.4)
+    ax.set(title="leak", ylabel="share of the way to the target")
+
+
+def draw_errors(ax, results):
+    """Draw held-out errors against four times the influence, means with intervals."""
+    limits = []
+    for name, model in HOLDOUTS.items():
+        found = interval(last(results[name]).unseen_loss)
+        for function, marker in zip(found.function.values, "os^", strict=True):
+            one = found.sel(function=function)
+            x = 4 * influences(results[name], str(function))[: one.sizes["coordinates"]]
+            low, mean, high = (one.sel(statistic=s).values for s in ("low", "mean", "high"))
+            error = np.where(np.isfinite(high), [mean - low, high - mean], 0)
+            label = f"{model}, {function}"
+            look = {"markersize": 3.5, "linewidth": 0.8, "color": COLORS[model], "label": label}
+            ax.errorbar(x, mean, yerr=error, fmt=marker, **look)
+            limits += [*x, *mean]
+    ends = [0.8 * min(limits), 1.25 * max(limits)]
+    ax.plot(ends, ends, color=style.INK, linewidth=0.6, linestyle=":")
+    ax.set(xscale="log", yscale="log", title="canonical holdout", xlabel="4 Inf_k", ylabel="held-out squared error")
+    ax.legend(ncols=1, loc="upper left")
