@@ -102,10 +102,10 @@ class Walsh(Probe):
         cube = cube_of(view.experiment.task)
         assert cube is not None
         found = boolean.coefficients(view.logits[cube.order].T.astype(jnp.float64))
-        degree = jnp.asarray(boolean.degrees(cube.d)[:, None] == np.arange(cube.d + 1), jnp.float64)
+        degree = jnp.asarray(boolean.degrees(cube.d))
         values = {
             "walsh_coefficient": found[:, self.chosen(cube)],
-            "walsh_profile": jnp.square(found) @ degree,
+            "walsh_profile": jax.ops.segment_sum(jnp.square(found).T, degree, cube.d + 1).T,
         }
         if cube.target is not None:
             for name, aim in (("target", cube.target), ("minimum_degree", cube.interpolator)):

@@ -16,6 +16,7 @@ LONG = {
     "edge_figure2",
     "edge_figure4",
     "edge_figure6",
+    "gotu",
     "grokfast",
     "nanda_progress",
     "omnigrok_norm",
