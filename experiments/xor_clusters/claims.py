@@ -69,11 +69,9 @@ def interval(values):
 def reached(steps, curve, level):
     """Return the step at which a median first reaches a level, linear between records; inf if it never does."""
     at = np.flatnonzero(curve >= level)
-    if not at.size:
-        return np.inf
+    if not at.size or at[0] == 0:
+        return float(steps[0]) if at.size else np.inf
     i = at[0]
-    if i == 0:
-        return float(steps[0])
     share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
     return float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
 
@@ -106,10 +104,10 @@ def of_left(ds):
             f"{rate(ds)}: median test accuracy after {t} updates",
             LEFT,
             f"{TEST[t]:.3f} +- .05",
-            middle[place[t]] if whole else np.nan,
+            where(whole, middle[place[t]]),
             TEST[t] - 0.05,
             TEST[t] + 0.05,
-            told(interval(test[:, place[t]])),
+            "({:.4g} to {:.4g}, 95 % interval of the median)".format(*interval(test[:, place[t]])),
         )
         for t in STEEP
         if t in place
@@ -120,7 +118,7 @@ def of_left(ds):
             f"{rate(ds)}: median test accuracy before and after, up to 10 updates",
             LEFT,
             "within .02 of .495, .505, ..., .980, .990, .995, .995, 1",
-            max(off) if whole else np.nan,
+            where(whole, max(off)),
             high=0.02,
             unit="off at most",
         ),
@@ -128,7 +126,7 @@ def of_left(ds):
             f"{rate(ds)}: all train rows fit, flipped ones too, from the first update on",
             LEFT,
             "median 1 from t = 1",
-            median(train)[1:].min() if whole else np.nan,
+            where(whole, median(train)[1:].min()),
             low=1.0,
             unit="the least median",
         ),
@@ -141,11 +139,6 @@ def of_left(ds):
             unit="accuracy on flipped rows less that on the test",
         ),
     ]
-
-
-def told(ends):
-    """Return the interval of a median in words."""
-    return f"(95 % interval of the median {ends[0]:.4g} to {ends[1]:.4g})"
 
 
 def where(condition, values):
@@ -163,14 +156,14 @@ def of_right(ds, panel):
             f"{rate(ds)}: median train accuracy reaches {level:.2f}",
             RIGHT,
             f"step {step} +- 15 %",
-            reached(ds.step.values, begun, level) if whole else np.nan,
+            where(whole, reached(ds.step.values, begun, level)),
             0.85 * step,
             1.15 * step,
         )
         for level, step in RIGHT_TRAIN
     ]
     text = f"{rate(ds)}: median test accuracy at step 60"
-    flat = Claim(text, RIGHT, "0.505 +- .05", early if whole else np.nan, 0.455, 0.555)
+    flat = Claim(text, RIGHT, "0.505 +- .05", where(whole, early), 0.455, 0.555)
     return [*found, flat, slow(ds, panel, whole)]
 
 
