@@ -107,6 +107,7 @@ PROBES = (
     gd.GradientCoherence(rows=5),
     gd.GradientBlocks(rows=6),
     gd.ExampleScores(rows=5, part="train"),
+    gd.Predictions(rows=5),
     gd.CommitteeError(),
     gd.ClusterFeatures(per_neuron=True),
     gd.TailError(most=3),

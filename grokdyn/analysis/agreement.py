@@ -77,7 +77,8 @@ def agreement(
     disjoint pairs (0, 1), (2, 3), ... the pairs are independent, and the interval is Student's over pairs.
 
     Args:
-        predictions: predicted classes [runs, rows]; labels: [rows].
+        predictions: predicted classes [runs, rows]; labels: [rows]. Whole numbers, also those that the probe
+            ``Predictions`` records: floats.
         classes: how many there are; by default the largest number seen, plus one.
         pairs: "all" or "disjoint".
 
@@ -177,8 +178,16 @@ def _interval(mean: float, variance: float, count: int, confidence: float) -> Es
     return Estimate(float(mean), float(mean - half), float(mean + half))
 
 
+def _whole(values) -> np.ndarray:
+    """Return floats that are whole numbers as integers, all else as it is."""
+    values = np.asarray(values)
+    if values.dtype.kind == "f" and np.all(np.abs(values) < 2**31) and np.all(values == np.round(values)):
+        return values.astype(np.int64)
+    return values
+
+
 def _checked(predictions, labels, classes, least: int = 2) -> tuple[np.ndarray, np.ndarray, int]:
-    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    predictions, labels = _whole(predictions), _whole(labels)
     if predictions.ndim != 2 or predictions.shape[0] < least or predictions.shape[1] < 1:
         raise checks.ArgumentError(
             f"predictions: got shape {predictions.shape}; expected [runs, rows] with at least {least} run(s) and a row."

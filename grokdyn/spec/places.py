@@ -82,6 +82,7 @@ KINDS: dict[str, dict[str, str]] = {
         "gradient_coherence": "grokdyn.probes.gradients:GradientCoherence",
         "gradient_blocks": "grokdyn.probes.gradients:GradientBlocks",
         "example_scores": "grokdyn.probes.gradients:ExampleScores",
+        "predictions": "grokdyn.probes.predictions:Predictions",
         "laziness": "grokdyn.probes.laziness:Laziness",
         "feature_cka": "grokdyn.probes.features:FeatureCKA",
         "cluster_features": "grokdyn.probes.cluster_features:ClusterFeatures",
