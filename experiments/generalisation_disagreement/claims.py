@@ -1,0 +1,106 @@
+"""Jiang et al. 2022: do two runs disagree on held-out rows as often as they err, and when do they not?"""
+
+import numpy as np
+
+import grokdyn as gd
+from grokdyn.analysis.claims import Claim
+from grokdyn.plot import style
+
+SOURCE = "Jiang et al. 2022 (arXiv 2106.13799), 100 residual networks on CIFAR-10"
+# The largest difference that counts as none, and the calibration error of the paper's runs that share train rows.
+REGION, CALIBRATION = 0.05, 0.1
+FITTED, GENERALISED = 0.99, 0.9
+# What runs share, and the difference and the calibration error in the paper.
+DIGITS = {
+    "digits": ("the same for all runs", "-.030", "class-aggregated error .098"),
+    "own_images": ("other ones for each run", ".012", "class-aggregated error .044"),
+}
+NOTHING = (np.nan, np.nan, np.nan)
+
+
+def compared(ds):
+    """Compare the runs of a cell at a step on the rows that none of them trains on."""
+    held_out = ds.isel(row=np.flatnonzero((ds.row_trained == 0).all("seed")))
+    return gd.analysis.agreement(held_out.prediction.transpose("seed", "row"), held_out.row_label.isel(seed=0))
+
+
+def cells(ds, axis):
+    """Yield the values of an axis and the runs of each."""
+    yield from ((value, ds.isel({axis: place})) for place, value in enumerate(ds[axis].values))
+
+
+def moments(cell):
+    """Return the places of three records: all runs fit, half of the test rows are right, the last; None where none is.
+
+    Half is the record after the first whose mean error is nearest to 1/2, if the runs generalise in the end.
+    """
+    train, test = cell.train_accuracy.min("seed").values, cell.test_accuracy.mean("seed").values
+    fit = np.flatnonzero(train >= FITTED)
+    first = int(fit[0]) if len(fit) else None
+    half = None
+    if first is not None and test[-1] >= GENERALISED:
+        half = first + int(np.argmin(np.abs(test[first:] - 0.5)))
+    return {"when all runs fit": first, "halfway": half, "at the end": cell.sizes["step"] - 1}
+
+
+def same(text, expected, found):
+    """Claim that the 95 % interval of disagreement - error, and so all three values measured, is in the region."""
+    difference = NOTHING if found is None else (found.difference.low, found.difference.value, found.difference.high)
+    return Claim(text, SOURCE, expected, difference, -REGION, REGION, "and the ends of its interval")
+
+
+def calibrated(text, found, expected="class-aggregated error .098"):
+    errors = [np.nan if one is None else one.calibration_error for one in found]
+    return Claim(text, SOURCE, expected, errors, 0.0, CALIBRATION, "for each cell")
+
+
+def claims(results):
+    modular, made, by_moment = results["modular"], [], {}
+    for name, (whose, expected, error) in DIGITS.items():
+        found = {points: compared(cell) for points, cell in cells(results[name].isel(step=-1), "train_points")}
+        text = f"digits, {{}} train images, {whose}: disagreement - error of pairs is 0"
+        made += [same(text.format(points), expected, one) for points, one in found.items()]
+        made.append(calibrated(f"digits, {whose}: the votes of the runs are calibrated", found.values(), error))
+    for fraction, cell in cells(modular, "train_fraction"):
+        for moment, place in moments(cell).items():
+            found = None if place is None else compared(cell.isel(step=place))
+            by_moment.setdefault(moment, {})[fraction] = found
+    for moment, found in by_moment.items():
+        text = f"modular addition {moment}, {{}} of the table trains: disagreement - error of pairs is 0"
+        made += [same(text.format(f"{fraction:.0%}"), "not in the paper", one) for fraction, one in found.items()]
+        made.append(calibrated(f"modular addition {moment}: the votes of the runs are calibrated", found.values()))
+    return made
+
+
+def figure(results):
+    modular = results["modular"]
+    with style.context():
+        drawn = style.new_figure(7.0, 2.4)
+        pairs, path, times = drawn.subplots(1, 3)
+        for name, marker in {"digits": ".", "own_images": "x"}.items():
+            of_points = cells(results[name].isel(step=-1), "train_points")
+            for color, (points, cell) in zip(style.CYCLE, of_points, strict=False):
+                found, label = compared(cell), f"{points} images" if name == "digits" else None
+                pairs.plot(found.pair_errors, found.pairs, marker, ms=2, mew=0.4, color=color, label=label)
+        pairs.plot([], [], "kx", ms=2, mew=0.4, label="other images for each run")
+        for color, (fraction, cell) in zip(style.CYCLE, cells(modular, "train_fraction"), strict=False):
+            found = [compared(cell.isel(step=place)) for place in range(cell.sizes["step"])]
+            error, apart = ([getattr(one, what).value for one in found] for what in ("error", "disagreement"))
+            path.plot(error, apart, "o-", ms=2, lw=0.8, color=color, label=f"{fraction:.0%} trains")
+            middle, low, high = np.asarray(
+                [(one.difference.value, one.difference.low, one.difference.high) for one in found]
+            ).T
+            times.plot(cell.step, middle, color=color)
+            times.fill_between(cell.step, low, high, color=color, alpha=0.25, lw=0)
+        for ax, top in ((pairs, 1.5 * pairs.dataLim.max.max()), (path, 1.05)):
+            ax.legend(fontsize=6)
+            ax.plot([0, top], [0, top], color=style.INK, lw=0.6, ls="--")
+            ax.set(xlim=(0, top), ylim=(0, top), xlabel="mean test error of a pair", ylabel="disagreement")
+        times.axhspan(-REGION, REGION, color=style.INK, alpha=0.1, lw=0)
+        times.set(xscale="symlog", xlabel="step", ylabel="disagreement - error")
+        for letter, ax, title in zip(
+            "abc", (pairs, path, times), ("digits", "modular addition", "modular addition"), strict=True
+        ):
+            ax.set_title(title)
+            style.letter(ax, letter)
+    return drawn
