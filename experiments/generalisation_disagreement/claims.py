@@ -82,7 +82,7 @@ def figure(results):
             for color, (points, cell) in zip(style.CYCLE, of_points, strict=False):
                 found, label = compared(cell), f"{points} images" if name == "digits" else None
                 pairs.plot(found.pair_errors, found.pairs, marker, ms=2, mew=0.4, color=color, label=label)
-        pairs.plot([], [], "kx", ms=2, mew=0.4, label="other images for each run")
+        pairs.plot([], [], "kx", ms=2, mew=0.4, label="own images")
         for color, (fraction, cell) in zip(style.CYCLE, cells(modular, "train_fraction"), strict=False):
             found = [compared(cell.isel(step=place)) for place in range(cell.sizes["step"])]
             error, apart = ([getattr(one, what).value for one in found] for what in ("error", "disagreement"))
