@@ -84,6 +84,7 @@ def test_a_loss_that_is_switched_is_what_is_in_force():
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.slow
 @pytest.mark.parametrize("rescaled", [False, True])
 def test_a_label_without_a_gradient_is_one_that_training_gives_none(rescaled):
     """What returns to float16 from the mean over rows is 1/6; over output_scale^2 it is 0 there."""
