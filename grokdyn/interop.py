@@ -72,7 +72,7 @@ def read(path: Path) -> Any:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
-            import torch
+            import torch  # pyright: ignore[reportMissingImports]
 
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of either library: not installed, damaged, or more in it than arrays
