@@ -96,7 +96,8 @@ def resume(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
     """Show results, draw them into their store, say where they lie."""
-    from grokdyn.report import draw, show
+    from grokdyn.figures import draw
+    from grokdyn.terminal import show
 
     if not quiet:
         show(found)
@@ -108,9 +109,9 @@ def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
 
 def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Run an experiment folder, draw its figure, print its claims."""
-    from grokdyn.report import show_claims
     from grokdyn.reproduce import keep
     from grokdyn.reproduce import reproduce as run_folder
+    from grokdyn.terminal import show_claims
 
     folder = path_of(options.folder, "folder")
     default = Path("runs") / f"{folder.absolute().name}-{options.scale}"
@@ -131,7 +132,7 @@ def free_folder(wanted: Path) -> Path:
 def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Draw the figures of a store."""
     from grokdyn.engine.store import open_store
-    from grokdyn.report import draw, draw_diagram
+    from grokdyn.figures import draw, draw_diagram
 
     found, folder = open_store(options.store, options.anyway), path_of(options.store) / "figures"
     given = {"threshold": options.threshold, "delay": options.delay}
@@ -153,7 +154,7 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
     import time
 
     from grokdyn.engine.store import open_store, read_manifest
-    from grokdyn.report import describe, show
+    from grokdyn.terminal import describe, show
 
     while True:
         found, manifest = open_store(options.store, options.anyway), read_manifest(options.store, options.anyway)
@@ -168,7 +169,7 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
 def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a sweep will cost."""
     from grokdyn.engine.estimate import estimate
-    from grokdyn.report import show_estimates
+    from grokdyn.terminal import show_estimates
 
     show_estimates(estimate(read(path_of(options.spec, "spec"), options.scale, overrides)))
     return 0

@@ -21,7 +21,7 @@ from grokdyn.analysis.claims import Claim, as_json, as_markdown
 from grokdyn.engine.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store import is_finished, read_spec
-from grokdyn.report import save
+from grokdyn.figures import save
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.paths import path_of

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn import listing, report
+from grokdyn import figures, listing, terminal
 from grokdyn.cli import fail, main
 from grokdyn.engine.console import Console
 from grokdyn.plot import style
-from tests.cli.test_report import results
+from tests.cli.test_terminal import results
 
 CONTROLS = ("\x1b[31m", "\x1b]0;title\x07", "\r", "\u202e", "\ud800")
 PIECES = (*CONTROLS, "[red]", "[/]", ":smile:", "$x^{2$", "\\", "_", "/..", "a", "é")
@@ -40,11 +40,11 @@ def test_text_comes_out_as_it_is(text):
 @settings(max_examples=100, deadline=None)
 @given(one=NASTY, other=NASTY)
 def test_names_of_files_are_safe_and_differ_where_texts_do(one, other):
-    names = report.file_name(f"overview_{one}"), report.file_name(f"overview_{other}")
+    names = figures.file_name(f"overview_{one}"), figures.file_name(f"overview_{other}")
     assert (names[0] == names[1]) == (one == other)
     assert re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]*", names[0])
-    assert re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", report.file_name(one))
-    assert len(report.file_name(one * 100)) < 140
+    assert re.fullmatch(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", figures.file_name(one))
+    assert len(figures.file_name(one * 100)) < 140
 
 
 def nasty_results():
@@ -56,14 +56,14 @@ def nasty_results():
 def test_a_sweep_over_nasty_labels_is_told_and_drawn_in_its_folder(tmp_path, capsys):
     ds = nasty_results()
     folder = tmp_path / "in/figures"
-    names = [path.name for path in report.draw(ds.isel(c=slice(0, 2)), folder, x="b", y="c")]
+    names = [path.name for path in figures.draw(ds.isel(c=slice(0, 2)), folder, x="b", y="c")]
     assert len(set(names)) == 3
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
-    report.show(ds)
-    report.show(ds.isel(c=0, drop=True).assign_attrs(axes=["a", "b"]))
-    report.show(ds[["status"]])
-    report.describe(ds.assign_attrs(axes=["a", "c"]), {"device_kind": "[b]\x1b[2J", "devices": 1, "finished": True})
+    terminal.show(ds)
+    terminal.show(ds.isel(c=0, drop=True).assign_attrs(axes=["a", "b"]))
+    terminal.show(ds[["status"]])
+    terminal.describe(ds.assign_attrs(axes=["a", "c"]), {"device_kind": "[b]\x1b[2J", "devices": 1, "finished": True})
     told = capsys.readouterr().out
     assert not CODES.search(told)
     assert "\\x1b[31m[red]x[/red]" in told

@@ -15,7 +15,7 @@ from grokdyn.engine.batch import Batch
 from grokdyn.engine.estimate import estimate
 from grokdyn.engine.speed import cache_file, operations_per_step
 from grokdyn.engine.store import read_manifest
-from grokdyn.report import kept_told
+from grokdyn.terminal import kept_told
 from tests.engine.test_interrupted import SPEC
 
 

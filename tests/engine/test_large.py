@@ -101,7 +101,7 @@ def test_results_that_were_replaced_or_damaged_are_not_read_as_nothing(whole, la
 
 
 def test_info_tells_of_large_results_without_reading_them(whole, large, monkeypatch, capsys):
-    from grokdyn.report import describe
+    from grokdyn.terminal import describe
 
     found = gd.open(whole[0])
     monkeypatch.setattr(lazy.Asked, "__getitem__", lambda *_: pytest.fail("read"))

@@ -5,10 +5,11 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from grokdyn import report
+from grokdyn import figures, terminal
 from grokdyn.commands import UsageError
 from grokdyn.engine.files import StoreError
-from grokdyn.report import draw, show
+from grokdyn.figures import draw
+from grokdyn.terminal import show
 
 STEPS = [0, 10, 20]
 
@@ -61,7 +62,7 @@ def test_runs_that_all_stop_at_one_step_are_told_with_it(capsys):
     ],
 )
 def test_a_median_time_is_above_what_was_seen_of_the_runs(steps, ends, told):
-    assert report.median_told(np.array(steps, float), np.array(ends, float)) == told
+    assert terminal.median_told(np.array(steps, float), np.array(ends, float)) == told
 
 
 def test_a_threshold_is_refused_where_it_changes_nothing(tmp_path):
@@ -69,7 +70,7 @@ def test_a_threshold_is_refused_where_it_changes_nothing(tmp_path):
     with pytest.raises(UsageError, match=told.format("for curves")):
         draw(results(a=2), tmp_path, threshold=0.95)
     with pytest.raises(UsageError, match=told.format("with --value test_accuracy")):
-        report.draw_diagram(results(a=3, b=3), tmp_path, "test_accuracy", "a", "b", "png", threshold=0.95)
+        figures.draw_diagram(results(a=3, b=3), tmp_path, "test_accuracy", "a", "b", "png", threshold=0.95)
     assert not list(tmp_path.iterdir())
 
 
@@ -80,7 +81,7 @@ def drawn(ds, folder, **options):
 
 def test_an_overview_is_over_the_last_two_long_axes_unless_others_are_named(tmp_path, monkeypatch, capsys):
     seen = []
-    monkeypatch.setattr(report.plots, "overview", lambda ds, x, y: seen.append((x, y)) or Figure())
+    monkeypatch.setattr(figures.plots, "overview", lambda ds, x, y: seen.append((x, y)) or Figure())
     ds = results(a=3, b=4, c=2, d=3)
     for named, axes, count in (
         ({}, ("d", "b"), 6),
@@ -95,16 +96,16 @@ def test_an_overview_is_over_the_last_two_long_axes_unless_others_are_named(tmp_
 
 
 def test_figures_that_are_left_out_are_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "MOST_FIGURES", 2)
+    monkeypatch.setattr(figures, "MOST_FIGURES", 2)
     assert drawn(results(a=3, b=3, c=3), tmp_path) == ["overview_a_0", "overview_a_1"]
     call = "gd.plot.overview(ds.isel(a=2), x='c', y='b')"
     assert capsys.readouterr().err == f"grokdyn: left out: 1 of 3 figures; to draw them: ds = gd.open(...); {call}\n"
 
 
 def test_curves_are_drawn_of_as_many_values_as_a_figure_holds(tmp_path, monkeypatch, capsys):
-    panels, curves = [], report.plots.curves
+    panels, curves = [], figures.plots.curves
     monkeypatch.setattr(
-        report.plots, "curves", lambda ds, names: panels.append(len(curves(ds, names).axes)) or Figure()
+        figures.plots, "curves", lambda ds, names: panels.append(len(curves(ds, names).axes)) or Figure()
     )
     for sizes, each in (({"a": 5}, [5]), ({"a": 2, "b": 8}, [16]), ({"a": 20, "b": 2}, [20, 20])):
         panels.clear()
