@@ -2,18 +2,22 @@
 
 from .across_runs import spread
 from .agreement import agreement, calibration
+from .censoring import CENSORING
 from .classify import phases
 from .ends import final
 from .forgetting import forgetting
+from .lifetimes import event_times, scaling, survival
 from .likeness import cka_over_time
 from .parts import parts
 from .progress import progress_phases
 from .times import first_step, grokking_time
 
 __all__ = [
+    "CENSORING",
     "agreement",
     "calibration",
     "cka_over_time",
+    "event_times",
     "final",
     "first_step",
     "forgetting",
@@ -21,5 +25,7 @@ __all__ = [
     "parts",
     "phases",
     "progress_phases",
+    "scaling",
     "spread",
+    "survival",
 ]

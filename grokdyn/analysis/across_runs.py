@@ -27,11 +27,11 @@ def spread(
         q0.1, q0.9, ...     the `quantiles`, linear between runs
         runs, censored      how many runs have a value, how many of these only a lower bound
 
-    Other variables are kept as they are; codes (`status`, `diverged_at`, `phase`) over `over` are left out. Units are
-    those of the variable. nan is no value: it leaves the statistics and `runs`. Censored times (nan, with a true flag
-    in the variables that the attribute `ancillary_variables` names, as `first_step` and `grokking_time` write it)
-    count as longer than any other: a median or quantile that falls on or next to one is nan, "beyond the budget", so
-    a median is nan once half of the runs are censored, and a mean once a single one is.
+    Other variables are kept as they are; codes (`status`, `diverged_at`, `phase`, those with flag values) over
+    `over` are left out. Units are those of the variable. nan is no value: it leaves the statistics and `runs`. Censored
+    times (nan, with a true flag in the variables that the attribute `ancillary_variables` names, as `first_step` and
+    `grokking_time` write it) count as longer than any other: a median or quantile that falls on or next to one is nan,
+    "beyond the budget", so a median is nan once half of the runs are censored, and a mean once a single one is.
 
     Raises ValueError for an unknown `over`, or `quantiles`, `confidence` outside [0, 1].
     """
@@ -41,7 +41,7 @@ def spread(
     for name, array in ds.data_vars.items():
         if not set(dims) & set(array.dims):
             out[name] = array
-        elif name not in CODES and array.dtype.kind in "fiub":
+        elif name not in CODES and "flag_values" not in array.attrs and array.dtype.kind in "fiub":
             out[name] = _summary(_values(ds, array), dims, quantiles, confidence)
     return out
 

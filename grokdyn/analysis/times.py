@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from . import checks
+from .censoring import DIVERGED, INTERVAL, UNFITTED, UNKNOWN, flags, told_end
 from .parts import one_part
 
 DIRECTIONS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
@@ -22,7 +23,9 @@ def first_step(ds: xr.Dataset, variable: str, threshold: float, direction: str =
 
     Returns a Dataset without `step`: `first_step` (float64, optimizer steps, nan where not reached) and `censored`
     (bool: the run has records, or stopped as non-finite, and none reached). A run without any record is nan and not
-    censored: nothing is known of it.
+    censored: nothing is known of it. Beside it what is known of the crossing itself: it lies in (`low`, `high`], from
+    the last record below (0 where there is none) to the first that reached, inf where none did; `low` is then the
+    run's last record. `censoring` (int8) tells why no more is known, see `CENSORING`.
 
     Raises ValueError for an unknown variable, one without `step`, or a direction other than >=, >, <=, <.
     """
@@ -39,7 +42,22 @@ def first_step(ds: xr.Dataset, variable: str, threshold: float, direction: str =
         "ancillary_variables": "censored",
         "budget": int(ds["step"][-1]),
     }
-    return out
+    return out.assign(_bounds(ds, array, reached, out))
+
+
+def _bounds(ds: xr.Dataset, array: xr.DataArray, reached: xr.DataArray, found: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return between which records the crossing lies, and why no more is known of it."""
+    seen, ever = found["first_step"].notnull() | found["censored"], found["first_step"].notnull()
+    before = array.notnull() & (reached.cumsum("step") == 0)
+    low = ds["step"].where(before).max("step").fillna(0.0).where(seen).astype(np.float64)
+    high = found["first_step"].where(ever, np.inf).where(seen)
+    code = xr.where(ever, INTERVAL, told_end(ds, array)).where(seen, UNKNOWN).astype(np.int8)
+    name = found["first_step"].attrs["long_name"]
+    return {
+        "low": low.assign_attrs(long_name=f"last record before the {name}", units="steps"),
+        "high": high.assign_attrs(long_name=f"record of the {name}", units="steps"),
+        "censoring": code.assign_attrs(long_name="what is known of the time", **flags()),
+    }
 
 
 def _seen(ds: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
@@ -65,7 +83,9 @@ def grokking_time(ds: xr.Dataset, threshold: float = 0.9, part: str = "test") ->
     tells of generalisation in place of test, see `parts`; its name takes the place of `test` in those of the variables.
 
     Returns a Dataset over the swept axes: the three times (float64, optimizer steps, nan where not reached; `delay` nan
-    where either is missing), and `train_censored`, `test_censored` (bool).
+    where either is missing), and `train_censored`, `test_censored` (bool). Beside each time its interval and what is
+    known of it as `first_step` has them: `train_low`, `train_high`, `train_censoring`, likewise `test_`, and `delay_`:
+    the delay lies in (test_low - train_high, test_high - train_low), open to -inf and inf where nothing was fitted.
 
     Raises ValueError when `train_accuracy` or `test_accuracy` is missing or `threshold` is not in (0, 1], or for an
     unknown part.
@@ -76,6 +96,7 @@ def grokking_time(ds: xr.Dataset, threshold: float = 0.9, part: str = "test") ->
         found = first_step(ds, one_part(ds, split), threshold)
         out[f"step_{split}"] = found["first_step"].assign_attrs(ancillary_variables=f"{split}_censored")
         out[f"{split}_censored"] = found["censored"]
+        out = out.assign({f"{split}_{name}": found[name] for name in ("low", "high", "censoring")})
     out["delay"] = out[f"step_{part}"] - out["step_train"]
     out["delay"].attrs = {
         "long_name": "delay of generalization",
@@ -83,4 +104,18 @@ def grokking_time(ds: xr.Dataset, threshold: float = 0.9, part: str = "test") ->
         "ancillary_variables": f"train_censored {part}_censored",
         "budget": int(ds["step"][-1]),
     }
-    return out
+    return out.assign(_delay_bounds(out, part))
+
+
+def _delay_bounds(times: xr.Dataset, part: str) -> dict[str, xr.DataArray]:
+    fitted, code = times["step_train"].notnull(), times["train_censoring"]
+    unfitted = xr.where(code == DIVERGED, DIVERGED, UNFITTED).where(code != UNKNOWN, UNKNOWN)
+    low = times[f"{part}_low"] - times["train_high"]
+    high = times[f"{part}_high"] - times["train_low"]
+    code = times[f"{part}_censoring"].where(fitted, unfitted).astype(np.int8)
+    named = {"units": "steps"}
+    return {
+        "delay_low": low.assign_attrs(long_name="least delay that the records allow", **named),
+        "delay_high": high.assign_attrs(long_name="largest delay that the records allow", **named),
+        "delay_censoring": code.assign_attrs(long_name="what is known of the delay", **flags()),
+    }
