@@ -41,7 +41,7 @@ def dispatch(arguments: list[str]) -> int:
     """Parse and run one command."""
     # The installed command lacks the working directory, where a user's own classes are. Those that read results need
     # none: the directory may be a store from elsewhere, with modules in it that nobody asked for.
-    if arguments[:1] not in (["info"], ["plot"]) and "" not in sys.path:
+    if arguments[:1] not in (["info"], ["plot"], ["report"]) and "" not in sys.path:
         sys.path.append("")
     if arguments[:1] == ["bench"]:  # has a parser of its own
         from grokdyn import bench
@@ -189,6 +189,12 @@ def parser() -> argparse.ArgumentParser:
     plot.add_argument("--delay", type=float, help="steps that make it grokking; default: five times the steps to fit")
     plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png")
     plot.add_argument("--anyway", action="store_true", help="leave out what is damaged")
+
+    page = command("report", commands.report, "write one HTML page of a store, or of a folder with several")
+    page.add_argument("store", metavar="DIR")
+    page.add_argument("--out", metavar="FILE", help="the page; default: report.html in the folder")
+    page.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
+    page.add_argument("--anyway", action="store_true", help="leave out what is damaged")
 
     info = command("info", commands.info, "tell what a store holds")
     info.add_argument("store", metavar="DIR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,8 @@ from grokdyn.spec.paths import path_of
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
 # Between two looks of ``info --watch``.
 WATCH_SECONDS = 5.0
+# With fewer seeds a user is told that more would say more.
+FEW_SEEDS = 4
 
 
 class UsageError(ValueError):
@@ -104,7 +107,30 @@ def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
     drawn = draw(found, folder / "figures") if figures else []
     for path in (*drawn, folder):
         say(path)
+    if not quiet:
+        hint(next_step(found, folder))
     return 0
+
+
+def next_step(found: Any, folder: Path) -> str:
+    """Return what a user would do next with the results of a sweep."""
+    if bool((found["status"] < 0).any()):
+        return f"grokdyn resume {shown(folder)} goes on with the runs that are not there yet"
+    seeds = found.sizes.get("seed", 1)
+    more = "" if seeds >= FEW_SEEDS else "; more seeds would tell chance from effect: --sweep.seed '{range = [0, 8]}'"
+    return f"grokdyn report {shown(folder)} writes a page to click through{more}"
+
+
+def shown(folder: Path) -> str:
+    """Return a folder as a shell takes it."""
+    return shlex.quote(printable(str(folder)))
+
+
+def hint(text: str) -> None:
+    """Tell what to do next, on standard error: standard output names files only."""
+    from grokdyn.engine.say import say as say_beside
+
+    say_beside(f"next: {text}")
 
 
 def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
@@ -120,6 +146,11 @@ def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
     if options.keep:
         say(keep(folder, options.scale, out))
     say(out / "figure.png")
+    say(out / "report.html")
+    if not options.quiet:
+        scale = {"smoke": "cpu", "cpu": "full"}.get(options.scale)
+        more = f", or grokdyn reproduce {shown(folder)} --scale {scale} for more of it" if scale else ""
+        hint(f"open {shown(out / 'report.html')}{more}")
     return 0
 
 
@@ -146,6 +177,15 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
         raise UsageError(f"plot: got {options.store!r}, without accuracies and losses; allowed: {known}")
     for path in drawn:
         say(path)
+    return 0
+
+
+def report(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Write one HTML page of a store, or of a folder with several."""
+    from grokdyn.reports import report as write_page
+
+    out = None if options.out is None else path_of(options.out, "out")
+    say(write_page(path_of(options.store), out, threshold=options.threshold, anyway=options.anyway))
     return 0
 
 

@@ -17,12 +17,13 @@ import xarray as xr
 from grokdyn import analysis
 from grokdyn import plot as plots
 from grokdyn.analysis.checks import swept_axes
+from grokdyn.analysis.words import written
 from grokdyn.commands import UsageError
 from grokdyn.engine.files import whole, writing
 from grokdyn.plot.grid import TIMES
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.spec.errors import printable
-from grokdyn.terminal import cell_axes, has_accuracies, written
+from grokdyn.terminal import cell_axes, has_accuracies
 
 MOST_FIGURES = 16
 LONGEST_NAME = 120

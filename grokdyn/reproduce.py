@@ -22,6 +22,7 @@ from grokdyn.engine.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store import is_finished, read_spec
 from grokdyn.figures import save
+from grokdyn.reports import report
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.files import load
 from grokdyn.spec.paths import path_of
@@ -46,7 +47,7 @@ def reproduce(
     """Run an experiment folder at a scale into ``out`` and return its claims.
 
     What a store in ``out`` holds already is not trained again. Writes a store per sweep, ``claims.md``,
-    ``claims.json`` and ``figure.png``.
+    ``claims.json``, ``figure.png`` and ``report.html``.
 
     Args:
         reuse: the folder of another reproduction; where it has finished the very same sweep, the store is copied.
@@ -67,6 +68,7 @@ def reproduce(
         write_text(out / "claims.md", as_markdown(found))
         write_text(out / "claims.json", as_json(found))
     save(told.figure(results), out, "figure", "png")
+    report(out, title=f"{folder.absolute().name}, {scale}")
     return found
 
 

@@ -16,6 +16,7 @@ from grokdyn import analysis
 from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
+from grokdyn.analysis.words import written
 from grokdyn.engine import memory
 from grokdyn.engine.console import Console
 from grokdyn.engine.estimate import Estimate
@@ -24,6 +25,7 @@ from grokdyn.plot.summary import ACCURACIES
 from grokdyn.spec.errors import printable
 
 MOST_ROWS = 40
+MOST_VALUES = 100
 
 
 def show(ds: xr.Dataset) -> None:
@@ -117,22 +119,21 @@ def word(value: Any) -> str:
     return printable(written(value))
 
 
-def written(value: Any) -> str:
-    """Return a value of an axis as it is written: six digits where they are the number, else all that it has."""
-    if isinstance(value, float | np.floating):
-        short = f"{value:g}"
-        return short if type(value)(short) == value or value != value else str(value)
-    return str(value)
-
-
 def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
     """Print how a store was made and what axes it has."""
     table = Table(show_header=False)
+    for name, told in facts(ds, manifest).items():
+        table.add_row(name, told)
+    Console().print(table)
+
+
+def facts(ds: xr.Dataset, manifest: dict[str, Any]) -> dict[str, str]:
+    """Return how a store was made and what axes it has, in words."""
     missing, ok, broke = (int((ds["status"] == code).sum()) for code in (-1, 0, 1))
-    lines = {
+    return {
         "runs": f"{ds['status'].size}: {ok} done, {broke} diverged, {missing} to come",
         "steps": f"{int(ds['step'][-1])}, {ds.sizes['step']} records" if ds.sizes["step"] else "none yet",
-        **{axis: ", ".join(word(v) for v in ds[axis].values) for axis in swept_axes(ds)},
+        **{axis: values_told(ds[axis].values) for axis in swept_axes(ds) if axis in ds.coords},
         "variables": ", ".join(str(name) for name in ds.data_vars),
         **({"own code": brought} if (brought := ", ".join(brought_by(ds.attrs.get("spec", "")))) else {}),
         "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
@@ -141,9 +142,13 @@ def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
         "finished": "yes" if manifest.get("finished") else "no",
         "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
     }
-    for name, text in lines.items():
-        table.add_row(name, text)
-    Console().print(table)
+
+
+def values_told(values: np.ndarray) -> str:
+    """Return the values of an axis; of a long one the ends."""
+    if len(values) <= MOST_VALUES:
+        return ", ".join(word(value) for value in values)
+    return f"{len(values)} values, {word(values[0])} to {word(values[-1])}"
 
 
 def costs(manifest: dict[str, Any]) -> dict[str, str]:

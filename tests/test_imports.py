@@ -15,7 +15,7 @@ ORDER = (
     *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train", "checks"),
     "engine",
 )
-ONLY_DATASETS = ("analysis", "plot")
+ONLY_DATASETS = ("analysis", "plot", "page")
 # Not for traced code: what draws, what is labelled.
 HEAVY = {"matplotlib", "xarray", "zarr", "rich"}
 TRACED = ORDER[: ORDER.index("engine")]
@@ -55,7 +55,7 @@ def test_the_layers_import_only_what_comes_before_them():
     assert not wrong
 
 
-def test_analysis_and_plot_know_only_datasets():
+def test_analysis_plot_and_page_know_only_datasets():
     inner = [(file, name) for file, part, name in imports() if part in ONLY_DATASETS and name.startswith("grokdyn")]
     assert all(name.split(".")[1] in ONLY_DATASETS for _, name in inner), inner
 

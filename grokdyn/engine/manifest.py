@@ -28,7 +28,7 @@ DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "x
 # What of the package cannot change a number: what draws, tells, and says where to train. All else counts as source.
 NO_SOURCES = (
     *("analysis", "plot", "bench", "export", "page", "__init__.py", "__main__.py"),
-    *("cli.py", "commands.py", "interop.py", "figures.py", "machines.py", "reproduce.py", "terminal.py"),
+    *("cli.py", "commands.py", "interop.py", "figures.py", "machines.py", "reports.py", "reproduce.py", "terminal.py"),
     *(f"engine/{name}.py" for name in ("progress", "interrupt", "estimate", "speed", "say")),
     *(f"engine/{name}.py" for name in ("cluster", "connect", "local", "slurm", "worker")),
 )

@@ -152,6 +152,7 @@ OTHERS = {
     "params": "grokdyn.engine.parameters:params",
     "Interrupted": "grokdyn.engine.interrupt:Interrupted",
     "open": "grokdyn.engine.store:open_store",
+    "report": "grokdyn.reports:report",
     "load": "grokdyn.spec.files:load",
     "Task": "grokdyn.tasks.base:Task",
     "Model": "grokdyn.models.base:Model",

@@ -97,7 +97,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_written_before(tmp_pa
     command = ["reproduce", "toy", "--scale", "smoke", "--quiet"]
     assert main([*command, "--keep"]) == 0
     before = {file: file.read_bytes() for file in (*out.glob("*.*"), *folder.glob("results/smoke/*"))}
-    assert len(before) == 6
+    assert len(before) == 7
 
     def full(*_):
         raise OSError(28, "No space left on device")
