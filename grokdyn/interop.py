@@ -15,8 +15,8 @@ from grokdyn.spec.paths import path_of
 
 # What wrappers put in front of all names.
 WRAPPERS = ("module.", "_orig_mod.")
-# Constants beside the parameters: a causal mask, and what TransformerLens writes where it masks.
-CONSTANTS = (".attn.mask", ".attn.IGNORE")
+# Beside the parameters: a causal mask, what TransformerLens writes where it masks, how many batches a norm has seen.
+CONSTANTS = (".attn.mask", ".attn.IGNORE", ".num_batches_tracked")
 MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer", "step")
 SOURCES = "a state_dict, a torch.nn.Module, or a file .pt, .pth or .npz"
 
@@ -26,7 +26,9 @@ def from_torch(model: Any, state_dict: Any, prefix: str = "") -> dict[str, Any]:
 
     An ``MLP`` takes linear layers in the order of the state_dict, those of a ``Sequential`` or ``ModuleList`` by their
     numbers: it must be the order in which the network uses them, which shapes alone cannot tell where layers are of one
-    size. An ``Encoder`` takes an embedding, one ``nn.TransformerEncoderLayer`` and a linear readout; a ``Transformer``
+    size. With a norm it takes those too, ``nn.BatchNorm1d``, ``nn.LayerNorm`` or ``nn.RMSNorm``; running statistics
+    are among what is returned where they are given. A ``CNN`` takes kernels of ``nn.Conv2d``, then linear layers. An
+    ``Encoder`` takes an embedding, one ``nn.TransformerEncoderLayer`` and a linear readout; a ``Transformer``
     the names of the code of Nanda et al. (2023) or those of TransformerLens.
 
     Args:

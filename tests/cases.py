@@ -10,7 +10,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.checks.contract import changed, numbers  # noqa: F401
 from grokdyn.spec.kinds import kind_of
-from grokdyn.tasks import mnist
+from grokdyn.tasks import digits, mnist
 
 TASKS = (
     gd.ModularArithmetic(op="add", p=7, train_fraction=0.4, label_noise=0.25),
@@ -33,6 +33,7 @@ TASKS = (
     gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
+    *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (
@@ -42,9 +43,13 @@ MODELS = (
     gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
     gd.FixedReadout(width=5, output_scale=2.0),
     gd.MLP(hidden=(4,), activation="tanh", linearised=True),
+    gd.MLP(hidden=(5, 5), norm="batch", norm_at="after", ghost=6, dropout=0.25, dropout_at="before", residual=True),
+    gd.MLP(hidden=(5, 4), norm="layer", norm_momentum=0.2, activation="tanh"),
+    gd.CNN(channels=(3, 2), kernel=2, norm="batch", hidden=(4,), output_scale=0.5),
     gd.RandomFeatures(width=6, activation="tanh", init_scale=0.5, output_scale=2.0),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
+    gd.Transformer(d_model=4, heads=2, d_mlp=6, experts=3, top=2, load_balance=0.5),
     gd.Transformer(d_model=4, heads=1, d_mlp=0, norm="post", positions="none", causal=False, tied=True, init="mup"),
 )
 LOSSES = (
@@ -124,6 +129,7 @@ PROBES = (
 )
 # What a model or probe needs that fits few experiments.
 HOMES = {
+    gd.CNN: {"task": gd.Digits(train_points=20)},
     gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
     gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.checks.told import AbsentError, telling
-from grokdyn.models.base import Output
+from grokdyn.models.output import Mode, Output
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.view import View
 from grokdyn.spec.errors import SpecError, Words
@@ -62,7 +62,12 @@ def check_params(model: Any, params: Any) -> None:
     name = f"{type(model).__name__}.initial"
     if not isinstance(params, dict) or not params:
         raise SpecError("model", Words(f"{name}: {picture(params)}"), "a dict of arrays by name, not empty")
-    for word, value in params.items():
+    check_arrays(name, params)
+
+
+def check_arrays(name: str, arrays: Mapping[Any, Any]) -> None:
+    """Raise SpecError unless a mapping holds floating-point arrays by name."""
+    for word, value in arrays.items():
         if not isinstance(word, str) or not hasattr(value, "dtype"):
             raise SpecError("model", Words(f"{name}: {word!r}: {picture(value)}"), "arrays by name, in one flat dict")
         if not jnp.issubdtype(value.dtype, jnp.floating):
@@ -72,6 +77,7 @@ def check_params(model: Any, params: Any) -> None:
 def check_parts(program: Program, experiment: Any, params: Any) -> None:
     """Raise SpecError unless the model gives logits, and the loss a value for each of their rows."""
     signature, rows = program.signature, program.rows
+    check_state(experiment.model, experiment.model.initial_state(signature, experiment.dtype), params)
     tokens = isinstance(signature.inputs, Tokens)
     inputs = jnp.zeros((rows, *signature.inputs.shape), jnp.int32 if tokens else jnp.float32)
     params = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), params)
@@ -89,14 +95,32 @@ def check_parts(program: Program, experiment: Any, params: Any) -> None:
         raise SpecError("loss", came, f"a floating-point value for every row, of shape [{len(logits)}]")
 
 
+def check_state(model: Any, state: Any, params: Any) -> None:
+    """Raise SpecError unless what a model carries is floating-point arrays by names of their own."""
+    name = f"{type(model).__name__}.initial_state"
+    if not isinstance(state, dict):
+        raise SpecError("model", Words(f"{name}: {picture(state)}"), "a dict of arrays by name")
+    check_arrays(name, state)
+    if set(state) & set(params):
+        raise SpecError("model", Words(f"{name}: {', '.join(set(state) & set(params))}"), "names that no parameter has")
+    if state and not model.rows_interact:
+        allowed = "rows_interact to be true: the state is of all rows that are passed together"
+        raise SpecError("model", Words(f"{name}: a state of {', '.join(state)}"), allowed)
+
+
 def check_output(program: Program, experiment: Any, params: Any, inputs: Any, key: Any) -> None:
     """Raise SpecError unless a model's output is what training and probes read."""
     model, signature = experiment.model, program.signature
     name = f"{type(model).__name__}.apply"
+    mode = Mode(key is not None, key, model.initial_state(signature, experiment.dtype))
+    more = (mode,) if model.takes_mode else () if key is None else (key,)
     with telling("model", model, "apply"):
-        found = model.apply(params, inputs, *(() if key is None else (key,)))
-    if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[1], Mapping):
+        found = model.apply(params, inputs, *more)
+    if not isinstance(found, tuple) or not 2 <= len(found) <= 4 or not isinstance(found[1], Mapping):
         raise SpecError("model", Words(f"{name}: {picture(found)}"), "Output(logits, activations), activations a dict")
+    if (Output(*found).penalty is not None) != model.penalised:
+        came = "no penalty" if model.penalised else "a penalty"
+        raise SpecError("model", Words(f"{name}: {came}"), f"what its penalised says: {model.penalised}")
     answers = (signature.answers,) if signature.answers > 1 else ()
     wanted = (len(inputs), *answers, signature.outputs)
     if jnp.shape(found[0]) != wanted:
@@ -204,13 +228,10 @@ class Watched(View):
     def initial_params(self, params: Any) -> None:
         self._first = params
 
-    def function(self, params: Any, inputs: jax.Array) -> jax.Array:
-        return self.experiment.model.function(params, self._first, inputs)
-
     @cached_property
     def output(self) -> Output:
-        logits, activations = super().output
-        return Output(logits, Activations(activations, type(self.experiment.model).__name__))
+        found = super().output
+        return found._replace(activations=Activations(found.activations, type(self.experiment.model).__name__))
 
 
 @jax.tree_util.register_pytree_with_keys_class

@@ -6,29 +6,28 @@ the square of the mean gradient.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from grokdyn.kernel.measures import wide
 from grokdyn.kernel.methods import layer_products, row_logits
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Params
 
 
-def gradient_gram(model: Any, params: Params, x: jax.Array, slopes: jax.Array) -> jax.Array:
+def gradient_gram(f: Function, params: Params, x: jax.Array, slopes: jax.Array) -> jax.Array:
     """Return G [m, m] from the layers of a model that has them, else from the gradients themselves.
 
     Args:
         x: rows [m, width].
         slopes: the gradient of every row's loss in its logits [m, outputs].
     """
-    layers = model.linear_layers(params, x, slopes[:, None, :])
+    layers = f.linear_layers(params, x, slopes[:, None, :])
     if layers is not None:
         return layer_products(layers, layers, "trace")
 
     def gradient(row: jax.Array, slope: jax.Array) -> jax.Array:
-        found = jax.grad(lambda params: slope @ row_logits(model, params, row))(params)
+        found = jax.grad(lambda params: slope @ row_logits(f, params, row))(params)
         return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(found)])
 
     gradients = jax.vmap(gradient)(x, slopes)

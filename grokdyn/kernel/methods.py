@@ -1,6 +1,6 @@
 """Three ways to the same tangent kernel.
 
-All take the parameters, two sets of rows x [n, ...] and y [m, ...], and a ``Readout``; all return [n, m] or
+All take a function, parameters, two sets of rows x [n, ...] and y [m, ...], and a ``Readout``; all return [n, m] or
 [n, m, outputs, outputs]. None of them sees dropout.
 """
 
@@ -13,21 +13,22 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.kernel.readout import Readout
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
 from grokdyn.models.layers import Layer
+from grokdyn.models.output import Params
 
 
-def row_logits(model: Any, params: Params, row: jax.Array) -> jax.Array:
+def row_logits(f: Function, params: Params, row: jax.Array) -> jax.Array:
     """Return the logits of one row [outputs]."""
-    return model.forward(params, row[None]).logits[0]
+    return f.network(params, row[None]).logits[0]
 
 
-def by_jacobian(model: Any, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
+def by_jacobian(f: Function, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
     """Contract Jacobians: sum over parameters of the gradients of every row and combination [n, r, parameters]."""
 
     def gradients(c: jax.Array, rows: jax.Array) -> Params:
         def combined(params: Params, row: jax.Array) -> jax.Array:
-            return c @ row_logits(model, params, row)
+            return c @ row_logits(f, params, row)
 
         return jax.vmap(jax.jacrev(combined), (None, 0))(params, rows)
 
@@ -50,15 +51,15 @@ def flat(leaf: jax.Array, lead: int) -> jax.Array:
     return leaf.reshape(*leaf.shape[:lead], -1)
 
 
-def by_products(model: Any, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
+def by_products(f: Function, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
     """Multiply the kernel by unit vectors: Theta v = J (J^T v), a backward and a forward pass a column, no Jacobian."""
 
     def logits(params: Params) -> jax.Array:
-        return model.forward(params, x).logits
+        return f.network(params, x).logits
 
     def column(row: jax.Array, one: jax.Array) -> jax.Array:
         """Return the kernel of all logits of x with one combination of one row's [n, outputs]."""
-        tangent = jax.grad(lambda params: one @ row_logits(model, params, row))(params)
+        tangent = jax.grad(lambda params: one @ row_logits(f, params, row))(params)
         return jax.jvp(logits, (params,), (tangent,))[1]
 
     if readout.kind == "full":
@@ -67,10 +68,12 @@ def by_products(model: Any, params: Params, x: jax.Array, y: jax.Array, readout:
     return mean_over(lambda one: jax.lax.map(lambda row: column(row, one) @ one, y).T, c)
 
 
-def by_layers(model: Any, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
+def by_layers(f: Function, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
     """Sum Gram matrices of layers: sum_l (factor^2 h_i . h_j + 1_bias) (d_ia . d_jb), see ``models.layers``."""
-    own = model.linear_layers(params, x, c[None])
-    other = own if y is x else model.linear_layers(params, y, c[None])
+    own = f.linear_layers(params, x, c[None])
+    other = own if y is x else f.linear_layers(params, y, c[None])
+    assert own is not None
+    assert other is not None
     return layer_products(own, other, readout.kind)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from grokdyn.kernel.methods import by_jacobian, by_layers, by_products
 from grokdyn.kernel.readout import Readout
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Params
 
 METHODS = {"jacobian": by_jacobian, "products": by_products, "layers": by_layers}
 # Bytes that one kernel may take while it is computed, result included.
@@ -47,24 +48,33 @@ def ntk(
         [n, m] for a trace or difference, [n, m, outputs, outputs] for the full kernel, in the parameters' dtype.
 
     Raises:
-        ValueError: if the model reads out several tokens, the method is unknown or does not serve the model, or nothing
-            fits into memory.
+        ValueError: if the model reads out several tokens or its rows see each other, the method is unknown or does not
+            serve the model, or nothing fits into memory.
     """
+    if model.rows_interact:
+        raise ValueError("model: got one whose rows see each other in training; allowed: one whose rows are alone")
+    return tangent_kernel(Function(model), params, x, y, readout, method)
+
+
+def tangent_kernel(
+    f: Function, params: Params, x: Any, y: Any = None, readout: Readout | None = None, method: str = "auto"
+) -> jax.Array:
+    """Return the kernel of a function's network at some parameters, see ``ntk``."""
     readout = Readout() if readout is None else readout
     if not isinstance(readout, Readout):
         raise ValueError(f"readout: got {readout!r}; allowed: a Readout, such as gd.Readout('full')")
     x = jnp.asarray(x)
     y = x if y is None else jnp.asarray(y)
-    shape = jax.eval_shape(lambda p: model.forward(p, x[:1]).logits, params).shape
+    shape = jax.eval_shape(lambda p: f.network(p, x[:1]).logits, params).shape
     if len(shape) > 2:
         raise ValueError(f"model: got logits for {shape[1]} answers a row; allowed: a model that reads out one token")
     outputs = shape[-1]
-    known = costs(model, params, x, None if y is x else y.shape[0], outputs, readout)
+    known = costs(f, params, x, None if y is x else y.shape[0], outputs, readout)
     if method != "auto" and method not in known:
         raise ValueError(f"method: got {method!r}; allowed: auto, {', '.join(known)}")
     readout.check(outputs)
     c = readout.combinations(outputs, jax.tree.leaves(params)[0].dtype)
-    return METHODS[cheapest(known) if method == "auto" else method](model, params, x, y, readout, c)
+    return METHODS[cheapest(known) if method == "auto" else method](f, params, x, y, readout, c)
 
 
 def cheapest(known: dict[str, Cost]) -> str:
@@ -80,7 +90,7 @@ def cheapest(known: dict[str, Cost]) -> str:
     return min(fitting, key=lambda name: known[name].work)
 
 
-def costs(model: Any, params: Params, x: Any, m: int | None, outputs: int, readout: Readout) -> dict[str, Cost]:
+def costs(f: Function, params: Params, x: Any, m: int | None, outputs: int, readout: Readout) -> dict[str, Cost]:
     """Return what each method that serves the model costs for n rows with m others (None: with themselves), by shapes.
 
     With F the multiplications of one row's forward pass and P the parameters: Jacobians take 3F a row and
@@ -90,7 +100,7 @@ def costs(model: Any, params: Params, x: Any, m: int | None, outputs: int, reado
     n, r = x.shape[0], readout.count(outputs)
     leaves = jax.tree.leaves(params)
     P, size = sum(int(np.prod(leaf.shape)) for leaf in leaves), leaves[0].dtype.itemsize
-    F = multiplications(model, params, x)
+    F = multiplications(f, params, x)
     full = readout.kind == "full"
     products, alive, kept = (r**2, r, r**2) if full else (r, 1, 1)
     columns = n if m is None else m
@@ -100,7 +110,7 @@ def costs(model: Any, params: Params, x: Any, m: int | None, outputs: int, reado
         "jacobian": Cost(rows * r * 3 * F + pairs * products * P, size * (rows * alive * P + result)),
         "products": Cost(columns * r * (3 + 2 * n) * F, size * (alive * (P + 2 * n * outputs) + result)),
     }
-    shapes = layer_shapes(model, params, x, outputs, r)
+    shapes = layer_shapes(f, params, x, outputs, r)
     if shapes is not None:
         width = sum(int(np.prod(layer.deltas.shape[1:])) for layer in shapes)
         work = rows * r * F + pairs * width * (r if full else 1)
@@ -108,21 +118,21 @@ def costs(model: Any, params: Params, x: Any, m: int | None, outputs: int, reado
     return found
 
 
-def layer_shapes(model: Any, params: Params, x: Any, outputs: int, r: int) -> Any:
+def layer_shapes(f: Function, params: Params, x: Any, outputs: int, r: int) -> Any:
     """Return the shapes of a model's layers, or None where it has none."""
     dtype = jax.tree.leaves(params)[0].dtype
 
     def find(params: Params, row: jax.Array) -> Any:
-        layers = model.linear_layers(params, row, jnp.zeros((1, r, outputs), dtype))
+        layers = f.linear_layers(params, row, jnp.zeros((1, r, outputs), dtype))
         return None if layers is None else [layer._replace(factor=0.0, bias=False) for layer in layers]
 
     return jax.eval_shape(find, params, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))
 
 
-def multiplications(model: Any, params: Params, x: Any) -> float:
+def multiplications(f: Function, params: Params, x: Any) -> float:
     """Return the operations of one row's forward pass: multiplications of matrix products, entries of the rest."""
     row = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-    program = jax.make_jaxpr(lambda p, row: model.forward(p, row).logits)(params, row)
+    program = jax.make_jaxpr(lambda p, row: f.network(p, row).logits)(params, row)
     return counted(program.jaxpr)
 
 

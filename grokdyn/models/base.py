@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from grokdyn.models.draws import together
+from grokdyn.models.function import Function
 from grokdyn.models.layers import Layer
+from grokdyn.models.output import Mode, Output, Params
 from grokdyn.spec.base import Spec, field
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Flag, Number
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_one_answer
 from grokdyn.tasks.signature import Signature
-
-Params = dict[str, jax.Array]
-
-
-class Output(NamedTuple):
-    """What a forward pass gives.
-
-    Attributes:
-        logits: [rows, outputs], or [rows, answers, outputs] of a model that reads out several tokens.
-        activations: named inner values for probes; computed only where something reads them.
-    """
-
-    logits: jax.Array
-    activations: dict[str, jax.Array]
 
 
 class Model(Spec):
@@ -40,8 +28,14 @@ class Model(Spec):
     parts: ``centred`` trains and measures f - f_0, f_0 the logits at step 0, and ``rescaled`` divides the gradient of
     the loss (and the Hessian), not the recorded loss, by output_scale^2, so that learning takes as long for every
     scale. ``linearised`` trains and measures the limit itself, the expansion to first order f_0 + (df_0/dw) (w - w_0)
-    at the parameters of step 0, under whatever optimizer.
+    at the parameters of step 0, under whatever optimizer. ``models.function`` has what these make of the network.
+
+    A model with ``takes_mode = True`` takes a ``Mode`` as the third argument of ``apply``: whether the pass is one of
+    training, the key of what it draws, its state, and which rows are no padding. Others are given the two arguments,
+    and a third one, ``key``, in training if they override ``stochastic``.
     """
+
+    takes_mode = False
 
     init_scale: float = field(Number(0), default=1.0, doc="multiplies all parameters at step 0", kw_only=True)
     output_scale: float = field(Number(0), default=1.0, doc="multiplies the logits", kw_only=True)
@@ -53,6 +47,9 @@ class Model(Spec):
         # Beyond these its square is 0 or infinite in float32.
         if self.rescaled and not 1e-18 <= self.output_scale <= 1e18:
             yield "output_scale", self.output_scale, "above 0 where rescaled, from 1e-18 to 1e18"
+        for name in ("centred", "linearised"):
+            if getattr(self, name) and (self.rows_interact or (self.penalised and self.linearised)):
+                yield name, True, "false for a model whose loss in training is not a sum over single rows"
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.output_scale == 1:
@@ -69,10 +66,31 @@ class Model(Spec):
         """Return the parameters before ``init_scale``: arrays, or what they are drawn from (``draws.Draw``)."""
         raise NotImplementedError
 
+    def initial_state(self, signature: Signature, dtype: Any) -> Params:
+        """Return what the model carries beside its parameters at step 0, arrays by names that no parameter has.
+
+        Training replaces it by the ``state`` of each update's output, which has the same names, shapes and dtypes;
+        measurement reads it. No optimizer sees it. A model with a state says ``rows_interact``.
+        """
+        return {}
+
+    @property
+    def rows_interact(self) -> bool:
+        """Whether a row's logits in training depend on the rows beside it, as with batch statistics.
+
+        Train rows are then passed together, in no tiles; single rows have no gradients or kernel.
+        """
+        return False
+
+    @property
+    def penalised(self) -> bool:
+        """Whether ``apply`` gives a ``penalty``, which is of all rows that are passed together."""
+        return False
+
     def apply(self, params: Params, inputs: jax.Array) -> Output:
         """Compute logits [rows, outputs], before ``output_scale``, for tokens or vectors [rows, width].
 
-        A model that overrides ``stochastic`` takes a third argument, ``key``: None when it is measured.
+        A third argument is what ``takes_mode`` and ``stochastic`` say.
         """
         raise NotImplementedError
 
@@ -97,51 +115,21 @@ class Model(Spec):
         first = together(self.initial(key, signature, jnp.float64))
         return jax.tree.map(lambda w: (w * scale).astype(dtype), first)
 
-    def forward(self, params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Output:
-        """Compute the network's output as it is measured, or with a key as it is trained."""
-        logits, activations = self.apply(params, inputs, *(() if key is None else (key,)))
-        return Output(logits * jnp.asarray(self.output_scale, logits.dtype), activations)
-
-    @property
-    def anchored(self) -> bool:
-        """Whether the function that is trained depends on the parameters of step 0."""
-        return self.centred or self.linearised
-
-    def offset(self, first: Params | None, inputs: jax.Array) -> jax.Array | None:
-        """Return what is subtracted from the logits: those of step 0 where the model is centred, else nothing."""
-        if first is None or self.linearised or not self.centred:
-            return None
-        return self.forward(first, inputs).logits
-
-    def function(
-        self, params: Params, first: Params | None, inputs: jax.Array, key: Any = None, offset: Any = None
-    ) -> jax.Array:
-        """Compute the logits as the loss sees them: centred, linearised, or those of ``forward``.
-
-        Args:
-            params: or what ``prepare`` made of them, where the model is not ``anchored``.
-            first: the parameters of step 0, where the model is ``anchored`` to them.
-            offset: what ``offset`` returned for these inputs, if that was computed before.
-        """
-        if not self.anchored:
-            return self.forward(params, inputs, key).logits
-        assert first is not None
-        if self.linearised:
-            moved = jax.tree.map(jnp.subtract, params, first)
-            logits, change = jax.jvp(lambda w: self.forward(w, inputs, key).logits, (first,), (moved,))
-            return change if self.centred else logits + change
-        offset = self.offset(first, inputs) if offset is None else offset
-        return self.forward(params, inputs, key).logits - offset
+    def forward(
+        self, params: Params, inputs: jax.Array, key: jax.Array | None = None, state: Params | None = None
+    ) -> Output:
+        """Compute the network's output as it is measured, or with a key as it is trained; see ``Function.network``."""
+        return Function(self, state=state).network(params, inputs, Mode(key is not None, key))
 
     def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         """Return the linear layers that hold all parameters, for tangent kernels; None for other models.
 
         Args:
-            combinations: c [rows or 1, r, outputs], of the logits after ``output_scale``.
+            combinations: c [rows or 1, r, outputs], of the logits that ``apply`` gives.
         """
         return None
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return arrays under PyTorch-style names, matrices as (out, in), as this model's parameters."""
-        allowed = "a model with a PyTorch counterpart: mlp, encoder, transformer; or name its tensors yourself"
+        allowed = "a model with a PyTorch counterpart: mlp, cnn, encoder, transformer; or name its tensors yourself"
         raise SpecError("model.kind", kind_of(self), allowed)

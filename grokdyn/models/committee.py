@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.base import Model
 from grokdyn.models.draws import normal
 from grokdyn.models.layers import Layer
 from grokdyn.models.mlp import embedded
+from grokdyn.models.output import Output, Params
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count, Number
 from grokdyn.tasks.base import Signature
@@ -45,8 +46,7 @@ class Committee(Model):
     def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         h = embedded(params["W"], inputs)
         slope = (1 + jnp.asarray(self.epsilon, h.dtype) * h).reshape(h.shape[0], 1, -1, self.width)
-        scale = jnp.asarray(self.output_scale, h.dtype) / self.width
-        deltas = scale * combinations[..., None] * slope
+        deltas = (jnp.ones((), h.dtype) / self.width) * combinations[..., None] * slope
         return [Layer(inputs, deltas.reshape(*deltas.shape[:2], -1), 1.0, False)]
 
     def from_moments(self, W: jax.Array, x: jax.Array, half: jax.Array) -> jax.Array:

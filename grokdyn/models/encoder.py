@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models import draws
-from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.base import Model
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.layer_norm import layer_norm
+from grokdyn.models.output import Output, Params
 from grokdyn.models.torch_layers import ANY, fitting
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words

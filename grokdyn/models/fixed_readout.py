@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.activations import ACTIVATIONS
-from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.base import Model
 from grokdyn.models.draws import normal
 from grokdyn.models.layers import Layer
 from grokdyn.models.mlp import embedded
+from grokdyn.models.output import Output, Params
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Integer
 from grokdyn.tasks.base import Signature
@@ -63,6 +64,5 @@ class FixedReadout(Model):
         slope = jax.jvp(ACTIVATIONS[self.activation], (h,), (jnp.ones_like(h),))[1].reshape(
             h.shape[0], 1, -1, self.width
         )
-        scaled = combinations * jnp.asarray(self.output_scale, h.dtype)
-        deltas = scaled[..., None] * self.readout(W.shape[1], h.dtype) * slope
+        deltas = combinations[..., None] * self.readout(W.shape[1], h.dtype) * slope
         return [Layer(inputs, deltas.reshape(*deltas.shape[:2], -1), 1.0, False)]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 
 
 @struct.dataclass

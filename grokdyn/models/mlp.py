@@ -10,31 +10,50 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.activations import ACTIVATIONS
-from grokdyn.models.base import Model, Output, Params
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
+from grokdyn.models.layered import Layered, Passage
 from grokdyn.models.layers import Layer
-from grokdyn.models.torch_layers import linear_layers
+from grokdyn.models.output import MEASURED, Mode, Output, Params
+from grokdyn.models.torch_layers import linear_layers, norm_layers
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Counts, Flag
 from grokdyn.tasks.base import Signature
 
 
-class MLP(Model):
+class MLP(Layered):
     """Fully connected network: h_0 = x, h_{l+1} = phi(h_l W_l + b_l), logits = h_L W_L + b_L.
 
     Tokens enter as their one-hot codes, one block of the input per position; the product with W_0 is then a sum of
     one row per position, and is computed as that gather. Parameters are ``W_0, b_0, W_1, ...``, W_l of shape
-    [fan_in, fan_out]. Activations: ``pre_l`` and ``hidden_l``.
+    [fan_in, fan_out]. Activations: ``pre_l``, what phi is of, and ``hidden_l``, what the next layer reads.
+
+    Hidden layers may have a norm and dropout, see ``models.layered``. With ``residual`` every hidden layer but the
+    first adds what it gives to what it reads: h_{l+1} = h_l + phi(h_l W_l + b_l).
     """
 
     hidden: tuple[int, ...] = field(Counts(1, 100_000, empty=True), default=(128,), doc="widths of the hidden layers")
     activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi")
     bias: bool = field(Flag(), default=False, doc="with b_l")
     init: str = field(Choice(INITS), default="torch", doc="distribution of the weights at step 0")
+    residual: bool = field(Flag(), default=False, doc="hidden layers but the first add to what they read")
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if self.residual and len(set(self.hidden)) > 1:
+            yield "residual", True, f"false, or hidden layers of one width; here {list(self.hidden)}"
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if not self.hidden:
-            yield "activation", "there is no hidden layer"
+            fields = "activation", "norm", "norm_at", "norm_eps", "norm_momentum", "ghost", "dropout", "dropout_at"
+            yield from ((name, "there is no hidden layer") for name in fields)
+        if len(self.hidden) < 2:
+            yield "residual", "there is no hidden layer above another"
+
+    @property
+    def rows_interact(self) -> bool:
+        return super().rows_interact and bool(self.hidden)
+
+    def units(self, signature: Signature) -> tuple[int, ...]:
+        return self.hidden
 
     def sizes(self, signature: Signature) -> tuple[int, ...]:
         """Return the widths of all layers, input and output included."""
@@ -49,27 +68,26 @@ class MLP(Model):
             params[f"W_{layer}"] = weight(weight_key, self.init, fan_in, fan_out, width, dtype)
             if self.bias:
                 params[f"b_{layer}"] = bias(bias_key, self.init, fan_in, fan_out, dtype)
-        return params
+        return params | self.norm_params(signature, dtype)
 
-    def apply(self, params: Params, inputs: jax.Array) -> Output:
-        phi, depth = ACTIVATIONS[self.activation], len(self.hidden)
-        activations, z = {}, inputs
+    def apply(self, params: Params, inputs: jax.Array, mode: Mode = MEASURED) -> Output:
+        depth, passage, z = len(self.hidden), Passage(self, params, mode), inputs
         for layer in range(depth + 1):
-            W = params[f"W_{layer}"]
+            W, below = params[f"W_{layer}"], z
             z = embedded(W, z) if layer == 0 else z @ W
             factor = multiplier(self.init, W.shape[0], last=layer == depth)
             z = z if factor == 1.0 else z * jnp.asarray(factor, z.dtype)
             if self.bias:
                 z = z + params[f"b_{layer}"]
             if layer < depth:
-                activations[f"pre_{layer}"] = z
-                z = activations[f"hidden_{layer}"] = phi(z)
-        return Output(z, activations)
+                z = passage.hidden(z, layer, below if self.residual and layer else None)
+        return Output(z, passage.activations, passage.state)
 
     def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
+        if self.norm != "none" or self.residual:
+            return None
         activations, phi = self.apply(params, inputs).activations, ACTIVATIONS[self.activation]
-        d = combinations * jnp.asarray(self.output_scale, combinations.dtype)
-        found = []
+        d, found = combinations, []
         for layer in reversed(range(len(self.hidden) + 1)):
             W = params[f"W_{layer}"]
             factor = multiplier(self.init, W.shape[0], last=layer == len(self.hidden))
@@ -83,7 +101,8 @@ class MLP(Model):
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         told = f"an mlp with hidden = {list(self.hidden)}" + (" and bias" if self.bias else ", without bias")
-        return linear_layers(told, arrays, self.hidden, self.bias)
+        rest, norms = norm_layers(told, arrays, self.norm, self.hidden)
+        return linear_layers(told, rest, self.hidden, self.bias) | norms
 
 
 def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:

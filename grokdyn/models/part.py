@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import jax
 
-from grokdyn.models.base import Params
 from grokdyn.models.layer_norm import layer_norm
+from grokdyn.models.output import Params
 
 
 class Part(NamedTuple):

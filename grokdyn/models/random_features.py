@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.activations import ACTIVATIONS
-from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.base import Model
 from grokdyn.models.draws import normal, together
 from grokdyn.models.layers import Layer
 from grokdyn.models.mlp import flat
+from grokdyn.models.output import Output, Params
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Choice, Count, Integer, Number
@@ -66,5 +67,4 @@ class RandomFeatures(Model):
 
     def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         hidden = self.apply(params, inputs).activations["hidden_0"]
-        d = combinations * jnp.asarray(self.output_scale, combinations.dtype)
-        return [Layer(hidden, d, self.width**-0.5, False)]
+        return [Layer(hidden, combinations, self.width**-0.5, False)]

@@ -42,6 +42,64 @@ def linear_layers(model: str, arrays: Mapping[str, Any], hidden: Sequence[int], 
     return params
 
 
+def norm_layers(
+    model: str, arrays: Mapping[str, Any], norm: str, widths: Sequence[int]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the arrays that belong to no norm, and ``scale_l, shift_l`` and running statistics of the norms.
+
+    A norm is a module whose ``weight`` is a vector. Running statistics may be left out, all of them.
+
+    Args:
+        norm: which the model has after every hidden layer of these widths, or none.
+    """
+    if norm == "none":
+        return dict(arrays), {}
+    vectors = [n for n, w in arrays.items() if n.rpartition(".")[2] == "weight" and np.ndim(w) == 1]
+    if len(vectors) != len(widths):
+        came = Words(f"{len(vectors)} norms (vectors named *.weight)")
+        raise SpecError("state_dict", came, f"{len(widths)} for {model}, with weights")
+    kinds = {"weight": "scale"} if norm == "rms" else {"weight": "scale", "bias": "shift"}
+    if norm == "batch" and any(name.endswith("running_mean") for name in arrays):
+        kinds |= {"running_mean": "mean", "running_var": "variance"}
+    taken, params = set(), {}
+    for layer, (name, width) in enumerate(zip(in_order(vectors), widths, strict=True)):
+        for theirs, ours in kinds.items():
+            entry = name.removesuffix("weight") + theirs
+            params[f"{ours}_{layer}"] = fitting(arrays, entry, (width,), f"{ours} of norm {layer} of {model}")
+            taken.add(entry)
+    return {name: value for name, value in arrays.items() if name not in taken}, params
+
+
+def convolutional_layers(model: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return a ``CNN``'s parameters: kernels (out, in, height, width), then linear layers, norms anywhere.
+
+    The first linear layer reads PyTorch's channels one after the other, ours place after place.
+    """
+    told = f"a cnn with channels = {list(model.channels)}, hidden = {list(model.hidden)}"
+    arrays, params = norm_layers(told, arrays, model.norm, (*model.channels, *model.hidden))
+    kernels = [n for n, w in arrays.items() if n.rpartition(".")[2] == "weight" and np.ndim(w) == 4]
+    count = len(model.channels)
+    if len(kernels) != count:
+        raise SpecError("state_dict", Words(f"{len(kernels)} kernels of 4 axes"), f"{count} for {told}")
+    rest, size, before = dict(arrays), model.kernel, ANY
+    for layer, (name, channels) in enumerate(zip(in_order(kernels), model.channels, strict=True)):
+        w = fitting(rest, name, (channels, before, size, size), f"kernel {layer} of {told}")
+        params[f"W_{layer}"], before = w.transpose(2, 3, 1, 0), channels
+        if model.bias:
+            own = name.removesuffix("weight") + "bias"
+            params[f"b_{layer}"] = fitting(rest, own, (channels,), f"kernel {layer}")
+            del rest[own]
+        del rest[name]
+    linear = linear_layers(told, rest, model.hidden, model.bias)
+    first = linear["W_0"]
+    if model.readout == "flat":
+        if len(first) % before:
+            raise SpecError("state_dict", Words(f"a linear layer of {len(first)} inputs"), f"a multiple of {before}")
+        linear["W_0"] = first.reshape(before, -1, first.shape[1]).swapaxes(0, 1).reshape(first.shape)
+    shifted = {f"{name[0]}_{int(name[2:]) + count}": value for name, value in linear.items()}
+    return params | shifted
+
+
 def in_order(names: Sequence[str]) -> list[str]:
     """Return names in their order; those that differ in a number between dots, as in ``layers.10``, by the number.
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.attention import attend
-from grokdyn.models.base import Model, Output, Params
+from grokdyn.models.base import Model
 from grokdyn.models.dropout import Dropout
+from grokdyn.models.experts import imbalance, mixed
 from grokdyn.models.last_token import LastToken, last_token, saves
+from grokdyn.models.output import MEASURED, Mode, Output, Params
 from grokdyn.models.part import Part
 from grokdyn.models.positions import sinusoidal
 from grokdyn.models.residual import Stream, TokenTables, token_tables
@@ -43,6 +45,10 @@ class Transformer(Model):
 
     ``dropout`` acts in training on attention weights, what the attention adds, neurons, and what the MLP adds.
 
+    With several ``experts`` the MLP is a mixture of them, of which a token is given the ``top`` most probable, see
+    ``models.experts``: ``W_in_l`` [experts, d_model, d_mlp] and alike, ``W_router_l`` [d_model, experts]. The penalty
+    is ``load_balance`` times the sum over layers of the experts' imbalance among the tokens that the answers need.
+
     Parameters: ``W_E`` [vocabulary, d_model], ``W_pos`` [tokens, d_model], in layer l ``W_Q_l``, ``W_K_l``, ``W_V_l``,
     ``W_O_l`` [d_model, d_model] with heads side by side on the inner axis, ``W_in_l`` [d_model, d_mlp], ``W_out_l``,
     their biases ``b_Q_l``, ..., ``ln1_scale_l``, ``ln1_shift_l``, ``ln2_scale_l``, ...; ``ln_final_scale``,
@@ -50,7 +56,8 @@ class Transformer(Model):
 
     Activations at the token where the (first) answer is read: ``resid_pre_l``, ``resid_mid_l``, ``resid_post_l``
     [rows, d_model], ``attention_l`` [rows, tokens, heads], ``pre_l`` and ``hidden_l`` [rows, d_mlp] before and after
-    phi. Those of every position come from the method ``activations``.
+    phi, in their place ``router_l`` [rows, experts], the experts' probabilities, where there are several. Those of
+    every position come from the method ``activations``.
 
     ``answers``: the logits are those at the last token [rows, outputs], or at so many last tokens [rows, answers,
     outputs], for tasks that ask for as many.
@@ -79,17 +86,32 @@ class Transformer(Model):
     init: str = field(Choice(INITS), default="nanda", doc="distribution of the weights at step 0")
     answers: int = field(Count(1, 1000), default=1, doc="tokens that logits are read at, the last ones")
     dropout: float = field(Number(0, 1, open_high=True), default=0.0, doc="share of activations dropped in training")
+    experts: int = field(Count(1, 10_000), default=1, doc="MLPs of a layer, of which a token uses some")
+    top: int = field(Count(1, 10_000), default=1, doc="experts that a token uses")
+    load_balance: float = field(Number(0), default=0.01, doc="weight of the penalty on unequal use of experts")
     path: str = field(Choice(("auto", "answer", "full")), default="auto", doc="what a forward pass computes")
+
+    takes_mode = True
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.d_model % self.heads:
             yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
+        if self.top > self.experts:
+            yield "top", self.top, f"at most the number of experts, {self.experts}"
+        if self.experts > 1 and not self.d_mlp:
+            yield "experts", self.experts, "1 where d_mlp is 0"
+
+    @property
+    def penalised(self) -> bool:
+        return self.experts > 1
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if not self.d_mlp:
             yield from ((name, "d_mlp is 0") for name in ("activation", "mlp_bias"))
         if self.layers == 1 and self.answers == 1:
             yield "causal", "the one layer is read at the last token, which sees all"
+        if self.experts == 1:
+            yield "load_balance", "there is one expert"
 
     def conflicts(self, shapes: Shapes) -> Conflicts:
         yield from needs_tokens(shapes)
@@ -111,17 +133,25 @@ class Transformer(Model):
         assert isinstance(signature.inputs, Tokens)
         width, fixed = signature.inputs.width, signature.inputs.fixed
         ends_alike = self.answers == 1 and fixed[-1:] not in ((), (None,))
-        fits = self.path == "auto" and self.layers == 1 and self.norm == "none" and ends_alike
+        fits = self.path == "auto" and self.experts == 1 and self.layers == 1 and self.norm == "none" and ends_alike
         if not fits or not saves(self.d_model, self.d_mlp, signature.outputs, rows):
             return params
         whole = self.complete(params)
         return last_token(whole, self.codes(whole, width), fixed, self.heads, self.scale)
 
-    def apply(self, params: Params | LastToken, inputs: jax.Array, key: jax.Array | None = None) -> Output:
+    def apply(self, params: Params | LastToken, inputs: jax.Array, mode: Mode = MEASURED) -> Output:
         if isinstance(params, LastToken):
             return Output(params.logits(inputs, ACTIVATIONS[self.activation]), {})
-        logits, activations = self.passed(params, inputs, Dropout(self.dropout, key), self.path)
-        return Output(logits, {name: jnp.moveaxis(x[-self.answers], -2, 0) for name, x in activations.items()})
+        logits, found = self.passed(params, inputs, Dropout(self.dropout, mode.key), self.path)
+        activations = {name: jnp.moveaxis(x[-self.answers], -2, 0) for name, x in found.items()}
+        return Output(logits, activations, penalty=self.penalty(found, mode) if self.penalised else None)
+
+    def penalty(self, found: dict[str, jax.Array], mode: Mode) -> jax.Array:
+        """Return the weighted imbalance of experts, from the probabilities at all positions computed."""
+        routers = [found[f"router_{layer}"] for layer in range(self.layers)]
+        routers[-1] = routers[-1][-self.answers :]
+        total = sum(imbalance(p, self.top, mode.counts) for p in routers)
+        return jnp.asarray(self.load_balance, routers[0].dtype) * total
 
     def activations(self, params: Params, inputs: jax.Array) -> dict[str, jax.Array]:
         """Return the activations at every position, [rows, tokens, ...]; attention [rows, queries, keys, heads]."""
@@ -184,7 +214,12 @@ class Transformer(Model):
         seen = {"resid_pre": pre, "attention": weights, "resid_mid": mid}
         if not self.d_mlp:
             return seen | {"resid_post": mid}
-        z = part.linear(part.normed(mid, "ln2", "pre"), "in")
+        read = part.normed(mid, "ln2", "pre")
+        if self.experts > 1:
+            phi = ACTIVATIONS[self.activation]
+            added, p = mixed(part, read, self.top, phi, drop, place + 2)
+            return seen | {"router": p, "resid_post": part.normed(mid + drop(added, place + 3), "ln2", "post")}
+        z = part.linear(read, "in")
         hidden = ACTIVATIONS[self.activation](z)
         added = drop(part.linear(drop(hidden, place + 2), "out"), place + 3)
         return seen | {"pre": z, "hidden": hidden, "resid_post": part.normed(mid + added, "ln2", "post")}

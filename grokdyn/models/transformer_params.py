@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.models.base import Params
 from grokdyn.models.draws import Draw, normal, uniform
 from grokdyn.models.initializers import multiplier
+from grokdyn.models.output import Params
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
 from grokdyn.tasks.signature import Classes, Tokens
@@ -40,8 +40,11 @@ def tensors(model: Any, signature: Signature) -> Iterator[Tensor]:
         for part in "QKVO":
             yield from linear(f"{part}_{layer}", d, d, biased)
         if ff:
-            yield from linear(f"in_{layer}", d, ff, model.mlp_bias)
-            yield from linear(f"out_{layer}", ff, d, model.mlp_bias)
+            experts = (model.experts,) if model.experts > 1 else ()
+            if experts:
+                yield from linear(f"router_{layer}", d, model.experts, False)
+            yield from linear(f"in_{layer}", d, ff, model.mlp_bias, experts)
+            yield from linear(f"out_{layer}", ff, d, model.mlp_bias, experts)
         if model.norm != "none":
             for number in (1, 2) if ff else (1,):
                 yield from norm(f"ln{number}", f"_{layer}", d)
@@ -53,10 +56,10 @@ def tensors(model: Any, signature: Signature) -> Iterator[Tensor]:
         yield Tensor("b_U", (signature.outputs,), d)
 
 
-def linear(name: str, fan_in: int, fan_out: int, biased: bool) -> Iterator[Tensor]:
-    yield Tensor(f"W_{name}", (fan_in, fan_out), fan_in)
+def linear(name: str, fan_in: int, fan_out: int, biased: bool, experts: tuple[int, ...] = ()) -> Iterator[Tensor]:
+    yield Tensor(f"W_{name}", (*experts, fan_in, fan_out), fan_in)
     if biased:
-        yield Tensor(f"b_{name}", (fan_out,), fan_in)
+        yield Tensor(f"b_{name}", (*experts, fan_out), fan_in)
 
 
 def norm(name: str, suffix: str, d: int) -> Iterator[Tensor]:
@@ -84,7 +87,7 @@ def with_factors(params: Params) -> Params:
 
     def factor(name: str, w: jax.Array) -> float:
         matrix = name.startswith("W_") and name not in EMBEDDINGS
-        return multiplier("mup", w.shape[0], last=name == "W_U") if matrix else 1.0
+        return multiplier("mup", w.shape[-2], last=name == "W_U") if matrix else 1.0
 
     return {name: w * jnp.asarray(factor(name, w), w.dtype) for name, w in params.items()}
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.norms import with_tensors
 from grokdyn.probes.view import View, in_tiles
+from grokdyn.tasks.shapes import Conflicts, needs_rows_alone
 
 
 class NLMAlignment(Probe):
@@ -25,6 +26,10 @@ class NLMAlignment(Probe):
 
     A cosine or share of a zero vector is nan.
     """
+
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from super().conflicts(shapes)
+        yield from needs_rows_alone(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.models.function import first_function
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.neurons import activation_shapes
 from grokdyn.probes.view import WHOLE, View, in_tiles
@@ -26,18 +27,18 @@ class AttentionEntropy(Probe):
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
-        if not patterns(shapes.experiment.model, shapes):
+        if not patterns(shapes):
             came = Words(f"{type(shapes.experiment.model).__name__}")
             yield "kind", came, "a model with attention, on tokens"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        found = patterns(shapes.experiment.model, shapes)
+        found = patterns(shapes)
         heads = next(iter(found.values())).shape[-1]
         axes = {"layer": np.arange(len(found)), "head": np.arange(heads)}
         return {"attention_entropy": Variable("attention entropy", "nat", dims=("layer", "head"), coordinates=axes)}
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        model, inputs = view.experiment.model, jnp.asarray(view.inputs)
+        inputs = jnp.asarray(view.inputs)
         rows, tile = inputs.shape[0], view.tile
         tile = rows if rows <= WHOLE * tile else tile
         tiles = -(-rows // tile)
@@ -45,7 +46,7 @@ class AttentionEntropy(Probe):
 
         def of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
             x, counts = part
-            found = model.forward(view.params, x).activations
+            found = view.function.network(view.params, x).activations
             weights = jnp.stack([found[name] for name in in_order(found)]).astype(jnp.float64)
             terms = jnp.where(weights > 0, -weights * jnp.log(jnp.where(weights > 0, weights, 1)), 0)
             return jnp.einsum("lrth,r->lh", terms, counts.astype(jnp.float64))
@@ -60,10 +61,10 @@ def in_order(names: Any) -> list[str]:
     return sorted(found, key=lambda name: (len(name), name))
 
 
-def patterns(model: Any, shapes: Shapes) -> dict[str, Any]:
+def patterns(shapes: Shapes) -> dict[str, Any]:
     """Return the shapes of the attention patterns; none on inputs that are no tokens."""
     if not isinstance(shapes.signature.inputs, Tokens):
         return {}
     with jax.enable_x64(True):
-        known = activation_shapes(model, shapes.params, shapes.signature.inputs.width)
+        known = activation_shapes(first_function(shapes), shapes.params, shapes.signature.inputs.width)
     return {name: known[name] for name in in_order(known)}

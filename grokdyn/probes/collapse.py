@@ -58,8 +58,7 @@ class ZeroTerms(Probe):
         def trained(logits: jax.Array) -> jax.Array:
             losses = view.loss.rows(logits, labels)
             terms = losses / jnp.asarray(view.loss.divisor(view.split.n_train), losses.dtype)
-            model = view.experiment.model
-            return jnp.sum(terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms)
+            return jnp.sum(view.function.objective(terms))
 
         gradient = pick(jax.grad(trained)(view.train_logits), labels)
         values = {"zero_loss": view.row_losses[view.rows.index], "zero_label_gradient": gradient}

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.models.base import Params
 from grokdyn.models.committee import Committee
+from grokdyn.models.output import Params
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import View
 from grokdyn.tasks.multi_index import MultiIndex
@@ -46,8 +46,7 @@ class CommitteeError(Probe):
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        assert view.initial_params is not None
-        a, A = trained_form(view.experiment.model, view.params, view.initial_params)
+        a, A = view.function.of(partial(quadratic_form, view.function.model))(view.params)
         c, b, B = target_form(view.experiment.task, view.table_key)
         terms = error_terms(a - b, A - B, c)
         return {
@@ -56,18 +55,6 @@ class CommitteeError(Probe):
             "committee_linear": terms.linear,
             "population_error": terms.total,
         }
-
-
-def trained_form(model: Any, params: Params, first: Params) -> tuple[jax.Array, jax.Array]:
-    """Return a and A of the function that is trained: f, its expansion at the first parameters, or less f_0.
-
-    a and A are linear in f, so that their expansion is that of the function.
-    """
-    form = partial(quadratic_form, model)
-    if model.linearised:
-        start, change = jax.jvp(form, (first,), (jax.tree.map(jnp.subtract, params, first),))
-        return change if model.centred else jax.tree.map(jnp.add, start, change)
-    return jax.tree.map(jnp.subtract, form(params), form(first)) if model.centred else form(params)
 
 
 def quadratic_form(model: Any, params: Params) -> tuple[jax.Array, jax.Array]:

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.kernel.measures import linear_cka, unit_gram
-from grokdyn.models.base import Params
+from grokdyn.models.function import first_function
+from grokdyn.models.output import Params
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Flag
+from grokdyn.tasks.shapes import needs_rows_alone
 
 
 class FeatureCKA(SubsetProbe):
@@ -36,7 +38,7 @@ class FeatureCKA(SubsetProbe):
         x, names = input_shape(shapes.signature, self.rows), []
 
         def traced(params: Params, x: jax.Array) -> None:  # what a traced function returns comes back sorted by name
-            names.extend(shapes.experiment.model.forward(params, x).activations)
+            names.extend(first_function(shapes).network(params, x).activations)
 
         with jax.enable_x64(True):
             jax.eval_shape(traced, shapes.params, x)
@@ -44,6 +46,7 @@ class FeatureCKA(SubsetProbe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
+        yield from needs_rows_alone(shapes)
         if not self.names(shapes):
             yield "kind", "feature_cka", "another probe: this model names no activations"
         yield from too_large(self.rows, 0, "their products take")
@@ -66,7 +69,7 @@ class FeatureCKA(SubsetProbe):
         inputs = self.inputs(view)
 
         def features(params: Params) -> list[jax.Array]:
-            return list(view.experiment.model.forward(params, inputs).activations.values())
+            return list(view.function.network(params, inputs).activations.values())
 
         now, first = features(view.params), features(view.initial_params)
         found = {

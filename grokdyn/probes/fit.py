@@ -10,15 +10,23 @@ from grokdyn.probes.view import View, mean
 
 class Loss(Probe):
     """Mean loss over the rows of every part: ``train_loss`` (labels as trained), ``test_loss`` (clean labels), and
-    ``<part>_loss`` of each part that the task names besides."""
+    ``<part>_loss`` of each part that the task names besides.
+
+    Of a model with a penalty that joins the train loss, such as a mixture of experts, also ``penalty``, over the train
+    rows; it is in none of the losses.
+    """
 
     conflicts = fits_all
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {f"{part}_loss": Variable(f"{told(part)} loss", part=part) for part in shapes.parts}
+        found = {f"{part}_loss": Variable(f"{told(part)} loss", part=part) for part in shapes.parts}
+        if shapes.experiment.model.penalised:
+            found["penalty"] = Variable("what the model adds to the train loss")
+        return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        return {f"{part}_loss": mean(view.row_losses, rows) for part, rows in view.parts.items()}
+        found = {f"{part}_loss": mean(view.row_losses, rows) for part, rows in view.parts.items()}
+        return found | {"penalty": view.penalty} if view.experiment.model.penalised else found
 
 
 class Accuracy(Probe):

@@ -13,22 +13,29 @@ from grokdyn.kernel.gradients import block_cosines, coherence, cosines, gradient
 from grokdyn.kernel.ntk import costs
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.base import one_hot
+from grokdyn.models.function import Function
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
-from grokdyn.tasks.shapes import Conflicts, needs_classes
+from grokdyn.tasks.shapes import Conflicts, needs_classes, needs_rows_alone
 
 
 class GradientProbe(SubsetProbe):
-    """Base: probes of G [rows, rows], the products of the gradients of single rows' losses, labels as trained."""
+    """Base: probes of G [rows, rows], the products of the gradients of single rows' losses, labels as trained.
+
+    A penalty that a model adds is of all rows and not among them.
+    """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         # G is made as the kernel of one function is: by layers where the model has them, else from all gradients.
         one = Readout("difference")
         x = input_shape(shapes.signature, self.rows)
+        if shapes.experiment.model.rows_interact:
+            yield from needs_rows_alone(shapes)
+            return
         with jax.enable_x64(True):
-            known = costs(shapes.experiment.model, shapes.params, x, None, shapes.signature.outputs, one)
+            known = costs(Function(shapes.experiment.model), shapes.params, x, None, shapes.signature.outputs, one)
         yield from too_large(self.rows, known.get("layers", known["jacobian"]).memory, "their gradients take")
 
     def slopes(self, view: View) -> jax.Array:
@@ -38,12 +45,8 @@ class GradientProbe(SubsetProbe):
 
     def gram(self, view: View) -> jax.Array:
         """Return G."""
-        model, params = view.experiment.model, view.params
-        if model.linearised:
-            assert view.initial_params is not None
-            params = view.initial_params
-        key = ("gradients", self.rows, self.part)
-        return view.once(key, lambda: gradient_gram(model, params, self.inputs(view), self.slopes(view)))
+        f, key = view.function, ("gradients", self.rows, self.part)
+        return view.once(key, lambda: gradient_gram(f, f.tangent(view.params), self.inputs(view), self.slopes(view)))
 
 
 class GradientCoherence(GradientProbe):

@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.kernel import measures
-from grokdyn.kernel.ntk import METHODS, costs, ntk
+from grokdyn.kernel.ntk import METHODS, costs, tangent_kernel
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.base import one_hot
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Params
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count
+from grokdyn.tasks.shapes import needs_rows_alone
 
 
 class KernelProbe(SubsetProbe):
@@ -47,8 +49,11 @@ class KernelProbe(SubsetProbe):
         if self.outputs == "difference" and (self.first == self.second or max(self.first, self.second) >= outputs):
             yield "second", f"{self.first} and {self.second}", f"two different classes below {outputs}"
         x = input_shape(shapes.signature, self.rows)
+        if shapes.experiment.model.rows_interact:
+            yield from needs_rows_alone(shapes)
+            return
         with jax.enable_x64(True):
-            known = costs(shapes.experiment.model, shapes.params, x, None, outputs, self.readout)
+            known = costs(Function(shapes.experiment.model), shapes.params, x, None, outputs, self.readout)
         if self.method != "auto" and self.method not in known:
             yield "method", self.method, f"auto, {', '.join(known)}: this model has layers that are not linear"
             return
@@ -56,12 +61,9 @@ class KernelProbe(SubsetProbe):
         yield from too_large(self.rows, least, "their kernel takes")
 
     def kernel_at(self, view: View, params: Params) -> jax.Array:
-        """Return K at some parameters; that of a linearised model is at those of step 0, always."""
-        model = view.experiment.model
-        if model.linearised:
-            assert view.initial_params is not None
-            params = view.initial_params
-        return ntk(model, params, self.inputs(view), readout=self.readout, method=self.method)
+        """Return K at some parameters; that of a linearised function is at those of step 0, always."""
+        f = view.function
+        return tangent_kernel(f, f.tangent(params), self.inputs(view), readout=self.readout, method=self.method)
 
     def kernel(self, view: View) -> jax.Array:
         """Return K at the parameters in view."""

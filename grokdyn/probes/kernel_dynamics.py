@@ -10,20 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.kernel.dynamics import modes, moved, regression
-from grokdyn.kernel.ntk import MOST_BYTES, costs, ntk
+from grokdyn.kernel.ntk import MOST_BYTES, costs, tangent_kernel
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.mse import MSE
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Params
 from grokdyn.optim.schedules import Constant
 from grokdyn.optim.sgd import SGD
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.subset import input_shape
 from grokdyn.probes.view import View, mean
+from grokdyn.tasks.shapes import needs_rows_alone
 
 # Train points times outputs: one eigendecomposition of so many takes a minute.
 MOST_MODES = 4096
 FULL = Readout("full")
-FITS = "mse under sgd without momentum, decay, clipping, schedule, mini-batches and dropout"
+FITS = "mse under sgd without momentum, decay, clipping, schedule, mini-batches, dropout and penalties"
 
 
 class KernelDynamics(Probe):
@@ -48,8 +50,11 @@ class KernelDynamics(Probe):
         yield from super().conflicts(shapes)
         runs, outputs = shapes.runs, shapes.signature.outputs
         fits = descends(runs.optimizer) and isinstance(runs.loss, MSE) and runs.batch_size is None
-        if not fits or np.any(runs.model.stochastic()):
+        if not fits or np.any(runs.model.stochastic()) or runs.model.penalised:
             yield "kind", "kernel_dynamics", FITS
+        if runs.model.rows_interact:
+            yield from needs_rows_alone(shapes)
+            return
         points = shapes.n_train[1] * outputs
         if points > MOST_MODES:
             yield "kind", "kernel_dynamics", f"at most {MOST_MODES} train points times outputs; here {points}"
@@ -61,7 +66,7 @@ class KernelDynamics(Probe):
             yield "kind", "kernel_dynamics", f"fewer rows: {least}, at most {MOST_BYTES / 2**31:g}"
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        experiment, rows = view.experiment, view.rows
+        rows = view.rows
         assert view.initial_params is not None
         first = jax.tree.map(lambda w: w.astype(jnp.float64), view.initial_params)
         cross = kernel_with_train_rows(view, first)
@@ -70,7 +75,7 @@ class KernelDynamics(Probe):
         real = jnp.repeat(rows.counts, outputs)
         found = modes(jnp.where(real[:, None], K, 0))
         y = targets(view)
-        f0 = experiment.model.function(first, first, jnp.asarray(view.inputs))
+        f0 = view.function.at(first)(first, jnp.asarray(view.inputs))
         rate = rate_of_modes(view)
         residual = jnp.where(real, (f0 - y)[rows.index].ravel(), 0)
         f = f0 + moved(found, cross, residual, lambda l: jnp.power(1 - rate * l, view.step)).reshape(f0.shape)
@@ -96,14 +101,14 @@ def bytes_of_kernel(shapes: Shapes) -> float:
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, np.float64), shapes.params)
     x = input_shape(shapes.signature, shapes.signature.rows)
     with jax.enable_x64(True):
-        known = costs(shapes.experiment.model, params, x, shapes.n_train[1], shapes.signature.outputs, FULL)
+        known = costs(Function(shapes.experiment.model), params, x, shapes.n_train[1], shapes.signature.outputs, FULL)
     return min(cost.memory for cost in known.values())
 
 
 def kernel_with_train_rows(view: View, params: Params) -> jax.Array:
     """Return K_0 between all rows and the train rows [rows * outputs, train rows * outputs], 0 where padded."""
     inputs = jnp.asarray(view.inputs)
-    K = ntk(view.experiment.model, params, inputs, inputs[view.rows.index], FULL)
+    K = tangent_kernel(view.function, params, inputs, inputs[view.rows.index], FULL)
     K = jnp.where(view.rows.counts[:, None, None], K, 0)
     rows, n, outputs, _ = K.shape
     return jnp.transpose(K, (0, 2, 1, 3)).reshape(rows * outputs, n * outputs)
@@ -119,7 +124,7 @@ def targets(view: View) -> jax.Array:
 def rate_of_modes(view: View) -> jax.Array:
     """Return c with r <- (1 - c K) r in one step: learning rate times the second derivative of the loss in f."""
     experiment = view.experiment
-    loss, model = experiment.loss, experiment.model
+    loss = experiment.loss
     terms = view.logits.shape[-1] if loss.reduction == "mean" else 1
     rate = 2 * experiment.optimizer.learning_rate / (loss.divisor(view.split.n_train) * terms)
-    return rate / model.output_scale**2 if model.rescaled else rate
+    return rate / view.function.rescaling

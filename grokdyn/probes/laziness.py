@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.kernel import measures
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.norms import norms
 from grokdyn.probes.subset import SubsetProbe
 from grokdyn.probes.view import View
+from grokdyn.tasks.shapes import Conflicts, needs_rows_alone
 
 
 class Laziness(SubsetProbe):
@@ -21,6 +22,10 @@ class Laziness(SubsetProbe):
     """
 
     needs_initial_params = True
+
+    def conflicts(self, shapes: Shapes) -> Conflicts:
+        yield from super().conflicts(shapes)
+        yield from needs_rows_alone(shapes)
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.models.function import Function, first_function
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.fourier import basis, components
 from grokdyn.probes.residues import (
@@ -62,10 +63,10 @@ def layer_of(names: Any, wanted: str | None) -> str | None:
     return None
 
 
-def activation_shapes(model: Any, params: Any, width: int) -> dict[str, Any]:
+def activation_shapes(f: Function, params: Any, width: int) -> dict[str, Any]:
     """Return shapes of the activations of two rows."""
     rows = jax.ShapeDtypeStruct((2, width), np.int32)
-    return jax.eval_shape(lambda w, x: model.forward(w, x).activations, params, rows)
+    return jax.eval_shape(lambda w, x: f.network(w, x).activations, params, rows)
 
 
 def layer_conflicts(shapes: Shapes, wanted: str | None) -> Iterator[tuple[str, Any, str]]:
@@ -73,7 +74,7 @@ def layer_conflicts(shapes: Shapes, wanted: str | None) -> Iterator[tuple[str, A
     if not isinstance(shapes.signature.inputs, Tokens):
         return
     with jax.enable_x64(True):
-        known = activation_shapes(shapes.experiment.model, shapes.params, shapes.signature.inputs.width)
+        known = activation_shapes(first_function(shapes), shapes.params, shapes.signature.inputs.width)
     fitting = [name for name, x in known.items() if len(x.shape) in (2, 3)]
     if layer_of(fitting, wanted) is None:
         came = Words("no hidden layer") if wanted is None else wanted
@@ -89,8 +90,8 @@ def tuning(view: View, wanted: str | None) -> Tuning:
     """Transform the neurons' activations over b, then over a, whole values of a at a time."""
     grid = residues_of(view.experiment.task)
     assert grid is not None
-    p, model, dtype = grid.p, view.experiment.model, jnp.dtype(view.experiment.dtype)
-    layer = layer_of(activation_shapes(model, view.params, grid.width), wanted)
+    p, f, dtype = grid.p, view.function, jnp.dtype(view.experiment.dtype)
+    layer = layer_of(activation_shapes(f, view.params, grid.width), wanted)
     assert layer is not None
     each = p if p * p <= WHOLE * view.tile else max(1, view.tile // p)
     tiles = -(-p // each)
@@ -103,7 +104,7 @@ def tuning(view: View, wanted: str | None) -> Tuning:
 
     def of(part: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
         x, cos_a, sin_a, counts = part
-        A = model.forward(view.params, x.reshape(each * p, -1)).activations[layer]
+        A = f.network(view.params, x.reshape(each * p, -1)).activations[layer]
         A = (A if A.ndim == 2 else A[:, -1]).reshape(each, p, -1)
         A = jnp.where(counts[:, None, None], A, jnp.zeros((), A.dtype))
         wide = A.astype(jnp.float64)
@@ -162,7 +163,7 @@ class Neurons(Probe):
         grid = residues_of(shapes.experiment.task)
         assert grid is not None
         with jax.enable_x64(True):
-            known = activation_shapes(shapes.experiment.model, shapes.params, grid.width)
+            known = activation_shapes(first_function(shapes), shapes.params, grid.width)
         layer = layer_of(known, self.activation)
         assert layer is not None
         axes = {"neuron": np.arange(known[layer].shape[-1]), "frequency": grid.frequencies}

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.curvature.sgld import langevin
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.curvature import ritz_values
 from grokdyn.probes.view import View

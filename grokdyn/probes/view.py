@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses.base import of_rows
-from grokdyn.models.base import Output, Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Mode, Output, Params
 from grokdyn.tasks.parts import parts_of
 from grokdyn.tasks.signature import DIVIDED
 from grokdyn.tasks.split import Split, train_mask
@@ -29,6 +30,8 @@ class View:
         split: order, number of train rows, labels as trained, corrupted rows.
         params: parameters after ``step`` updates; ``initial_params``: those of step 0, for a
             probe that says ``needs_initial_params``.
+        function: (params, inputs) -> logits as the loss sees them, with what the model carries at present; see
+            ``models.function.Function``.
         tile: rows whose activations are alive together.
         rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
         step: int32.
@@ -46,6 +49,7 @@ class View:
         split: Split,
         params: Params,
         initial_params: Params | None,
+        function: Function,
         step: jax.Array,
         key: jax.Array,
         table_key: jax.Array,
@@ -61,6 +65,7 @@ class View:
         self.split = split
         self.params = params
         self.initial_params = initial_params
+        self.function = function
         self.step = step
         self.key = key
         self.table_key = table_key
@@ -81,13 +86,16 @@ class View:
     @cached_property
     def output(self) -> Output:
         """Logits and activations on the whole table at once, for a probe that reads activations."""
-        found = self.experiment.model.forward(self.params, self.inputs)
-        anchored = self.experiment.model.anchored
-        return Output(self.function(self.params, self.inputs) if anchored else found.logits, found.activations)
+        found = self.function.network(self.params, self.inputs)
+        anchored = self.function.anchored
+        return found._replace(logits=self.function(self.params, self.inputs)) if anchored else found
 
-    def function(self, params: Params, inputs: jax.Array) -> jax.Array:
-        """Return the logits on inputs as the loss sees them, see ``Model.function``."""
-        return self.experiment.model.function(params, self.initial_params, inputs)
+    @cached_property
+    def penalty(self) -> jax.Array:
+        """What the model adds to the mean loss over the train rows, as it is measured."""
+        found = self.function.network(self.params, self.rows.inputs, Mode(counts=self.rows.counts)).penalty
+        assert found is not None, "the model is not penalised"
+        return found
 
     @property
     def logits(self) -> jax.Array:
@@ -145,10 +153,12 @@ class View:
 
     @cached_property
     def loss_of_objective(self) -> jax.Array:
-        """The recorded train loss over what the training gradient is of, float64: 1 but for sums and rescaling."""
-        n, model = self.split.n_train, self.experiment.model
-        share = jnp.asarray(self.loss.divisor(n), jnp.float64) / n
-        return share * model.output_scale**2 if model.rescaled else share
+        """The recorded train loss, and penalty, over what the training gradient is of, float64.
+
+        1 but for sums and rescaling.
+        """
+        n = self.split.n_train
+        return jnp.asarray(self.loss.divisor(n), jnp.float64) / n * self.function.rescaling
 
     @cached_property
     def row_losses(self) -> jax.Array:

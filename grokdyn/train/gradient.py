@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses.base import of_rows
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Mode, Params
 from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Lane, Program
 
@@ -34,67 +35,90 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     order = jnp.resize(lane.split.order, (max(program.rows, lane.split.order.shape[0]),))
     rows = jnp.where(counts, order[: program.rows], order[0])
     inputs = table.inputs[rows]
-    offset = lane.experiment.model.offset(lane.initial_params, inputs)
+    offset = function_of(lane).offset(inputs)
     return Rows(rows, inputs, lane.split.labels[rows], counts, offset)
 
 
-# params, or what the model prepares of them -> (the mean loss in parts [rows of a tile] whose sum it is, its gradient).
-# Adding the parts up would cost a small network several per cent of its step, and training reads only whether they are
-# finite.
-Gradient = Callable[[Params], tuple[jax.Array, Params]]
+class Descent(NamedTuple):
+    """What an update makes of the train rows.
+
+    Attributes:
+        terms: the mean loss in parts [rows of a tile] whose sum it is. Adding them up would cost a small network
+            several per cent of its step, and training reads only whether they are finite.
+        gradient: of that sum.
+        state: what the model carries on.
+    """
+
+    terms: jax.Array
+    gradient: Params
+    state: Params
 
 
-def mean_loss(
-    lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, key: jax.Array | None
-) -> Callable[[Params], tuple[jax.Array, jax.Array]]:
-    """Return params -> sum of the real rows' losses at a step / divisor, and its terms; with a key, as the model trains
-    (dropout)."""
-    model, in_force = lane.experiment.model, lane.experiment.loss.in_force(step)
+# params, or what the model prepares of them -> what an update makes of them.
+Gradient = Callable[[Params], Descent]
+Loss = Callable[[Params], tuple[jax.Array, tuple[jax.Array, Params]]]
 
-    def loss(params: Params) -> tuple[jax.Array, jax.Array]:
-        logits = model.function(params, lane.initial_params, rows.inputs, key, rows.offset)
-        losses = of_rows(in_force, logits, rows.labels)
+
+def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: Mode, state: Params) -> Loss:
+    """Return params -> what training descends at a step: sum of the real rows' losses / divisor, and the penalty of the
+    model in the same proportion; with it its terms, and the state after these rows."""
+    function, in_force = function_of(lane, state), lane.experiment.loss.in_force(step)
+
+    def loss(params: Params) -> tuple[jax.Array, tuple[jax.Array, Params]]:
+        found = function.output(params, rows.inputs, mode, rows.offset)
+        losses = of_rows(in_force, found.logits, rows.labels)
         terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
-        terms = terms / in_force.divisor(total).astype(losses.dtype)
-        terms = terms / jnp.asarray(model.output_scale**2, terms.dtype) if model.rescaled else terms
-        return jnp.sum(terms), terms
+        divisor = in_force.divisor(total).astype(losses.dtype)
+        terms = terms / divisor
+        if found.penalty is not None:
+            terms = terms.at[0].add(found.penalty.astype(terms.dtype) * (total.astype(terms.dtype) / divisor))
+        terms = function.objective(terms)
+        return jnp.sum(terms), (terms, state if found.state is None else found.state)
 
     return loss
 
 
-def preparation(program: Program, lane: Lane, rows: int, key: jax.Array | None) -> Callable[[Params], Any]:
+def preparation(program: Program, lane: Lane, rows: int, mode: Mode) -> Callable[[Params], Any]:
     """Return params -> what the model reads in their place on so many rows: what it prepares once a step."""
-    model = lane.experiment.model
-    if model.anchored or key is not None:
-        return lambda params: params
-    return lambda params: model.prepare(params, program.signature, rows)
+    return lambda params: function_of(lane).prepared(params, program.signature, rows, mode)
 
 
-def in_parts(loss: Callable[[Params], tuple[jax.Array, jax.Array]]) -> Gradient:
-    """Return params -> (the terms of the loss, its gradient)."""
+def in_parts(loss: Loss) -> Gradient:
+    """Return params -> (the terms of the loss, its gradient, the state after it)."""
     differentiated = jax.value_and_grad(loss, has_aux=True)
 
-    def gradient(params: Params) -> tuple[jax.Array, Params]:
-        (_, terms), grads = differentiated(params)
-        return terms, grads
+    def gradient(params: Params) -> Descent:
+        (_, (terms, state)), grads = differentiated(params)
+        return Descent(terms, grads, state)
 
     return gradient
 
 
-def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key: jax.Array | None = None) -> Gradient:
+def full_gradient(
+    program: Program,
+    lane: Lane,
+    rows: Rows,
+    step: jax.Array,
+    key: jax.Array | None = None,
+    state: Params | None = None,
+) -> Gradient:
     """Return the gradient over all train rows; every tile has a key of its own.
 
     More rows than a tile are taken tile by tile, as many tiles as this run fills: activations stay in cache, and
     padding costs nothing but the last tile's. What the model prepares of its parameters is made, and its gradient
-    taken back to them, once for all tiles.
+    taken back to them, once for all tiles. A model whose train rows belong together is passed all of them at once.
+
+    Args:
+        state: what the model carries at present; None: what it begins with.
     """
-    n_train, tile = lane.split.n_train, program.tile
+    state = first_state(program, lane) if state is None else state
+    n_train, tile, mode = lane.split.n_train, program.tile, Mode(True, key)
 
     def of_tile(part: Rows, i: jax.Array) -> Gradient:
-        own = None if key is None else jax.random.fold_in(key, i)
-        return in_parts(mean_loss(lane, part, n_train, step, own))
+        own = mode if key is None else mode._replace(key=jax.random.fold_in(key, i))
+        return in_parts(mean_loss(lane, part, n_train, step, own, state))
 
-    def over_tiles(prepared: Any) -> tuple[jax.Array, Any]:
+    def over_tiles(prepared: Any) -> Descent:
         def add(i: jax.Array, total: Any) -> Any:
             part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * tile, tile), rows)
             return jax.tree.map(jnp.add, total, of_tile(part, i)(prepared))
@@ -104,26 +128,43 @@ def full_gradient(program: Program, lane: Lane, rows: Rows, step: jax.Array, key
         zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return jax.lax.fori_loop(jnp.int32(0), (n_train + tile - 1) // tile, add, zero)
 
-    whole = program.rows <= tile
-    gradient = in_parts(mean_loss(lane, rows, n_train, step, key)) if whole else over_tiles
-    return through(preparation(program, lane, program.rows, key), gradient)
+    model = lane.experiment.model
+    whole = program.rows <= tile or model.rows_interact or model.penalised
+    at_once = in_parts(mean_loss(lane, rows, n_train, step, mode._replace(counts=rows.counts), state))
+    return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
 
 
 def batch_gradient(
-    program: Program, lane: Lane, rows: Rows, ranks: jax.Array, step: jax.Array, key: jax.Array | None = None
+    program: Program,
+    lane: Lane,
+    rows: Rows,
+    ranks: jax.Array,
+    step: jax.Array,
+    key: jax.Array | None = None,
+    state: Params | None = None,
 ) -> Gradient:
     """Return the gradient over the rows of the given ranks [batch]."""
-    batch, size = jax.tree.map(lambda x: x[ranks], rows), ranks.shape[0]
-    gradient = in_parts(mean_loss(lane, batch, jnp.int32(size), step, key))
-    return through(preparation(program, lane, size, key), gradient)
+    state = first_state(program, lane) if state is None else state
+    batch, size, mode = jax.tree.map(lambda x: x[ranks], rows), ranks.shape[0], Mode(True, key)
+    gradient = in_parts(mean_loss(lane, batch, jnp.int32(size), step, mode, state))
+    return through(preparation(program, lane, size, mode), gradient)
+
+
+def first_state(program: Program, lane: Lane) -> Params:
+    return lane.experiment.model.initial_state(program.signature, lane.experiment.dtype)
+
+
+def function_of(lane: Lane, state: Params | None = None) -> Function:
+    """Return the function that a run trains, for what its model carries at present."""
+    return Function(lane.experiment.model, lane.initial_params, state)
 
 
 def through(prepare: Callable[[Params], Any], gradient: Gradient) -> Gradient:
     """Return the gradient in the parameters, of one in what is prepared of them."""
 
-    def whole(params: Params) -> tuple[jax.Array, Params]:
+    def whole(params: Params) -> Descent:
         prepared, pull = jax.vjp(prepare, params)
-        terms, grads = gradient(prepared)
-        return terms, pull(grads)[0]
+        found = gradient(prepared)
+        return found._replace(gradient=pull(found.gradient)[0])
 
     return whole

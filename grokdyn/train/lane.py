@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from grokdyn.models.base import Params
+from grokdyn.models.function import Function
+from grokdyn.models.output import Params
 from grokdyn.tasks.base import Signature, Table
 from grokdyn.tasks.fit import read
 from grokdyn.tasks.split import Split, draw_split, with_noise
@@ -54,6 +55,7 @@ class State:
 
     Attributes:
         params, optimizer: pytrees.
+        model: what the model carries beside its parameters, such as running statistics; nothing for most.
         order: int32 [rows], order in which mini-batches without replacement visit the train rows; None otherwise.
         step: int32, number of updates made.
         status: int32, OK or NON_FINITE; diverged_at: the step whose loss was first not finite, or -1.
@@ -62,6 +64,7 @@ class State:
     params: Params
     optimizer: Any
     order: jax.Array | None
+    model: Params
     step: jax.Array
     status: jax.Array
     diverged_at: jax.Array
@@ -109,7 +112,10 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     memory = experiment.optimizer.transform().init(params)
     if start is not None:
         memory = start.memory(memory)
-    state = State(params, memory, order, zero, zero + OK, zero - 1)
-    compared = experiment.model.anchored or any(probe.needs_initial_params for probe in experiment.probes)
+    carried = experiment.model.initial_state(signature, experiment.dtype)
+    if start is not None:
+        carried = start.carried(carried)
+    state = State(params, memory, order, carried, zero, zero + OK, zero - 1)
+    compared = Function(experiment.model).anchored or any(probe.needs_initial_params for probe in experiment.probes)
     first = params if compared else None
     return Lane(experiment, table if shared is None else None, split, first), state

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 from grokdyn.spec.arrays import floats, plain_array
 from grokdyn.spec.errors import SpecError, Words, nearest
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 from grokdyn.spec.arrays import floats, plain_array, told
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Table
@@ -24,7 +24,8 @@ class Start:
     """Begin from given parameters, split or labels instead of drawn ones.
 
     Args:
-        params: the model's parameter tree (see ``interop.from_torch``); taken as they are, without ``init_scale``.
+        params: the model's parameter tree (see ``interop.from_torch``); taken as they are, without ``init_scale``. What
+            a model carries beside them, such as running statistics, may be among them, all of it.
         train_rows: table rows used for training, in the order in which sums run over them; the rest test. Or a mask of
             all rows, or a set, which train in the order of the table.
         train_labels: the label of each train row as trained; default: the table's.
@@ -89,6 +90,7 @@ class Given:
     labels: Any
     corrupted: Any
     moments: Any = None
+    state: Params | None = None
     n_train: int = struct.field(pytree_node=False, default=0)
 
     def applied(self, split: Split, params: Params) -> tuple[Split, Params]:
@@ -99,25 +101,34 @@ class Given:
             split = Split(self.order, jnp.int32(self.n_train), self.labels, self.corrupted)
         return split, params
 
+    def carried(self, state: Params) -> Params:
+        """Return what the model carries at step 0 with what was given in its place."""
+        return jax.tree.map(lambda given, first: given.astype(first.dtype), self.state, state) if self.state else state
+
     def memory(self, state: Any) -> Any:
         """Return the optimizer's state at step 0 with given moments in their place."""
         return state if self.moments is None else remembered(self.moments, state)
 
 
-def given(start: Start, table: Table | None, expected: Params, optimizer: Any = None) -> Given:
+def given(
+    start: Start, table: Table | None, expected: Params, optimizer: Any = None, carried: Params | None = None
+) -> Given:
     """Check a Start against the task's table, the model's parameter shapes and the optimizer's state.
+
+    Args:
+        carried: shapes of what the model carries beside its parameters.
 
     Raises:
         SpecError: naming the array, its shape or value, and what fits.
     """
     if not isinstance(start, Start):
         raise SpecError("start", start, "a grokdyn.Start")
-    params = None if start.params is None else checked_params(start.params, expected)
+    params, state = checked_params(start.params, expected, carried or {})
     moments = None if start.optimizer is None else checked_moments(start.optimizer, state_of(optimizer, expected))
     if start.train_rows is None:
         if start.train_labels is not None:
             raise SpecError("start.train_rows", Words("nothing"), "the rows that train_labels belong to")
-        return Given(params, None, None, None, moments)
+        return Given(params, None, None, None, moments, state)
     if table is None:
         raise SpecError("start.train_rows", Words("rows"), "nothing, for a task whose table each run draws")
     labels = np.array(table.labels)
@@ -127,10 +138,10 @@ def given(start: Start, table: Table | None, expected: Params, optimizer: Any = 
         if start.train_labels is not None:
             allowed = "nothing, for a task of real targets or of several answers a row"
             raise SpecError("start.train_labels", Words("labels"), allowed)
-        return Given(params, order, labels, np.zeros(len(labels), bool), moments, len(rows))
+        return Given(params, order, labels, np.zeros(len(labels), bool), moments, state, len(rows))
     if start.train_labels is not None:
         labels[rows] = checked_labels(start.train_labels, len(rows), int(labels.max()))
-    return Given(params, order, labels.astype(np.int32), labels != table.labels, moments, len(rows))
+    return Given(params, order, labels.astype(np.int32), labels != table.labels, moments, state, len(rows))
 
 
 def checked_rows(given: Any, size: int) -> np.ndarray:
@@ -181,13 +192,19 @@ def integers(path: str, array: np.ndarray) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def checked_params(params: Any, expected: Params) -> Any:
+def checked_params(params: Any, expected: Params, carried: Params) -> tuple[Any, Any]:
+    """Return given parameters, and what the model carries beside them; None where nothing is given."""
+    if params is None:
+        return None, None
     if not isinstance(params, Mapping):
         raise SpecError("start.params", params, "a mapping: tensor -> array (see interop.from_torch)")
-    if set(params) != set(expected):
-        raise SpecError("start.params", Words(", ".join(map(str, params)) or "none"), "tensors " + ", ".join(expected))
-    found = {name: floats(params[name], f"start.params.{name}", whole=True) for name in expected}
-    for name, like in expected.items():
-        if found[name].shape != like.shape:
+    if set(params) not in (set(expected), {*expected, *carried}):
+        further = f"; with them all or none of {', '.join(carried)}" if carried else ""
+        allowed = "tensors " + ", ".join(expected) + further
+        raise SpecError("start.params", Words(", ".join(map(str, params)) or "none"), allowed)
+    found = {name: floats(array, f"start.params.{name}", whole=True) for name, array in params.items()}
+    for name, like in (expected | carried).items():
+        if name in found and found[name].shape != like.shape:
             raise SpecError(f"start.params.{name}", Words(f"shape {found[name].shape}"), f"shape {like.shape}")
-    return found
+    own = {name: found[name] for name in carried if name in found}
+    return {name: found[name] for name in expected}, own or None

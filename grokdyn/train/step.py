@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.models.base import Params
+from grokdyn.models.output import Params
 from grokdyn.optim.base import moved
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, train_rows
+from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, function_of, train_rows
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, split_keys, stream
 
 # A step that no run reaches.
@@ -62,16 +62,17 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
     optimizer = lane.experiment.optimizer
     key = training_key(program, lane, state.step)
     if lane.experiment.batch_size is None:
-        order, gradient = state.order, full_gradient(program, lane, rows, state.step, key)
+        order, gradient = state.order, full_gradient(program, lane, rows, state.step, key, state.model)
     else:
         order, ranks = draw_batch(program, lane, state)
-        gradient = batch_gradient(program, lane, rows, ranks, state.step, key)
-    loss, grads = gradient(state.params)
+        gradient = batch_gradient(program, lane, rows, ranks, state.step, key, state.model)
+    loss, grads, carried = gradient(state.params)
     if optimizer.ascends:
-        grads = gradient(optimizer.elsewhere(state.params, grads))[1]
+        grads = gradient(optimizer.elsewhere(state.params, grads)).gradient
     updates, memory = moved(optimizer, grads, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
-    return replace(state, params=params, optimizer=memory, order=order, step=state.step + jnp.int32(1)), loss
+    step = state.step + jnp.int32(1)
+    return replace(state, params=params, optimizer=memory, order=order, model=carried, step=step), loss
 
 
 def marked(state: State, broke_at: jax.Array) -> State:
@@ -136,11 +137,14 @@ def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table
     """Return what probes see of the present state."""
     experiment, optimizer = lane.experiment, lane.experiment.optimizer
 
-    terms_and_gradient = full_gradient(program, lane, rows, state.step)
+    descent = full_gradient(program, lane, rows, state.step, state=state.model)
+
+    def terms_and_gradient(params: Params) -> tuple[jax.Array, Params]:
+        return descent(params)[:2]
 
     def update(grads: Params) -> Params:
         if optimizer.ascends:
-            grads = terms_and_gradient(optimizer.elsewhere(state.params, grads))[1]
+            grads = descent(optimizer.elsewhere(state.params, grads)).gradient
         return moved(optimizer, grads, state.optimizer, state.params)[0]
 
     return kind(
@@ -151,6 +155,7 @@ def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table
         split=lane.split,
         params=state.params,
         initial_params=lane.initial_params,
+        function=function_of(lane, state.model),
         step=state.step,
         key=jax.random.fold_in(stream(experiment, "probe"), state.step),
         terms_and_gradient=terms_and_gradient,

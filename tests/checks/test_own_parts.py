@@ -11,7 +11,7 @@ import pytest
 import grokdyn as gd
 from grokdyn import checks
 from grokdyn.engine import plan
-from grokdyn.models.base import Output
+from grokdyn.models.output import Output
 from grokdyn.spec import base
 from grokdyn.tasks.base import Signature, Table
 from grokdyn.tasks.signature import Classes, Reals, Tokens, Vectors

@@ -360,7 +360,7 @@ def test_a_transformer_on_sequences_is_measured_alike():
     found = gd.run(experiment).isel(step=0)
     with jax.enable_x64(True):
         run = taken_apart(experiment)
-        flat, seen = model.forward(run.state.params, run.table.inputs)
+        flat, seen, *_ = model.forward(run.state.params, run.table.inputs)
     best, shares = analytic.released_keys(np.asarray(seen["hidden_0"]).reshape(7, 7, -1))
     assert found.neuron.size == 16
     assert np.all(found.neuron_share >= shares - 1e-12), "the last frequency counts too"

@@ -78,7 +78,7 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows():
     def of_batch(lane, rows, state):
         return batch_gradient(run.program, lane, rows, ranks, state.step)(state.params)
 
-    terms, found = of_batch(run.lane, run.rows, run.state)
+    terms, found, _ = of_batch(run.lane, run.rows, run.state)
     rows = run.lane.split.order[ranks]
     model, table = run.lane.experiment.model, run.table
 

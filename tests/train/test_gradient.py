@@ -22,7 +22,7 @@ def gradient(run):
     """Return the loss and its gradient at the run's first parameters."""
 
     def of(lane, rows, state):
-        terms, grads = full_gradient(run.program, lane, rows, state.step)(state.params)
+        terms, grads, _ = full_gradient(run.program, lane, rows, state.step)(state.params)
         return terms.sum(), grads
 
     return jax.jit(of)(run.lane, run.rows, run.state)
