@@ -10,6 +10,7 @@ from typing import Any
 
 from grokdyn import output
 from grokdyn.spec.errors import printable
+from grokdyn.usage import UsageError
 
 FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "stops", "records")
 RUN_OPTIONS = {
@@ -89,8 +90,6 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     Raises:
         UsageError: if a path comes without a value.
     """
-    from grokdyn.commands import UsageError
-
     kept, overrides, rest = [], {}, list(arguments)
     while rest:
         word = rest.pop(0)

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from grokdyn.spec.errors import printable
 from grokdyn.spec.paths import path_of
+from grokdyn.usage import UsageError, default_folder, free_folder, hint, read, say, shown
 
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
 # Between two looks of ``info --watch``.
 WATCH_SECONDS = 5.0
-# With fewer seeds a user is told that more would say more.
-FEW_SEEDS = 4
-
-
-class UsageError(ValueError):
-    """A mistake on the command line."""
-
-
-def say(path: Any) -> None:
-    """Print where something lies, on one line whatever its name."""
-    print(printable(str(path)))
 
 
 def package_version() -> str:
@@ -65,6 +53,7 @@ def train(
 ) -> int:
     """Train what a file describes, tabulate it, draw it."""
     from grokdyn.engine.run import run as train_sweep
+    from grokdyn.outcome import tell
 
     described = read(spec, scale, overrides)
     folder = free_folder(default_folder(spec)) if out is None else path_of(out, "out")
@@ -72,65 +61,15 @@ def train(
     return tell(found, folder, quiet, figures)
 
 
-def read(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
-    """Return the sweep that a file describes, with fields set from the command line."""
-    from grokdyn.spec import toml
-    from grokdyn.spec.files import load
-    from grokdyn.spec.sweep import Sweep
-
-    described = load(spec, scale, {path: toml.value(text) for path, text in overrides.items()})
-    return described if isinstance(described, Sweep) else Sweep(described, {})
-
-
-def default_folder(spec: Path) -> Path:
-    """Return the folder in ``runs/`` that is named after a file, or after the folder of a ``spec.toml``."""
-    return Path("runs") / (spec.absolute().parent.name if spec.stem == "spec" else spec.stem)
-
-
 def resume(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Go on with an interrupted sweep, then tabulate and draw it."""
     from grokdyn.engine.run import resume as resume_sweep
     from grokdyn.machines import cluster_of
+    from grokdyn.outcome import tell
 
     shown, cluster = False if options.quiet else None, cluster_of(options)
     found = resume_sweep(options.store, progress=shown, anyway=options.anyway, cluster=cluster)
     return tell(found, path_of(options.store), options.quiet, not options.no_figures)
-
-
-def tell(found: Any, folder: Path, quiet: bool, figures: bool) -> int:
-    """Show results, draw them into their store, say where they lie."""
-    from grokdyn.figures import draw
-    from grokdyn.terminal import show
-
-    if not quiet:
-        show(found)
-    drawn = draw(found, folder / "figures") if figures else []
-    for path in (*drawn, folder):
-        say(path)
-    if not quiet:
-        hint(next_step(found, folder))
-    return 0
-
-
-def next_step(found: Any, folder: Path) -> str:
-    """Return what a user would do next with the results of a sweep."""
-    if bool((found["status"] < 0).any()):
-        return f"grokdyn resume {shown(folder)} goes on with the runs that are not there yet"
-    seeds = found.sizes.get("seed", 1)
-    more = "" if seeds >= FEW_SEEDS else "; more seeds would tell chance from effect: --sweep.seed '{range = [0, 8]}'"
-    return f"grokdyn report {shown(folder)} writes a page to click through{more}"
-
-
-def shown(folder: Path) -> str:
-    """Return a folder as a shell takes it."""
-    return shlex.quote(printable(str(folder)))
-
-
-def hint(text: str) -> None:
-    """Tell what to do next, on standard error: standard output names files only."""
-    from grokdyn.engine.say import say as say_beside
-
-    say_beside(f"next: {text}")
 
 
 def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
@@ -154,15 +93,9 @@ def reproduce(options: Namespace, overrides: Mapping[str, str]) -> int:
     return 0
 
 
-def free_folder(wanted: Path) -> Path:
-    """Return the folder, or the first of folder-2, folder-3, ... that is free."""
-    candidates: Iterator[Path] = (wanted if i == 1 else wanted.with_name(f"{wanted.name}-{i}") for i in range(1, 10**6))
-    return next(p for p in candidates if not p.exists())
-
-
 def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Draw the figures of a store."""
-    from grokdyn.engine.store import open_store
+    from grokdyn.engine.store.reading import open_store
     from grokdyn.figures import draw, draw_diagram
 
     found, folder = open_store(options.store, options.anyway), path_of(options.store) / "figures"
@@ -193,7 +126,7 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a store holds, once or until it is finished."""
     import time
 
-    from grokdyn.engine.store import open_store, read_manifest
+    from grokdyn.engine.store.reading import open_store, read_manifest
     from grokdyn.terminal import describe, show
 
     while True:
@@ -208,7 +141,7 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a sweep will cost."""
-    from grokdyn.engine.estimate import estimate
+    from grokdyn.engine.loop.estimate import estimate
     from grokdyn.terminal import show_estimates
 
     show_estimates(estimate(read(path_of(options.spec, "spec"), options.scale, overrides)))
@@ -226,6 +159,7 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
 def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Run on from a snapshot with other numbers."""
     from grokdyn.engine.snapshots import fork as fork_store
+    from grokdyn.outcome import tell
     from grokdyn.spec import toml
 
     change = {path.replace("-", "_"): toml.value(text) for path, text in options.change}

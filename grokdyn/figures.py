@@ -18,12 +18,12 @@ from grokdyn import analysis
 from grokdyn import plot as plots
 from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.words import written
-from grokdyn.commands import UsageError
-from grokdyn.engine.files import whole, writing
+from grokdyn.engine.store.files import whole, writing
 from grokdyn.plot.grid import TIMES
 from grokdyn.plot.layout import MAX_PANELS
 from grokdyn.spec.errors import printable
 from grokdyn.terminal import cell_axes, has_accuracies
+from grokdyn.usage import UsageError
 
 MOST_FIGURES = 16
 LONGEST_NAME = 120

@@ -8,13 +8,13 @@ import inspect
 
 from rich.table import Table
 
-from grokdyn.commands import UsageError
-from grokdyn.engine.console import Console
+from grokdyn.engine.host.console import Console
 from grokdyn.spec import base
 from grokdyn.spec.errors import nearest
 from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
 from grokdyn.spec.sweep import AXIS
+from grokdyn.usage import UsageError
 
 FAMILIES = {("losses" if family == "loss" else f"{family}s"): family for family in KINDS}
 # What a file has besides parts of families.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grokdyn.spec.paths import path_of, place_of
+from grokdyn.usage import UsageError, default_folder, read, say
 
 
 def add_cluster(parser: ArgumentParser) -> None:
@@ -35,8 +36,6 @@ def cluster_of(options: Namespace) -> str | Path | None:
     Raises:
         UsageError, SpecError: if they contradict each other or name none.
     """
-    from grokdyn.commands import UsageError
-
     given = {name: getattr(options, name, None) for name in ("cluster", "scheduler_file", "shard")}
     named = [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None]
     if len(named) > 1:
@@ -45,7 +44,7 @@ def cluster_of(options: Namespace) -> str | Path | None:
     if given["scheduler_file"] is not None:
         cluster = path_of(given["scheduler_file"], "scheduler_file")
     if cluster is not None:
-        from grokdyn.engine.connect import meant
+        from grokdyn.engine.machines.connect import meant
 
         meant(cluster)
     return cluster
@@ -53,8 +52,8 @@ def cluster_of(options: Namespace) -> str | Path | None:
 
 def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Train one process's share of what a file describes; tabulate and draw it if that was the last."""
-    from grokdyn.commands import default_folder, read, say, tell
-    from grokdyn.engine.shard import Shard, run_shard, unfinished
+    from grokdyn.engine.machines.shard import Shard, run_shard, unfinished
+    from grokdyn.outcome import tell
 
     shard, spec = Shard.parse(options.shard), path_of(options.spec, "spec")
     folder = default_folder(spec) if options.out is None else path_of(options.out, "out")
@@ -68,8 +67,7 @@ def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def sbatch(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Print a SLURM array script."""
-    from grokdyn.commands import default_folder, read
-    from grokdyn.engine.slurm import Job, script
+    from grokdyn.engine.machines.slurm import Job, script
 
     spec = path_of(options.spec, "spec")
     read(spec, options.scale, {})  # a mistake is told now, not when the job has queued

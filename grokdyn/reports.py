@@ -11,8 +11,8 @@ import xarray as xr
 
 from grokdyn import page
 from grokdyn.analysis.checks import ArgumentError, fraction
-from grokdyn.engine.files import StoreError, whole, writing
-from grokdyn.engine.store import open_store, read_manifest
+from grokdyn.engine.store.files import StoreError, whole, writing
+from grokdyn.engine.store.reading import open_store, read_manifest
 from grokdyn.spec.errors import shown
 from grokdyn.spec.paths import path_of, place_of
 from grokdyn.terminal import facts

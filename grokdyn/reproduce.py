@@ -18,9 +18,9 @@ from types import ModuleType
 import xarray as xr
 
 from grokdyn.analysis.claims import Claim, as_json, as_markdown
-from grokdyn.engine.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.run import resume, run
-from grokdyn.engine.store import is_finished, read_spec
+from grokdyn.engine.store.files import sync, sync_all, whole, write_text, writing
+from grokdyn.engine.store.reading import is_finished, read_spec
 from grokdyn.figures import save
 from grokdyn.reports import report
 from grokdyn.spec.errors import SpecError, Words

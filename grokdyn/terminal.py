@@ -17,10 +17,10 @@ from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.claims import Claim
 from grokdyn.analysis.times import last_record
 from grokdyn.analysis.words import written
-from grokdyn.engine import memory
-from grokdyn.engine.console import Console
-from grokdyn.engine.estimate import Estimate
-from grokdyn.engine.spec_text import brought_by
+from grokdyn.engine.host import memory
+from grokdyn.engine.host.console import Console
+from grokdyn.engine.loop.estimate import Estimate
+from grokdyn.engine.store.spec_text import brought_by
 from grokdyn.plot.summary import ACCURACIES
 from grokdyn.spec.errors import printable
 

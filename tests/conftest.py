@@ -6,7 +6,7 @@ import tempfile
 import jax
 import pytest
 
-from grokdyn.engine.devices import cores
+from grokdyn.engine.host.devices import cores
 
 jax.config.update("jax_num_cpu_devices", cores())
 

@@ -15,6 +15,8 @@ ORDER = (
     *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train", "checks"),
     "engine",
 )
+# The rooms of the engine; what lies beside them is what a user calls, and imports any.
+ROOMS = ("host", "store", "plan", "loop", "machines")
 ONLY_DATASETS = ("analysis", "plot", "page")
 # Not for traced code: what draws, what is labelled.
 HEAVY = {"matplotlib", "xarray", "zarr", "rich"}
@@ -53,6 +55,41 @@ def test_the_layers_import_only_what_comes_before_them():
             allowed = ORDER[: ORDER.index(part)]
             wrong += [(file, name)] if other not in allowed else []
     assert not wrong
+
+
+def test_the_rooms_of_the_engine_import_only_what_comes_before_them():
+    wrong = []
+    for path in (ROOT / "engine").glob("*/*.py"):
+        room = path.parent.name
+        allowed = ROOMS[: ROOMS.index(room) + 1]
+        inner = [name.split(".")[2] for name in imported(path) if name.startswith("grokdyn.engine.")]
+        wrong += [(f"{room}/{path.name}", other) for other in inner if other not in allowed]
+    assert not wrong
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    """Not even inside a function: what two files need of each other belongs into a third."""
+    files = {".".join(("grokdyn", *path.relative_to(ROOT).with_suffix("").parts)): path for path in ROOT.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    left = {name: files_named(path, files) - {name} for name, path in files.items()}
+    while ends := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in ends}
+    circle = {name: sorted(others & left.keys()) for name, others in left.items()}
+    assert not circle, "these import each other, or what does"
+
+
+def files_named(path, files):
+    """Return the files of the package that a file imports: of a folder the files in it that are named, not itself."""
+    found, package = set(), ("grokdyn", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*parts, *filter(None, [node.module])])
+            inner = {f"{module}.{alias.name}" for alias in node.names}
+            found |= inner if inner <= files.keys() else {module} | inner
+    return found & files.keys()
 
 
 def test_analysis_plot_and_page_know_only_datasets():

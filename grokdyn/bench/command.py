@@ -45,7 +45,7 @@ def bench(options: argparse.Namespace) -> int:
     from grokdyn.bench import report
     from grokdyn.bench.costs import compared
     from grokdyn.bench.measure import FAILED, measured
-    from grokdyn.engine.devices import devices
+    from grokdyn.engine.host.devices import devices
 
     devices()
     about = report.machine()

@@ -108,7 +108,7 @@ def measured(
 def use_of_machine(found: Result) -> None:
     """Note the operations of a case and what the machine could do."""
     from grokdyn.bench.peak import operations, peak
-    from grokdyn.engine.devices import devices
+    from grokdyn.engine.host.devices import devices
 
     experiment = found.case.experiment()
     found.operations = operations(experiment, devices())
@@ -117,7 +117,7 @@ def use_of_machine(found: Result) -> None:
 
 def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Callable[[], Any]]:
     """Return what makes each side, the hand-written first; mark those that cannot be."""
-    from grokdyn.engine.devices import devices
+    from grokdyn.engine.host.devices import devices
 
     available = devices()  # before anything else starts JAX: one logical device per core
 

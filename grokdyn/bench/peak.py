@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from grokdyn.engine import plan
-from grokdyn.engine.speed import operations_per_step
+from grokdyn.engine.loop.speed import operations_per_step
+from grokdyn.engine.plan.plan import Plan
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import AXIS, lane_mesh
 
@@ -44,4 +44,4 @@ def seconds(function: Any, argument: Any) -> float:
 def operations(experiment: Any, devices: list[Any]) -> float:
     """Return the operations of the gradient of one update of one run."""
     with jax.enable_x64(True):
-        return operations_per_step(plan.cohorts(list(Sweep(experiment, {}).experiments()), None, devices)[0])
+        return operations_per_step(Plan.of(Sweep(experiment, {}), devices).cohorts[0])

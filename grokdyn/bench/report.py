@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
     """Return what the timings depend on: devices, cores, load, versions."""
     import jax
 
-    from grokdyn.engine.devices import cores
+    from grokdyn.engine.host.devices import cores
 
     found = jax.local_devices()
     return {

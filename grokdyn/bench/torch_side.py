@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingIm
 
 from grokdyn.bench.begin import Beginning
 from grokdyn.bench.torch_transformer import Transformer
-from grokdyn.engine.devices import cores
+from grokdyn.engine.host.devices import cores
 from grokdyn.models.encoder import TORCH_NAMES
 
 PHI: dict[str, Callable] = {"relu": torch.relu, "square": torch.square}

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from grokdyn.checks.contract import changed_at, numbers
-from grokdyn.engine import plan
-from grokdyn.engine.devices import devices
-from grokdyn.engine.results import STATUS
+from grokdyn.engine.host.devices import devices
+from grokdyn.engine.plan.cohorts import cohorts
 from grokdyn.engine.run import run
+from grokdyn.engine.store.results import STATUS
 from grokdyn.models.transformer import Transformer
 from grokdyn.spec import base
 from grokdyn.spec.declare import a, family_of
@@ -75,7 +75,7 @@ def at_home(family: str, component: Any, experiment: Experiment | None) -> Exper
         try:
             found = within(family, component, tiny(family, component, home) if experiment is None else experiment)
             for dtype in ("float32", "float64"):
-                plan.cohorts([found.replace(dtype=dtype)], None, devices())
+                cohorts([found.replace(dtype=dtype)], None, devices())
             return found
         except SpecError as error:
             first = first or error
@@ -132,7 +132,7 @@ def swept(family: str, component: Any, home: Experiment) -> Iterator[str]:
         return
     name, axis, traced = type(component).__name__, place(family), TRACES["advance"]
     sweep = Sweep(home, {axis: [value_of(family, each) for each in (component, *others.values())]})
-    planned = plan.cohorts(list(sweep.experiments()), None, devices())
+    planned = cohorts(list(sweep.experiments()), None, devices())
     if len(planned) > 1:
         raise SpecError(name, Words("numbers that change the structure"), "numbers that are leaves: Number, Integer")
     found = run(sweep, progress=False)

@@ -8,18 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.damage import DamageError, read_results
-from grokdyn.engine.devices import devices
-from grokdyn.engine.files import StoreError, beside, sync, writing
-from grokdyn.engine.manifest import check_same, described
-from grokdyn.engine.plan import variables
-from grokdyn.engine.results import MISSING, STATUS, Part, places
-from grokdyn.engine.say import say
-from grokdyn.engine.scope import scope
+from grokdyn.engine.host.devices import devices
+from grokdyn.engine.host.say import say
+from grokdyn.engine.host.scope import scope
+from grokdyn.engine.plan.plan import Plan
+from grokdyn.engine.store import folder, pieces, reading
+from grokdyn.engine.store.damage import DamageError, read_results
+from grokdyn.engine.store.files import StoreError, beside, sync, writing
+from grokdyn.engine.store.manifest import check_same, described
+from grokdyn.engine.store.results import MISSING, STATUS, Part, places
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.sweep import flattened
@@ -37,9 +36,9 @@ def mend(path: Path, anyway: bool = False) -> None:
         StoreError: if nothing can be read any more, the spec is another than the results are of, or what is lost
             could not be trained again; nothing is touched then.
     """
-    known = store.read_manifest(path)
-    store.spec_text(path, known)
-    store.check_own(path, known)
+    known = reading.read_manifest(path)
+    reading.spec_text(path, known)
+    reading.check_own(path, known)
     spoilt = ""
     try:
         found = read_results(path, known)
@@ -51,7 +50,7 @@ def mend(path: Path, anyway: bool = False) -> None:
     if not spoilt and not lost:
         return
     try:
-        sweep = store.read_spec(path)
+        sweep = reading.read_spec(path)
         with scope(sweep):
             check_same(known, described(sweep, devices()), anyway)
         found_parts = list(parts_of(path, found))
@@ -67,15 +66,15 @@ def mend(path: Path, anyway: bool = False) -> None:
     with writing(path), beside(place, folder=True) as damaged:
         os.replace(place, damaged)
         sync(path)
-        store.unsettle(path, known)
+        folder.unsettle(path, known)
 
 
 def lost_snapshots(path: Path, known: Mapping[str, Any]) -> dict[int, str]:
     """Return the batches of a finished store that have a snapshot no more or a damaged one, and how that is told."""
     lost = {}
     with suppress(StoreError, SpecError):  # what it began from was lost: then there is nothing to train it again from
-        steps = noted_snapshots(store.spec_text(path, known), pieces.read_origin(path, known).step)
-        for number in store.batches(path) if steps and "cohorts" in known else ():
+        steps = noted_snapshots(reading.spec_text(path, known), pieces.read_origin(path, known).step)
+        for number in reading.batches(path) if steps and "cohorts" in known else ():
             try:
                 pieces.check_snapshots(path, number, steps, known)
             except StoreError as error:
@@ -92,21 +91,17 @@ def noted_snapshots(spec: str, begin: int) -> list[int]:
 
 def parts_of(path: Path, found: xr.Dataset) -> Iterator[Part]:
     """Yield what every batch of a store has found, from the results."""
-    sweep, known = store.read_spec(path), store.read_manifest(path)
+    sweep, known = reading.read_spec(path), reading.read_manifest(path)
     flat = {name: array.values.reshape(sweep.size, *array.shape[len(sweep.shape) :]) for name, array in found.items()}
     coordinates = {str(name): array.values for name, array in found.coords.items()}
     with scope(sweep):
-        experiments, sizes = list(sweep.experiments()), plan.sizes_of(known)
-        given = pieces.read_start(path, known), pieces.read_origin(path, known)
-        planned = plan.cohorts(experiments, given[0], devices(), sizes, given[1])
-    for cohort in planned:
-        known_variables = variables(cohort)
-        for lanes in cohort.batches:
-            runs = cohort.runs[np.unique(lanes)]
-            arrays = {
-                name: flat[name][places(runs, cohort.recorded, variable, coordinates)]
-                for name, variable in known_variables.items()
-                if name in flat  # else nothing is known of it, and all runs count as missing
-            }
-            status = {name: flat[name][runs] for name in STATUS}
-            yield Part(runs, cohort.recorded, known_variables, arrays, status)
+        plan = Plan.stored(path, sweep, known, devices())
+    for batch in plan.batches():
+        recorded, variables = batch.cohort.recorded, batch.cohort.variables
+        arrays = {
+            name: flat[name][places(batch.runs, recorded, variable, coordinates)]
+            for name, variable in variables.items()
+            if name in flat  # else nothing is known of it, and all runs count as missing
+        }
+        status = {name: flat[name][batch.runs] for name in STATUS}
+        yield Part(batch.runs, recorded, variables, arrays, status)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.devices import devices
-from grokdyn.engine.files import StoreError
-from grokdyn.engine.scope import scope
+from grokdyn.engine.host.devices import devices
+from grokdyn.engine.host.scope import scope
+from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.snapshots import kept, run_number, stored_lane
+from grokdyn.engine.store import reading
+from grokdyn.engine.store.files import StoreError
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.paths import place_of
 
@@ -32,19 +33,16 @@ def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None 
         StoreError: if the folder is not a store, its snapshot is damaged, or the run was over before the step.
     """
     path = place_of(path)
-    sweep, known = store.read_spec(path), store.read_manifest(path)
+    sweep, known = reading.read_spec(path), reading.read_manifest(path)
     number = run_number(sweep, run)
-    experiments, origin = list(sweep.experiments()), pieces.read_origin(path, known)
-    steps = kept(experiments[number], origin)
+    with scope(sweep):
+        plan = Plan.stored(path, sweep, known, devices())
+    batch = plan.batch_of(number)
+    steps = kept(plan.experiments[number], batch.cohort.origin)
     if not steps:
         raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
     if step is not None and (isinstance(step, bool) or step not in steps):
         raise SpecError("step", step, "one of the snapshots: " + ", ".join(map(str, steps)))
-    with scope(sweep):
-        sizes, start = plan.sizes_of(known), pieces.read_start(path, known)
-        planned = plan.cohorts(experiments, start, devices(), sizes, origin)
-    at = steps[-1] if step is None else int(step)
-    leaves, _ = stored_lane(path, planned, number, at, known)
-    (cohort,) = (cohort for cohort in planned if number in cohort.runs)
+    leaves = stored_lane(path, batch, number, steps[-1] if step is None else int(step), known)
     # The state's leaves begin with the parameters, which JAX sorts by name.
-    return dict(zip(sorted(cohort.shapes.params), leaves, strict=False))
+    return dict(zip(sorted(batch.cohort.shapes.params), leaves, strict=False))

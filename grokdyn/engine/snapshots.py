@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from grokdyn.engine import pieces, plan, store
-from grokdyn.engine.batch import Batch
-from grokdyn.engine.devices import devices
-from grokdyn.engine.files import StoreError
-from grokdyn.engine.manifest import check_same, described
-from grokdyn.engine.plan import variables
-from grokdyn.engine.results import Part, dataset
+from grokdyn.engine.host.devices import devices
+from grokdyn.engine.host.say import say
+from grokdyn.engine.host.scope import scope
+from grokdyn.engine.loop.batch import Batch, Shared
+from grokdyn.engine.machines.where import Here
+from grokdyn.engine.plan.plan import Plan, Planned
 from grokdyn.engine.run import execute
-from grokdyn.engine.say import say
-from grokdyn.engine.scope import scope
+from grokdyn.engine.store import folder, pieces, reading
+from grokdyn.engine.store.files import StoreError
+from grokdyn.engine.store.manifest import check_same, described
+from grokdyn.engine.store.results import Part, dataset
 from grokdyn.optim.base import AnyOptimizer, Optimizer, inside
 from grokdyn.spec.base import put
 from grokdyn.spec.errors import SpecError, Words
@@ -27,7 +28,6 @@ from grokdyn.spec.kinds import Parts, kind_of
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.compiled import lane_mesh, placed
 from grokdyn.train.start import Origin
 
 
@@ -61,11 +61,9 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
         raise StoreError(f"{str(path)!r} sweeps what it records; its snapshots cannot be probed together")
     probing = Sweep(changed, axes)
     with scope(probing):
-        sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(probing.experiments()), pieces.read_start(path, known), devices(), sizes, origin)
-        found = dataset(probing, list(measured(path, planned, known)))
+        found = dataset(probing, list(measured(path, Plan.stored(path, probing, known, devices()), known)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
-    store.write_dataset(path, path / "probes" / f"{names}.zarr", found)
+    folder.write_dataset(path, path / "probes" / f"{names}.zarr", found)
     return found
 
 
@@ -75,7 +73,7 @@ def same_as_ever(path: Path, anyway: bool, doing: str) -> tuple[Sweep, dict[str,
     Raises:
         StoreError: if they are damaged, or versions or settings have changed that decide what the states go with.
     """
-    sweep, known = store.read_spec(path, anyway), store.read_manifest(path, anyway)
+    sweep, known = reading.read_spec(path, anyway), reading.read_manifest(path, anyway)
     with scope(sweep):
         check_same(known, described(sweep, devices()), anyway, doing)
     return sweep, known
@@ -86,27 +84,25 @@ def kept(experiment: Experiment, origin: Origin) -> tuple[int, ...]:
     return tuple(step for step in experiment.snapshots if step >= origin.step)
 
 
-def measured(path: Path, planned: list[plan.Cohort], known: Mapping[str, Any]) -> Iterator[Part]:
+def measured(path: Path, plan: Plan, known: Mapping[str, Any]) -> Iterator[Part]:
     """Yield what the probes see in every batch's snapshots."""
-    number = -1
-    for cohort in planned:
-        mesh = lane_mesh(devices()[: cohort.devices])
-        shared = placed((cohort.table, cohort.given), mesh, sharded=False)
-        for lanes in cohort.batches:
-            number += 1
-            batch, seen = Batch(cohort, lanes, mesh, shared), variables(cohort)
-            steps, runs = cohort.snapshots, cohort.runs[lanes[batch.real]]
-            arrays = {
-                name: np.full((len(runs), len(steps), *(len(v.coordinates[dim]) for dim in v.dims)), np.nan)
-                for name, v in seen.items()
-            }
-            for i, step in enumerate(steps.tolist()):
-                states, there = pieces.read_snapshot(path, number, step, known)
-                if there.any():
-                    batch.adopt(states)
-                    for name, values in batch.look().items():
-                        arrays[name][there, i] = values[batch.real][there]
-            yield Part(runs, steps, seen, arrays, batch.status())
+    place, shared = -1, None
+    for planned in plan.batches():
+        cohort, runs = planned.cohort, planned.runs
+        if shared is None or planned.place != place:
+            place, shared = planned.place, Shared.of(cohort, devices())
+        batch, seen, steps = Batch(cohort, planned.lanes, shared), cohort.variables, cohort.snapshots
+        arrays = {
+            name: np.full((len(runs), len(steps), *(len(v.coordinates[dim]) for dim in v.dims)), np.nan)
+            for name, v in seen.items()
+        }
+        for i, step in enumerate(steps.tolist()):
+            states, there = pieces.read_snapshot(path, planned.number, step, known)
+            if there.any():
+                batch.adopt(states)
+                for name, values in batch.look().items():
+                    arrays[name][there, i] = values[batch.lanes.real][there]
+        yield Part(runs, steps, seen, arrays, batch.status())
 
 
 def fork(
@@ -156,13 +152,14 @@ def fork(
             allowed = f"one that goes on with what {kind_of(parent.optimizer)} remembers"
             raise SpecError("optimizer", kind_of(experiment.optimizer), allowed)
     with scope(sweep):
-        sizes = plan.sizes_of(known)
-        planned = plan.cohorts(list(sweep.experiments()), pieces.read_start(path, known), devices(), sizes, origin)
-    leaves, rows = stored_lane(path, planned, number, step, known)
+        batch = Plan.stored(path, sweep, known, devices()).batch_of(number)
+    leaves = stored_lane(path, batch, number, step, known)
     if parent.stop or "stop" in change:
         say(f"stop rules count anew: they see what is recorded from step {step} on")
-    start, state = pieces.read_start(path, known), Origin(step, rows, leaves)
-    return execute(new, out, start, state, progress, asked=list(single))
+    start, state = pieces.read_start(path, known), Origin(step, batch.cohort.program.rows, leaves)
+    return execute(
+        Here(), new, None if out is None else place_of(out, "out"), start, state, progress, asked=list(single)
+    )
 
 
 def directions(optimizer: AnyOptimizer) -> list[Any]:
@@ -171,22 +168,17 @@ def directions(optimizer: AnyOptimizer) -> list[Any]:
     return own + [found for _, inner in inside(optimizer) for found in directions(inner)]
 
 
-def stored_lane(
-    path: Path, planned: list[plan.Cohort], run: int, step: int, known: Mapping[str, Any]
-) -> tuple[tuple[np.ndarray, ...], int]:
-    """Return the state of one run at a snapshot, and the padding of its train rows."""
-    batch = -1
-    for cohort in planned:
-        for lanes in cohort.batches:
-            batch += 1
-            runs = cohort.runs[np.unique(lanes)]  # states are stored run by run
-            if run in runs:
-                states, there = pieces.read_snapshot(path, batch, step, known)
-                lane = int(np.flatnonzero(runs == run)[0])
-                if not there[lane]:
-                    raise StoreError(f"{str(path)!r}: run {run} was over before step {step}")
-                return tuple(leaf[lane] for leaf in states), cohort.program.rows
-    raise SpecError("run", run, "a run of the sweep")
+def stored_lane(path: Path, batch: Planned, run: int, step: int, known: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Return the state of one run at a snapshot.
+
+    Args:
+        batch: the run's.
+    """
+    states, there = pieces.read_snapshot(path, batch.number, step, known)
+    (lane,) = np.flatnonzero(batch.runs == run)  # states are stored run by run
+    if not there[lane]:
+        raise StoreError(f"{str(path)!r}: run {run} was over before step {step}")
+    return tuple(leaf[lane] for leaf in states)
 
 
 def run_number(sweep: Sweep, run: int | Mapping[str, Any]) -> int:

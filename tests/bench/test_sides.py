@@ -15,7 +15,7 @@ from grokdyn.bench.begin import begin
 from grokdyn.bench.cases import CASES
 from grokdyn.bench.costs import COSTS
 from grokdyn.bench.engine_side import Engine
-from grokdyn.engine.devices import devices
+from grokdyn.engine.host.devices import devices
 
 RUNS, STEPS = 3, 5
 # Rows per tile, so that the 60 and 48 train rows fill several, the last in part.

@@ -10,7 +10,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn import checks
-from grokdyn.engine import plan
+from grokdyn.engine.plan import cohorts as plan
 from grokdyn.models.output import Output
 from grokdyn.spec import base
 from grokdyn.tasks.base import Signature, Table

@@ -11,7 +11,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import connect
+from grokdyn.engine.machines import connect
 
 SPEC = """
 steps = 20

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import grokdyn as gd
 from grokdyn import figures, listing, terminal
 from grokdyn.cli import fail, main
-from grokdyn.engine.console import Console
+from grokdyn.engine.host.console import Console
 from grokdyn.plot import style
 from tests.cli.test_terminal import results
 

@@ -6,10 +6,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grokdyn import figures, terminal
-from grokdyn.commands import UsageError
-from grokdyn.engine.files import StoreError
+from grokdyn.engine.store.files import StoreError
 from grokdyn.figures import draw
 from grokdyn.terminal import show
+from grokdyn.usage import UsageError
 
 STEPS = [0, 10, 20]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine.arrays import arrays_in, check_note, write_arrays
-from grokdyn.engine.files import beside, remove_left, sync_all, write_text
+from grokdyn.engine.store.arrays import arrays_in, check_note, write_arrays
+from grokdyn.engine.store.files import beside, remove_left, sync_all, write_text
 
 ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b.W_0": np.int64(7), "text": np.frombuffer(b"what", np.uint8)}
 NOTE = {"sweep": "one", "batch": "000001"}

@@ -9,7 +9,8 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import manifest, store
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store import manifest, reading
 from grokdyn.spec.places import KINDS
 from tests import cases
 from tests.test_imports import ROOT, imported
@@ -32,7 +33,7 @@ def finished(made, tmp_path):
 def unfinished(finished):
     """Return a store whose results are still to be trained."""
     shutil.rmtree(finished / "results.zarr")
-    store.unsettle(finished, store.read_manifest(finished))
+    store.unsettle(finished, reading.read_manifest(finished))
     return finished
 
 
@@ -154,7 +155,7 @@ def test_a_manifest_without_checksums_of_its_own_is_still_read(made, finished):
 @pytest.mark.parametrize("use", ["probe", "fork"])
 def test_states_of_other_versions_and_settings_are_taken_up_only_where_told(made, finished, use, name, capsys):
     before = USES[use](made[0])
-    store.write_manifest(finished, {**store.read_manifest(finished), name: "another"})
+    store.write_manifest(finished, {**reading.read_manifest(finished), name: "another"})
     with pytest.raises(gd.StoreError, match=rf"cannot {use}: {name} was another, is .*; allowed: .*anyway=True"):
         USES[use](finished)
     arguments = ["--add", "weight_norm"] if use == "probe" else ["--run", "0", "--step", "4", "--out", finished / "f"]
@@ -178,7 +179,7 @@ def test_a_damaged_entry_of_the_manifest_can_be_left_out(made, unfinished, capsy
 
 
 def test_damaged_results_of_other_versions_are_left_as_they_are(finished):
-    store.write_manifest(finished, {**store.read_manifest(finished), "jax": "another"})
+    store.write_manifest(finished, {**reading.read_manifest(finished), "jax": "another"})
     chunk = finished / "results.zarr/train_loss/c/0/0"
     chunk.write_bytes(chunk.read_bytes()[:-9])
     before = sorted(finished.rglob("*"))
@@ -208,20 +209,23 @@ def test_the_digest_of_the_source_covers_what_makes_the_numbers():
     """What trains, probes and stops, and all that it imports; what is left out is left out by name."""
     known = set(manifest.sources())
     makers = [f"{part}/{file.name}" for part in ("train", "probes") for file in (ROOT / part).glob("*.py")]
-    engine = [f"engine/{name}.py" for name in ("batch", "results", "run", "plan", "schedule", "snapshots", "mend")]
+    rooms = {"loop": ("batch", "train"), "store": ("results",), "plan": ("plan", "schedule")}
+    engine = [f"engine/{name}.py" for name in ("run", "snapshots", "mend")]
+    engine += [f"engine/{room}/{name}.py" for room, names in rooms.items() for name in names]
     needed = {str(file) for file in closure(map(Path, [*makers, *engine, "spec/stop.py", "spec/places.py"]))}
     kinds = {place.partition(":")[0] for kinds in KINDS.values() for place in kinds.values()}
     needed |= {str(file) for file in closure(file for kind in kinds for file in places(kind))}
-    only_tell = {f"engine/{name}.py" for name in ("progress", "interrupt", "estimate", "speed", "say")}
-    elsewhere = {f"engine/{name}.py" for name in ("cluster", "connect", "local", "worker")}
+    only_tell = {f"engine/host/{name}.py" for name in ("progress", "interrupt", "say")}
+    only_tell |= {f"engine/loop/{name}.py" for name in ("estimate", "speed")}
+    elsewhere = {f"engine/machines/{name}.py" for name in ("cluster", "connect", "keys", "local", "worker")}
     assert needed - known <= only_tell | elsewhere | {"__init__.py"}
-    assert {"spec/stop.py", "engine/batch.py", "engine/results.py", "engine/run.py"} <= known
+    assert {"spec/stop.py", "engine/loop/batch.py", "engine/store/results.py", "engine/run.py"} <= known
 
 
 def test_the_digest_changes_with_any_of_its_files(monkeypatch, tmp_path):
     before = manifest.source.__wrapped__()
     listed = manifest.sources()
-    for name in ("engine/batch.py", "spec/stop.py", "engine/results.py"):
+    for name in ("engine/loop/batch.py", "spec/stop.py", "engine/store/results.py"):
         other = tmp_path / "other.py"
         other.write_bytes(listed[name].read_bytes() + b"\n")
         monkeypatch.setattr(manifest, "sources", lambda name=name, other=other: {**listed, name: other})

@@ -23,11 +23,14 @@ from distributed import Client, LocalCluster
 from distributed.core import Status
 
 import grokdyn as gd
-from grokdyn.engine import cluster, connect, local, pieces, plan, shard, store, worker
-from grokdyn.engine import run as engine_run
-from grokdyn.engine.batch import Batch
-from grokdyn.engine.interrupt import Interrupted, Wish
-from grokdyn.train.compiled import lane_mesh, placed
+from grokdyn.engine.host.interrupt import Interrupted, Wish
+from grokdyn.engine.loop import train
+from grokdyn.engine.loop.batch import Batch, Shared
+from grokdyn.engine.machines import cluster, connect, here, local, shard, worker
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store import pieces, reading
+from grokdyn.engine.store.collect import collect
 from tests import cases
 
 SWEEP = gd.Sweep(
@@ -75,7 +78,7 @@ def test_a_cluster_gives_the_same_bits(whole, client, tmp_path):
     assert found.identical(whole)
     assert gd.open(tmp_path / "s").identical(whole)
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
-    manifest = store.read_manifest(tmp_path / "s")
+    manifest = reading.read_manifest(tmp_path / "s")
     assert manifest["cohorts"][0]["batches"] >= 2 * shard.BATCHES_EACH
     assert len(manifest["sessions"]) == manifest["cohorts"][0]["batches"]
 
@@ -97,7 +100,7 @@ def test_a_batch_that_fails_is_tried_again(whole, client, tmp_path, monkeypatch)
 
 
 def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_path, monkeypatch):
-    trained = engine_run.train_batch
+    trained = train.train_batch
 
     def broken(batch, name, *rest):
         if name == "000003":
@@ -105,7 +108,7 @@ def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_pat
         return trained(batch, name, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine_run, "train_batch", broken)
+        patch.setattr(train, "train_batch", broken)
         with pytest.raises(
             gd.ClusterError, match=r"1 of \d+ batches failed 4 times, batch 4 with: RuntimeError: cosmic"
         ):
@@ -116,8 +119,8 @@ def test_what_fails_for_good_is_told_and_the_rest_is_kept(whole, client, tmp_pat
 
 def test_what_no_worker_could_do_better_ends_the_sweep(client, tmp_path):
     store_path = tmp_path / "s"
-    engine_run.create(SWEEP, store_path, batches=BATCHES)
-    store.write_manifest(store_path, {**store.read_manifest(store_path), "jax": "0.0.1"})
+    here.create(SWEEP, store_path, batches=BATCHES)
+    store.write_manifest(store_path, {**reading.read_manifest(store_path), "jax": "0.0.1"})
     with pytest.raises(gd.StoreError, match=r"cannot resume: jax was 0\.0\.1"):
         gd.resume(store_path, cluster=client, progress=False)
     assert gd.resume(store_path, cluster=client, progress=False, anyway=True).status.size == 24
@@ -162,17 +165,18 @@ def test_ctrl_c_with_the_scheduler_gone_is_told_alike(whole, tmp_path, monkeypat
 
 
 def test_batches_are_placed_where_memory_is(whole, tmp_path, client):
-    known = {"cohorts": [{"batches": 2}, {"batches": 1}], "bytes_per_batch": [10, 10**12]}
+    cohorts = [{"batches": n, "runs": 2 * n, "runs_per_batch": 2, "steps": 5} for n in (2, 1)]
+    known = {"cohorts": cohorts, "bytes_per_batch": [10, 10**12]}
     assert cluster.placement(client, known) == [None, None, None]
     made = LocalCluster(n_workers=1, resources={"MEMORY": 100}, **HERE)
     with made, Client(made, set_as_default=False) as other:
         assert cluster.placement(other, known) == [{"MEMORY": 10}, {"MEMORY": 10}, {"MEMORY": 100}]
-        engine_run.create(SWEEP, tmp_path / "s", batches=BATCHES)
+        here.create(SWEEP, tmp_path / "s", batches=BATCHES)
         assert gd.resume(tmp_path / "s", cluster=other, progress=False).identical(whole)
 
 
 def test_shards_one_after_the_other_and_all_at_once(whole, tmp_path):
-    engine_run.create(SWEEP, tmp_path / "one", batches=BATCHES)
+    here.create(SWEEP, tmp_path / "one", batches=BATCHES)
     one = [shard.run_shard(SWEEP, tmp_path / "one", shard.Shard(i, 3), progress=False) for i in (1, 2, 3)]
     assert one[:2] == [None, None]
     assert one[2].identical(whole)
@@ -187,7 +191,7 @@ def test_shards_one_after_the_other_and_all_at_once(whole, tmp_path):
 
 
 def test_a_shard_does_not_join_another_sweep(tmp_path):
-    engine_run.create(SWEEP, tmp_path / "s")
+    here.create(SWEEP, tmp_path / "s")
     with pytest.raises(gd.StoreError, match="holds another sweep"):
         shard.run_shard(LONG, tmp_path / "s", shard.Shard(1, 2), progress=False)
     (tmp_path / "mine").mkdir()
@@ -198,30 +202,30 @@ def test_a_shard_does_not_join_another_sweep(tmp_path):
 
 def test_collecting_in_many_processes_at_once_does_no_harm(whole, tmp_path):
     path = tmp_path / "s"
-    engine_run.create(SWEEP, path, batches=BATCHES)
-    engine_run.work(path, progress=False)
+    here.create(SWEEP, path, batches=BATCHES)
+    here.work(path, progress=False)
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: engine_run.collect(path), range(6)))
+        found = list(pool.map(lambda _: collect(path), range(6)))
     assert all(ds.identical(whole) for ds in found)
-    assert store.read_manifest(path)["finished"]
-    assert len(store.read_manifest(path)["sessions"]) == 1
+    assert reading.read_manifest(path)["finished"]
+    assert len(reading.read_manifest(path)["sessions"]) == 1
     assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "results.zarr", "spec.toml"]
 
 
 def test_a_batch_in_two_processes_at_once_does_no_harm(whole, tmp_path):
     path = tmp_path / "s"
-    engine_run.create(SWEEP, path, batches=BATCHES)
+    here.create(SWEEP, path, batches=BATCHES)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: engine_run.work(path, [0], progress=False, checkpoint_seconds=0), range(3)))
+        list(pool.map(lambda _: here.work(path, [0], progress=False, checkpoint_seconds=0), range(3)))
     assert gd.resume(path, progress=False).identical(whole)
 
 
 def test_a_wish_from_outside_saves_the_state(whole, tmp_path):
     path, looks = tmp_path / "s", itertools.count()
-    engine_run.create(SWEEP, path, batches=BATCHES)
+    here.create(SWEEP, path, batches=BATCHES)
     wish = Wish(lambda: next(looks) >= 5)
     with pytest.raises(Interrupted):
-        engine_run.work(path, progress=False, checkpoint_seconds=1e9, wish=wish)
+        here.work(path, progress=False, checkpoint_seconds=1e9, wish=wish)
     assert list((path / "checkpoints/000000").glob("[0-9]*"))
     assert gd.resume(path, progress=False).identical(whole)
 
@@ -232,9 +236,7 @@ def test_a_stored_state_does_not_depend_on_the_number_of_devices():
         for count in (1, 2):
             devices = jax.local_devices()[:count]
             cohort = plan.cohorts(list(SWEEP.experiments()), None, devices, batches=BATCHES)[0]
-            mesh = lane_mesh(devices)
-            shared = placed((cohort.table, cohort.given), mesh, sharded=False)
-            batches.append(Batch(cohort, cohort.batches[0], mesh, shared))
+            batches.append(Batch(cohort, cohort.batches[0], Shared.of(cohort, devices)))
         other, trained = batches
         trained.advance()
         trained.advance()
@@ -244,7 +246,7 @@ def test_a_stored_state_does_not_depend_on_the_number_of_devices():
         assert trained.part().runs.tolist() == other.part().runs.tolist()
         np.testing.assert_array_equal(trained.part().arrays["train_loss"], other.part().arrays["train_loss"])
         assert len(np.unique(trained.part().arrays["train_loss"][:, 1])) == 3
-        assert other.active.sum() == trained.active.sum() == 3
+        assert other.lanes.active.sum() == trained.lanes.active.sum() == 3
 
 
 def test_workers_here_share_the_machine_without_overlap(monkeypatch):
@@ -404,7 +406,7 @@ def test_a_sweep_goes_on_with_another_scheduler(tmp_path):
 
 SLOWLY = """
 import time
-from grokdyn.engine.batch import Batch
+from grokdyn.engine.loop.batch import Batch, Shared
 if not hasattr(Batch, "quickly"):  # dask loads it twice
     Batch.quickly = Batch.advance
     Batch.advance = lambda self: (time.sleep(0.5), self.quickly())
@@ -418,6 +420,6 @@ def test_workers_that_end_after_their_lifetime_hand_their_batches_on(tmp_path):
     limited = ("--lifetime", "25 seconds", "--lifetime-restart", "--preload", str(tmp_path / "slowly.py"))
     with machines(tmp_path, options=limited) as (file, _, _):
         found = gd.run(LONG, out=tmp_path / "s", cluster=file, progress=False, checkpoint_seconds=1e9)
-    known = store.read_manifest(tmp_path / "s")
+    known = reading.read_manifest(tmp_path / "s")
     assert len(known["sessions"]) > known["cohorts"][0]["batches"], "no lifetime ended in the middle of a batch"
     assert found.identical(gd.run(LONG, progress=False))

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import plan
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.plan import structure
 from grokdyn.train.compiled import TRACES
 from tests import cases
 
@@ -151,8 +152,8 @@ def test_a_run_alone_is_the_same_run_in_a_batch(alone):
 
 
 def test_tiles_change_no_more_than_rounding(alone, monkeypatch):
-    monkeypatch.setattr(plan, "CPU_TILE", 16)
-    assert plan.padded(34, cpu=True) == (48, 16)
+    monkeypatch.setattr(structure, "CPU_TILE", 16)
+    assert structure.padded(34, cpu=True) == (48, 16)
     tiled = gd.run(LONG)
     assert not np.array_equal(tiled.weight_norm, alone.weight_norm), "the tiles were not used"
     assert_follows(tiled, alone)

@@ -12,9 +12,10 @@ import xarray as xr
 import zarr
 
 import grokdyn as gd
-from grokdyn.engine import damage, metadata, regular, store
-from grokdyn.engine import run as engine_run
-from grokdyn.engine.checked import Checked
+from grokdyn.engine.loop import train
+from grokdyn.engine.store import damage, metadata, reading, regular
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store.checked import Checked
 from tests import cases
 
 SWEEP = gd.Sweep(cases.tiny(steps=2, record=gd.Every(1)), {"optimizer.weight_decay": [0.0, 0.5], "seed": [3, 4]})
@@ -33,7 +34,7 @@ def copy(made, tmp_path):
 
 def reseal(path, **changes):
     """Write a store's checksums as its maker would."""
-    known = store.read_manifest(path)
+    known = reading.read_manifest(path)
     sums = {"results.zarr": damage.checksums(path / "results.zarr")}
     store.write_manifest(path, {**known, "checksums": sums, **changes})
 
@@ -58,7 +59,7 @@ DESCRIBING = ("zarr.json", "*/zarr.json", "step/c/0", "seed/c/0", "tensor/c/0", 
 def test_metadata_and_coordinates_that_are_lost_are_made_anew(made, tmp_path, version, monkeypatch):
     """Bit flips in any of them, and removal: named, then all of it read, then mended without training."""
     draw = random.Random(7)
-    monkeypatch.setattr(engine_run, "train_batch", None)
+    monkeypatch.setattr(train, "train_batch", None)
     names = sorted({file.relative_to(made[0] / "results.zarr").as_posix() for pattern in DESCRIBING
                     for file in (made[0] / "results.zarr").glob(pattern)})  # fmt: skip
     assert len(names) > 12
@@ -156,7 +157,7 @@ def test_a_pickle_in_results_is_never_loaded(made, copy, tmp_path, how, where):
         (place / ".zgroup").write_text('{"zarr_format": 2}')
     for changes in ({}, {"results": {"metadata": {}, "coordinates": {}}}):
         if changes:
-            known = store.read_manifest(copy)
+            known = reading.read_manifest(copy)
             store.write_manifest(copy, {name: value for name, value in known.items() if name != "results"})
         reseal(copy)
         for anyway in (False, True):
@@ -188,7 +189,7 @@ def test_metadata_that_could_do_anything_but_hold_numbers_is_refused_in_a_line(m
     whole = json.loads(root.read_text())
     whole["consolidated_metadata"]["metadata"]["train_loss"] = text
     root.write_text(json.dumps(whole))
-    known = store.read_manifest(copy)
+    known = reading.read_manifest(copy)
     store.write_manifest(copy, {name: value for name, value in known.items() if name != "results"})
     reseal(copy)
     with pytest.raises(gd.StoreError, match=f"'train_loss': {told}") as raised:
@@ -238,7 +239,7 @@ def test_only_regular_files_are_read(copy, name, what):
 
 def test_a_pipe_among_the_pieces_of_an_unfinished_store_is_told(made, copy):
     shutil.rmtree(copy / "results.zarr")
-    store.unsettle(copy, store.read_manifest(copy))
+    store.unsettle(copy, reading.read_manifest(copy))
     for where in ("sessions", "parts"):
         (copy / where).mkdir(exist_ok=True)
         os.mkfifo(copy / where / ("x.json" if where == "sessions" else "000000.npz"))

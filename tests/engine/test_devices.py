@@ -14,7 +14,7 @@ import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 8)
 import grokdyn as gd
-from grokdyn.engine import run as engine_run
+from grokdyn.engine.machines import here
 # 21 runs: no number of devices but one divides them. Float64 losses, dropout and mini-batches draw and round too.
 base = gd.Experiment(
     task=gd.ModularArithmetic(p=7, label_noise=0.2), model=gd.MLP(hidden=(12, 9), activation="tanh"),
@@ -23,7 +23,7 @@ base = gd.Experiment(
 )
 axes = {"task.train_fraction": [0.3, 0.5, 0.7], "seed": range(7)}
 for count in (1, 2, 4, 8):
-    engine_run.devices = lambda: jax.local_devices()[:count]
+    here.devices = lambda: jax.local_devices()[:count]
     gd.run(gd.Sweep(base, axes), out=f"{sys.argv[1]}/{count}", progress=False)
 """
 

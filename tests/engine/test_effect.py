@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import plan
-from grokdyn.engine.devices import devices
-from grokdyn.engine.effect import check_effect
-from grokdyn.engine.scope import scope
+from grokdyn.engine.host.devices import devices
+from grokdyn.engine.host.scope import scope
+from grokdyn.engine.plan.effect import check_effect
+from grokdyn.engine.plan.plan import Plan
 from grokdyn.spec.rules import Number
 from grokdyn.train.compiled import TRACES
 from tests import cases
@@ -31,9 +31,8 @@ class Deaf(gd.SGD):
 def looked_at(what, start=None, stored=False):
     """Look at an experiment or a sweep as ``run`` does before it trains."""
     sweep = what if isinstance(what, gd.Sweep) else gd.Sweep(what, {})
-    experiments = list(sweep.experiments())
     with scope(sweep):
-        check_effect(sweep, experiments, plan.cohorts(experiments, start, devices()), start, stored)
+        check_effect(Plan.of(sweep, devices(), start), stored)
 
 
 AXES = [

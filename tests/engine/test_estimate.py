@@ -10,11 +10,13 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import memory, plan, speed
-from grokdyn.engine.batch import Batch
-from grokdyn.engine.estimate import estimate
-from grokdyn.engine.speed import cache_file, operations_per_step
-from grokdyn.engine.store import read_manifest
+from grokdyn.engine.host import memory
+from grokdyn.engine.loop import speed
+from grokdyn.engine.loop.batch import Batch
+from grokdyn.engine.loop.estimate import estimate
+from grokdyn.engine.loop.speed import cache_file, operations_per_step
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store.reading import read_manifest
 from grokdyn.terminal import kept_told
 from tests.engine.test_interrupted import SPEC
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import plan
 from grokdyn.engine import run as engine_run
+from grokdyn.engine.loop.batch import Batch
+from grokdyn.engine.plan import cohorts as plan
 from tests import cases
 
 SWEEP = gd.Sweep(
@@ -37,7 +38,7 @@ def two_batches():
 
 def cut(chunks, make):
     """Make a store and end after some chunks."""
-    advance, left = engine_run.Batch.advance, itertools.repeat(None, chunks)
+    advance, left = Batch.advance, itertools.repeat(None, chunks)
 
     def counted(self):
         if next(left, CutError) is CutError:
@@ -45,7 +46,7 @@ def cut(chunks, make):
         advance(self)
 
     with pytest.MonkeyPatch.context() as patch, suppress(CutError):
-        patch.setattr(engine_run.Batch, "advance", counted)
+        patch.setattr(Batch, "advance", counted)
         make()
 
 

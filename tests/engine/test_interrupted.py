@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import run as engine_run
-from grokdyn.engine import store
-from grokdyn.engine.pieces import read_snapshot
+from grokdyn.engine.loop.batch import Batch
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store import reading
+from grokdyn.engine.store.pieces import read_snapshot
 
 SPEC = """
 steps = 60
@@ -55,7 +56,7 @@ class CutError(Exception):
 
 def cut_after(monkeypatch, chunks):
     """Make training end with ``Cut`` after some chunks."""
-    advance, left = engine_run.Batch.advance, [chunks]
+    advance, left = Batch.advance, [chunks]
 
     def counted(self):
         if left[0] == 0:
@@ -63,7 +64,7 @@ def cut_after(monkeypatch, chunks):
         left[0] -= 1
         advance(self)
 
-    monkeypatch.setattr(engine_run.Batch, "advance", counted)
+    monkeypatch.setattr(Batch, "advance", counted)
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 4])
@@ -102,7 +103,7 @@ def test_a_checkpoint_that_is_damaged_costs_time_and_nothing_else(cut, whole, mo
 
 def chunks_begun(monkeypatch, third=lambda: None):
     """Return the steps at which chunks begin from now on; something may happen before the third does."""
-    advance, begun = engine_run.Batch.advance, []
+    advance, begun = Batch.advance, []
 
     def noted(self):
         begun.append(self.step)
@@ -110,7 +111,7 @@ def chunks_begun(monkeypatch, third=lambda: None):
             third()
         advance(self)
 
-    monkeypatch.setattr(engine_run.Batch, "advance", noted)
+    monkeypatch.setattr(Batch, "advance", noted)
     return begun
 
 
@@ -142,12 +143,12 @@ def cut(sweep, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["jax", "numpy", "grokdyn", "source", "device_kind", "random", "xla_flags"])
 def test_what_changed_is_named_on_resuming(cut, whole, name):
-    known = store.read_manifest(cut)
+    known = reading.read_manifest(cut)
     store.write_manifest(cut, {**known, name: "0.0.1"})
     with pytest.raises(gd.StoreError, match=rf"cannot resume: {name} was 0\.0\.1, is .*; allowed: .*--anyway"):
         gd.resume(cut, progress=False)
     assert gd.resume(cut, progress=False, anyway=True).identical(whole[1])
-    assert f"{name} was 0.0.1" in store.read_manifest(cut)["sessions"][-1]["changed"]
+    assert f"{name} was 0.0.1" in reading.read_manifest(cut)["sessions"][-1]["changed"]
 
 
 CHANGES = {
@@ -250,7 +251,7 @@ def test_a_snapshot_that_is_lost_is_told_and_trained_again(sweep, whole, tmp_pat
     for use in (lambda: gd.probe(path, ["weight_norm"]), lambda: gd.fork(path, 0, 20, {})):
         with pytest.raises(gd.StoreError, match=told):
             use()
-    known = store.read_manifest(path)
+    known = reading.read_manifest(path)
     store.write_manifest(path, {**known, "jax": "0.0.1"})
     assert gd.resume(path, progress=False).identical(whole[1]), "the results are whole"
     assert "jax was 0.0.1" in capsys.readouterr().err
@@ -272,7 +273,7 @@ def test_a_snapshot_that_is_lost_half_way_makes_its_batch_begin_again(cut, whole
 def test_a_damaged_store_of_other_versions_is_left_as_it_is(whole, tmp_path):
     path = shutil.copytree(whole[0], tmp_path / "s")
     damage_one(path / "results.zarr/train_loss/c/0/0/0/0")
-    store.write_manifest(path, {**store.read_manifest(path), "jax": "0.0.1"})
+    store.write_manifest(path, {**reading.read_manifest(path), "jax": "0.0.1"})
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     with pytest.raises(gd.StoreError, match=r"cannot resume: jax was 0\.0\.1"):
         gd.resume(path, progress=False)
@@ -392,15 +393,15 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(sweep, whole, tmp_path, 
 
 def short_of_memory(monkeypatch, most=4):
     """Let batches of more runs not fit into memory; return the sizes that are tried."""
-    begin, tried = engine_run.Batch.__init__, []
+    begin, tried = Batch.__init__, []
 
-    def small(self, cohort, lanes, mesh, shared):
+    def small(self, cohort, lanes, shared):
         tried.append(len(np.unique(lanes)))
         if tried[-1] > most:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        begin(self, cohort, lanes, mesh, shared)
+        begin(self, cohort, lanes, shared)
 
-    monkeypatch.setattr(engine_run.Batch, "__init__", small)
+    monkeypatch.setattr(Batch, "__init__", small)
     return tried
 
 
@@ -452,14 +453,14 @@ def test_lanes_move_to_devices_that_have_few_left(tmp_path, monkeypatch):
     base = gd.Sweep.from_toml(SPEC).base.replace(snapshots=(), steps=200)
     # Of every two runs the second diverges at once, and they were dealt to two devices in turn.
     uneven = gd.Sweep(base, {"seed": range(7), "optimizer.learning_rate": [1e-3, 1e30]})
-    whole, counted, advanced = gd.run(uneven, progress=False), [], engine_run.Batch.advanced
+    whole, counted, advanced = gd.run(uneven, progress=False), [], Batch.advanced
 
     def noted(self, order, counts, stretches):
         counted.append(counts.tolist())
         return advanced(self, order, counts, stretches)
 
-    monkeypatch.setattr(engine_run.Batch, "advanced", noted)
-    monkeypatch.setattr("grokdyn.engine.batch.OPERATIONS_PER_BYTE", 1e-3)
+    monkeypatch.setattr(Batch, "advanced", noted)
+    monkeypatch.setattr("grokdyn.engine.loop.batch.OPERATIONS_PER_BYTE", 1e-3)
     with monkeypatch.context() as patch:
         cut_after(patch, 9)
         with pytest.raises(CutError):

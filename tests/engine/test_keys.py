@@ -15,7 +15,7 @@ from distributed import Client, Nanny
 from distributed import comm as dask_comm
 
 import grokdyn as gd
-from grokdyn.engine import connect, keys, local
+from grokdyn.engine.machines import connect, keys, local
 
 
 def test_the_arithmetic_is_that_of_the_curve():

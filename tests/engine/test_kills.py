@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import store
+from grokdyn.engine.store import reading
 
 SPEC = """
 steps = 1500
@@ -39,12 +39,12 @@ seed = {range = [0, 32]}
 # Several batches to each of the two cohorts.
 TRAIN = """
 import sys
-from grokdyn.engine import run
+from grokdyn.engine.machines import here
 import grokdyn as gd
 from pathlib import Path
 path = Path(sys.argv[2])
 if not (path / "manifest.json").exists():
-    run.create(gd.Sweep.from_toml(Path(sys.argv[1]).read_text()), path, batches=4)
+    here.create(gd.Sweep.from_toml(Path(sys.argv[1]).read_text()), path, batches=4)
 gd.resume(path, checkpoint_seconds=0.1)
 """
 KILLS = 30
@@ -137,7 +137,7 @@ ACTIONS = ("run", "resume", "mend", "probe", "fork")
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     """Return stores to start from: finished, cut off, damaged."""
-    from grokdyn.engine import run as engine_run
+    from grokdyn.engine.loop.batch import Batch
 
     folder, small = tmp_path_factory.mktemp("stores"), gd.Sweep.from_toml(SMALL)
     gd.run(small, out=folder / "probe", progress=False)
@@ -146,7 +146,7 @@ def stores(tmp_path_factory):
     (folder / "mend/results.zarr/train_loss/c/0/0/0/0/0").unlink()
     next((folder / "mend/snapshots").glob("000001*")).unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_run.Batch, "advance", cut_after(engine_run.Batch.advance, 2))
+        patch.setattr(Batch, "advance", cut_after(Batch.advance, 2))
         with pytest.raises(KeyboardInterrupt):
             gd.run(small, out=folder / "resume", progress=False, checkpoint_seconds=0)
     return folder
@@ -230,7 +230,7 @@ def files(path):
 
 
 def finished(path):
-    return (path / "manifest.json").exists() and store.is_finished(path)
+    return (path / "manifest.json").exists() and reading.is_finished(path)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.engine import lazy, packed, plan, store
 from grokdyn.engine import run as engine_run
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store import lazy, packed, reading
 from tests import cases
 
 # Two structures, so that parts differ in their tensors, and runs of a batch that do not follow each other.
@@ -105,7 +107,7 @@ def test_info_tells_of_large_results_without_reading_them(whole, large, monkeypa
 
     found = gd.open(whole[0])
     monkeypatch.setattr(lazy.Asked, "__getitem__", lambda *_: pytest.fail("read"))
-    describe(found, store.read_manifest(whole[0]))
+    describe(found, reading.read_manifest(whole[0]))
     assert "12 done" in capsys.readouterr().out
 
 

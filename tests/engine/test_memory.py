@@ -9,7 +9,9 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import batch, memory, plan
+from grokdyn.engine.host import memory
+from grokdyn.engine.loop import batch
+from grokdyn.engine.plan import cohorts as plan
 from tests import cases
 
 GIB = 2**30
@@ -78,7 +80,7 @@ def test_a_system_without_groups_tells_what_the_machine_has_left(tmp_path):
 
 
 def test_a_limit_of_the_process_itself_counts():
-    code = "import resource; from grokdyn.engine import memory; import sys\n"
+    code = "import resource; from grokdyn.engine.host import memory; import sys\n"
     code += "resource.setrlimit(resource.RLIMIT_AS, (2**34,) * 2); print(memory.available())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(found.stdout) < 2**34
@@ -131,8 +133,8 @@ def test_a_batch_larger_than_memory_is_halved_before_it_is_tried(monkeypatch, ca
     fewest = len(jax.local_devices()) * -(-4 // len(jax.local_devices()))
     tried, begin = [], batch.Batch.__init__
 
-    def noted(self, cohort, lanes, mesh, shared):
-        begin(self, cohort, lanes, mesh, shared)
+    def noted(self, cohort, lanes, shared):
+        begin(self, cohort, lanes, shared)
         tried.append(len(np.unique(lanes)))
 
     monkeypatch.setattr(batch.Batch, "__init__", noted)

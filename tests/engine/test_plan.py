@@ -6,8 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.engine import plan, schedule
-from grokdyn.engine.results import STATUS, Part, dataset
+from grokdyn.engine.plan import cohort, schedule, structure
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store.results import STATUS, Part, dataset
 from grokdyn.probes.base import Variable
 from tests import cases
 
@@ -15,7 +16,7 @@ from tests import cases
 @settings(deadline=None, derandomize=True)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 6), st.integers(1, 5))
 def test_every_run_is_in_one_batch_and_all_batches_are_alike(runs, width, devices, block):
-    batches = plan.cut(np.random.default_rng(runs).permutation(runs), width, devices, block)
+    batches = cohort.cut(np.random.default_rng(runs).permutation(runs), width, devices, block)
     assert len({len(batch) for batch in batches}) == 1, "one program for all"
     assert len(batches[0]) % (devices * block) == 0
     assert width <= len(batches[0]) < width + devices * block
@@ -46,13 +47,13 @@ def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapsho
 @settings(deadline=None, derandomize=True)
 @given(st.integers(1, 20_000))
 def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_a_vector_for_each(most):
-    rows, tile = plan.padded(most, cpu=True)
+    rows, tile = structure.padded(most, cpu=True)
     assert rows >= most
     assert rows % tile == 0
-    assert rows - most < plan.VECTOR * rows // tile
-    assert tile <= plan.CPU_TILE * 3 // 2
-    assert plan.padded(rows, cpu=True) == (rows, tile), "a run that goes on is padded as before"
-    assert plan.padded(most, cpu=False) == (most, most)
+    assert rows - most < structure.VECTOR * rows // tile
+    assert tile <= structure.CPU_TILE * 3 // 2
+    assert structure.padded(rows, cpu=True) == (rows, tile), "a run that goes on is padded as before"
+    assert structure.padded(most, cpu=False) == (most, most)
 
 
 def cohorts(what):

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine import plan, store
 from grokdyn.engine import run as engine_run
+from grokdyn.engine.loop import train
+from grokdyn.engine.loop.batch import Batch
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store.collect import collect
 from tests import cases
 from tests.engine.disk import Disk
 
@@ -43,13 +47,12 @@ def ways(moment):
 @pytest.fixture
 def no_training(monkeypatch):
     """Let nothing be trained again: what was finished has to be there."""
-    return lambda: monkeypatch.setattr(engine_run.Batch, "advance", lambda self: pytest.fail("trained again"))
+    return lambda: monkeypatch.setattr(Batch, "advance", lambda self: pytest.fail("trained again"))
 
 
 def test_what_was_finished_is_there_when_the_power_fails_around_the_end(tmp_path, whole, monkeypatch, no_training):
     disk = tmp_path / "disk"
     disk.mkdir()
-    collect = engine_run.collect
     with monkeypatch.context() as patch:
         watched = Disk(disk, patch)
 
@@ -87,13 +90,13 @@ def test_what_is_whole_survives_when_the_power_fails_while_a_store_is_mended(tmp
         watched.watching = True
         gd.resume(disk / "store", progress=False)
         watched.note("the end")
-    trained, train_batch = set(), engine_run.train_batch
+    trained, train_batch = set(), train.train_batch
 
     def noted(batch, name, *rest):
         trained.add(name)
         return train_batch(batch, name, *rest)
 
-    monkeypatch.setattr(engine_run, "train_batch", noted)
+    monkeypatch.setattr(train, "train_batch", noted)
     for moment in spread(watched.moments)[::4]:
         place = tmp_path / str(moment)
         watched.after_failure(moment, place, **ways(moment))

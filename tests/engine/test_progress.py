@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 import grokdyn as gd
-from grokdyn.engine import progress
-from grokdyn.engine.progress import Tally
+from grokdyn.engine.host import progress
+from grokdyn.engine.host.progress import Tally
 from tests import cases
 from tests.engine.test_interrupted import CutError, cut_after
 
@@ -47,7 +47,8 @@ def seen(monkeypatch):
         made.append(Seen(totals))
         yield made[-1]
 
-    monkeypatch.setattr("grokdyn.engine.run.reporter", reporter)
+    for place in ("run", "machines.here"):
+        monkeypatch.setattr(f"grokdyn.engine.{place}.reporter", reporter)
     return made
 
 

@@ -14,8 +14,9 @@ import xarray as xr
 import grokdyn as gd
 from grokdyn.analysis.checks import swept_axes
 from grokdyn.cli import main
-from grokdyn.engine import run as engine_run
-from grokdyn.engine import store
+from grokdyn.engine.machines import here
+from grokdyn.engine.store import collect, reading
+from grokdyn.engine.store import folder as store
 from tests import cases
 
 MODULE = """
@@ -68,7 +69,7 @@ def test_results_are_read_without_the_module_that_made_them(own, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(store, "finish", lambda path, found: None)
         patch.setattr(store, "settle", lambda path: None)
-        patch.setattr(store, "open_store", lambda path: None)
+        patch.setattr(collect, "open_store", lambda path: None)
         gd.run(sweep_of(module), out=path, progress=False)
     half = shutil.copytree(path, tmp_path / "half")
     found = gd.resume(path, progress=False)
@@ -109,7 +110,7 @@ def test_what_no_other_process_can_import_is_warned_of_before_training(tmp_path)
         assert gd.open(tmp_path / str(i)).identical(found)
         assert gd.resume(tmp_path / str(i)).identical(found)
     with pytest.raises(gd.SpecError, match=r"something that cannot be written down; allowed: .* where others train"):
-        engine_run.create(gd.Sweep(base, {}), tmp_path / "shared", batches=2)
+        here.create(gd.Sweep(base, {}), tmp_path / "shared", batches=2)
     assert not (tmp_path / "shared").exists()
 
 
@@ -141,7 +142,7 @@ def test_a_store_that_names_another_makers_module_runs_nothing(own, tmp_path, mo
     module, away = own
     gd.run(sweep_of(module), out=tmp_path / "s", progress=False)
     mark = away(keep=True)
-    known = store.read_manifest(tmp_path / "s")
+    known = reading.read_manifest(tmp_path / "s")
     for old in (False, True):
         entries = {name: value for name, value in known.items() if not (old and name in ("axes", "seal"))}
         if old:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine.schedule import schedule
+from grokdyn.engine.plan.schedule import schedule
 
 NOTHING = np.asarray([], np.int64)
 

@@ -10,11 +10,15 @@ import pytest
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.engine import damage, plan, store
-from grokdyn.engine import files as files_module
-from grokdyn.engine import run as engine_run
-from grokdyn.engine.pieces import part_file, read_part, write_part
-from grokdyn.engine.results import STATUS, Part
+from grokdyn.engine.loop import train
+from grokdyn.engine.loop.batch import Batch
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.plan.plan import Plan
+from grokdyn.engine.store import damage, reading
+from grokdyn.engine.store import files as files_module
+from grokdyn.engine.store import folder as store
+from grokdyn.engine.store.pieces import part_file, read_part, write_part
+from grokdyn.engine.store.results import STATUS, Part
 from grokdyn.probes.base import Variable
 from tests import cases
 
@@ -120,7 +124,7 @@ def test_a_place_that_cannot_be_is_told_before_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "circle").symlink_to("circle")
-    monkeypatch.setattr(plan, "cohorts", lambda *_: pytest.fail("planned"))
+    monkeypatch.setattr(Plan, "of", lambda *_: pytest.fail("planned"))
     for given in (
         "x" * 300,
         "y/" * 2040,
@@ -141,13 +145,13 @@ def test_a_place_that_cannot_be_is_told_before_training(tmp_path, monkeypatch):
 def test_another_working_directory_meanwhile_does_no_harm(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    advance = engine_run.Batch.advance
+    advance = Batch.advance
 
     def wander(self):
         monkeypatch.chdir(tmp_path / "elsewhere")
         advance(self)
 
-    monkeypatch.setattr(engine_run.Batch, "advance", wander)
+    monkeypatch.setattr(Batch, "advance", wander)
     gd.run(SWEEP.base, out="s", progress=False, checkpoint_seconds=0)
     assert files(tmp_path / "elsewhere") == []
     assert gd.open(tmp_path / "s").status == 0
@@ -263,7 +267,7 @@ def finely(written, copy):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         written[1].to_zarr(copy / "results.zarr", encoding=single, consolidated=True)
-    known = store.read_manifest(copy)
+    known = reading.read_manifest(copy)
     store.write_manifest(copy, {**known, "checksums": {"results.zarr": damage.checksums(copy / "results.zarr")}})
     return copy
 
@@ -274,13 +278,13 @@ def test_resuming_trains_again_what_is_lost_and_nothing_else(written, finely, mo
     assert rest.status.values.tolist() == [[0, 0], [-1, 0]]
     xr.testing.assert_identical(rest.isel(weight_decay=0), written[1].isel(weight_decay=0))
     assert rest.train_loss.isnull().sum() == 1
-    trained, train_batch = [], engine_run.train_batch
+    trained, train_batch = [], train.train_batch
 
     def noted(batch, name, *rest):
         trained.append(name)
         return train_batch(batch, name, *rest)
 
-    monkeypatch.setattr(engine_run, "train_batch", noted)
+    monkeypatch.setattr(train, "train_batch", noted)
     xr.testing.assert_identical(gd.resume(finely), written[1])
     assert trained == ["000001"]
     xr.testing.assert_identical(gd.open(finely), written[1])
@@ -343,7 +347,7 @@ def test_a_damaged_part_is_left_out_where_the_user_says_so(written, interrupted)
 def test_a_note_on_a_session_that_is_damaged_is_not_missed(written, interrupted):
     for file in (interrupted / "sessions").iterdir():
         file.write_text('{"name": ')
-    assert store.read_manifest(interrupted)["sessions"] == []
+    assert reading.read_manifest(interrupted)["sessions"] == []
     xr.testing.assert_identical(gd.resume(interrupted), written[1])
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.engine.fit import refuse
+from grokdyn.engine.plan.fit import refuse
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.transformer_params import INITS

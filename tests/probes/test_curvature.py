@@ -9,7 +9,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import grokdyn as gd
-from grokdyn.engine import plan
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.plan import structure
 from grokdyn.kernel import gradients
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.probes.curvature import product
@@ -153,7 +154,7 @@ def test_tiles_of_rows_change_no_more_than_rounding(monkeypatch):
         task=gd.ModularArithmetic(p=7, train_fraction=0.7), probes=(gd.Sharpness(iterations=5),)
     )
     whole = seen(experiment)[1]
-    monkeypatch.setattr(plan, "CPU_TILE", 8)
+    monkeypatch.setattr(structure, "CPU_TILE", 8)
     monkeypatch.setattr(plan, "VECTOR", 8)
     run, tiled = seen(experiment)
     assert (run.program.rows, run.program.tile) == (40, 8)

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.engine import plan
+from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.plan import structure
 from grokdyn.spec import base
 from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import begin
@@ -184,7 +185,7 @@ def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
     """Tiles of 24 rows hold two values of a; the sixth is filled up."""
     params = random_params()
     whole = measured(params, gd.Neurons())
-    monkeypatch.setattr(plan, "CPU_TILE", 26)
+    monkeypatch.setattr(structure, "CPU_TILE", 26)
     monkeypatch.setattr(plan, "VECTOR", 1)
     tiled = measured(params, gd.Neurons())
     np.testing.assert_allclose(tiled.neuron_share, whole.neuron_share, rtol=1e-12)
@@ -381,9 +382,9 @@ def test_attention_entropy_is_that_of_the_weights(monkeypatch):
     """Against the weights by hand, with the 49 rows in tiles of 8, the last one filled up."""
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
     experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
-    monkeypatch.setattr(plan, "CPU_TILE", 10)
+    monkeypatch.setattr(structure, "CPU_TILE", 10)
     monkeypatch.setattr(plan, "VECTOR", 1)
-    assert plan.padded(24, cpu=True) == (24, 8)
+    assert structure.padded(24, cpu=True) == (24, 8)
     found = gd.run(experiment).attention_entropy
     with jax.enable_x64(True):
         run = taken_apart(experiment)

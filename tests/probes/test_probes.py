@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine.results import STATUS
+from grokdyn.engine.store.results import STATUS
 from grokdyn.losses.base import of_rows
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import View, largest, mean

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn.engine.watch import NEVER, Watch
+from grokdyn.engine.loop.watch import NEVER, Watch
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Number
 from grokdyn.spec.stop import StopRule

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.engine.plan import stack
+from grokdyn.engine.plan.cohorts import stack
 from grokdyn.spec import base, rules
 from tests import cases
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from grokdyn.engine import plan
+from grokdyn.engine.plan import cohorts as plan
 from grokdyn.spec import base
 from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import begin

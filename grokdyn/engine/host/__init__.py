@@ -1,0 +1,1 @@
+"""The process's own machine: devices, memory, signals, terminal."""

@@ -1,0 +1,1 @@
+"""Run a batch: chunk after chunk, with what it found kept."""

@@ -1,0 +1,1 @@
+"""What will run: runs, cohorts of one structure, batches of lanes."""

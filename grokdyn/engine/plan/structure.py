@@ -1,0 +1,123 @@
+"""What the runs of one structure share, checked before anything is compiled."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from grokdyn.checks.drawn import check_draws
+from grokdyn.checks.told import telling
+from grokdyn.checks.traced import check_params, check_traced
+from grokdyn.engine.plan.fit import check_fit, check_inputs
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.identity import own_code
+from grokdyn.tasks.base import Table
+from grokdyn.tasks.fit import checked_signature, enumerated
+from grokdyn.tasks.parts import Parts, check_train_rows, parts_of, train_counts
+from grokdyn.tasks.shapes import Shapes
+from grokdyn.tasks.signature import POOL, TRAIN
+from grokdyn.train.lane import Program
+from grokdyn.train.start import Given, Start, given
+
+# Most rows per tile on a CPU: the activations of an encoder layer then stay in the second-level cache, and products of
+# matrices lose nothing yet.
+CPU_TILE = 512
+# A tile's rows are a multiple of the numbers in a vector register.
+VECTOR = 16
+
+
+class Structure(NamedTuple):
+    """What the runs of one structure share.
+
+    Attributes:
+        table: the task's table, or None where each run draws its own.
+        given: a checked Start, or None.
+        program, shapes: what the compiled functions and the probes need to know.
+        n_train: number of train rows of every run [runs].
+    """
+
+    table: Table | None
+    given: Given | None
+    program: Program
+    shapes: Shapes
+    n_train: np.ndarray
+
+
+def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cpu: bool) -> Structure:
+    """Return what runs share.
+
+    Args:
+        template: the experiment of the first run.
+        stacked: all experiments as one pytree, leaves [runs].
+        rows: train rows are padded to at least so many.
+
+    Raises:
+        SpecError: if parts do not fit each other, or a combination of numbers leaves no train rows, ...
+    """
+    task = template.task
+    with telling("task", task, "signature"):
+        signature = checked_signature(task)
+    with telling("task", task, "table"):
+        table = None if task.drawn else enumerated(task, signature, template.dtype)
+    check_draws(stacked, template, signature)
+    parts = parts_of(task)
+    check_inputs(template, Shapes(None, signature, False, template))
+    expected = initial_shapes(template, signature)
+    checked = None if start is None else given(start, table, expected, template.optimizer)
+    n_train = checked_counts(stacked, template, parts, checked)
+    noisy, stochastic = is_noisy(stacked, start), bool(np.any(stacked.model.stochastic()))
+    program = Program(signature, *padded(max(int(n_train.max()), rows), cpu), noisy, stochastic, own_code(template))
+    shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
+    check_fit(template, shapes)
+    check_traced(program, stacked, table, checked, shapes)
+    return Structure(table, checked, program, shapes, n_train)
+
+
+def is_noisy(stacked: Any, start: Start | None) -> bool:
+    """Return whether any run has corrupted labels."""
+    noise = float(np.max(stacked.task.label_noise))
+    if noise > 0 and start is not None and start.train_rows is not None:
+        raise SpecError("task.label_noise", noise, "0 for given train_rows: give corrupted labels as train_labels")
+    return noise > 0 or (start is not None and start.train_labels is not None)
+
+
+def checked_counts(stacked: Any, template: Any, parts: Parts, checked: Given | None) -> np.ndarray:
+    """Return the number of train rows of every run."""
+    fractions, pool = np.asarray(stacked.task.train_fraction), parts.count(POOL)
+    counts = np.broadcast_to(np.asarray(train_counts(stacked.task, parts)), fractions.shape).copy()
+    if checked is not None and checked.order is not None:
+        counts = np.full_like(counts, checked.n_train)
+        check_train_rows(parts, checked.order[: checked.n_train])
+    if counts.min() < 1:
+        raise SpecError("task.train_fraction", float(fractions.min()), f"a share of at least one of {pool} rows")
+    if counts.max() > pool + parts.count(TRAIN):
+        most = int(counts.max()) - parts.count(TRAIN)
+        raise SpecError("task.train_points", most, f"at most the number of rows, {pool}")
+    batch = template.batch_size
+    if batch is not None and batch > counts.min():
+        raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")
+    return counts
+
+
+def padded(most: int, cpu: bool) -> tuple[int, int]:
+    """Return the number of rows that train rows are padded to, and the rows per tile.
+
+    Tiles divide the rows evenly, so that the last is not mostly padding. Padding what is padded changes nothing.
+    """
+    if not cpu or most <= CPU_TILE * 3 // 2:
+        return most, most
+    tiles = -(-most // CPU_TILE)
+    tile = -(-most // (tiles * VECTOR)) * VECTOR
+    return tiles * tile, tile
+
+
+def initial_shapes(template: Any, signature: Any) -> Any:
+    """Return shapes and dtypes of the parameters, without computing them."""
+    with jax.enable_x64(True):
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        with telling("model", template.model, "initial"):
+            shapes = jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
+    check_params(template.model, shapes)
+    return shapes

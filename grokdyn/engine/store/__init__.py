@@ -1,0 +1,1 @@
+"""What is kept: the folder of a sweep, its pieces, its results."""
