@@ -13,6 +13,7 @@ from grokdyn.spec.errors import printable
 from grokdyn.usage import UsageError
 
 FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "stops", "records")
+FORMATS = ("csv", "parquet", "tensorboard", "wandb", "mlflow", "torch", "safetensors")
 RUN_OPTIONS = {
     **{"--out": 1, "--scale": 1, "--cluster": 1, "--scheduler-file": 1, "--shard": 1},
     **{"--quiet": 0, "--no-figures": 0, "--help": 0, "-h": 0},
@@ -42,7 +43,7 @@ def dispatch(arguments: list[str]) -> int:
     """Parse and run one command."""
     # The installed command lacks the working directory, where a user's own classes are. Those that read results need
     # none: the directory may be a store from elsewhere, with modules in it that nobody asked for.
-    if arguments[:1] not in (["info"], ["plot"], ["report"]) and "" not in sys.path:
+    if arguments[:1] not in (["info"], ["plot"], ["report"], ["export"]) and "" not in sys.path:
         sys.path.append("")
     if arguments[:1] == ["bench"]:  # has a parser of its own
         from grokdyn import bench
@@ -194,6 +195,15 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument("--out", metavar="FILE", help="the page; default: report.html in the folder")
     page.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
     page.add_argument("--anyway", action="store_true", help="leave out what is damaged")
+
+    out = command("export", commands.export, "write results or parameters for other programs")
+    out.add_argument("store", metavar="DIR")
+    out.add_argument("--to", required=True, choices=FORMATS, help="tables, an experiment tracker's files, parameters")
+    out.add_argument("--out", metavar="PATH", help="folder, or file of parameters; default: export in the store")
+    out.add_argument("--run", type=int, help="of parameters: number of the run in the sweep (default: 0)")
+    out.add_argument("--step", type=int, help="of parameters: one of the snapshots (default: the last)")
+    out.add_argument("--threshold", type=float, default=0.9, help="accuracy that counts as fitted (default: 0.9)")
+    out.add_argument("--anyway", action="store_true", help="leave out what is damaged")
 
     info = command("info", commands.info, "tell what a store holds")
     info.add_argument("store", metavar="DIR")

@@ -122,6 +122,17 @@ def report(options: Namespace, overrides: Mapping[str, str]) -> int:
     return 0
 
 
+def export(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Write results or parameters for other programs."""
+    from grokdyn.exports import export as write
+
+    out = None if options.out is None else path_of(options.out, "out")
+    chosen = {"run": options.run, "step": options.step, "threshold": options.threshold, "anyway": options.anyway}
+    for path in write(path_of(options.store), options.to, out, **chosen):
+        say(path)
+    return 0
+
+
 def info(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a store holds, once or until it is finished."""
     import time

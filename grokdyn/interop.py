@@ -51,6 +51,35 @@ def from_torch(model: Any, state_dict: Any, prefix: str = "") -> dict[str, Any]:
     return model.from_torch({name: array(value, f"state_dict.{name}") for name, value in kept.items()})
 
 
+def to_torch(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a grokdyn model's parameters by the names and shapes of PyTorch: the inverse of ``from_torch``.
+
+    An ``MLP`` has those of an ``nn.Sequential`` of linear layers with an activation after each, an ``Encoder`` those of
+    an ``nn.TransformerEncoderLayer`` between an embedding and a linear readout, a ``Transformer`` those of the code of
+    Nanda et al. (2023), or of TransformerLens where it has norms or biases that that code has not. They are the
+    parameters alone: what a model multiplies with (``output_scale``, the factors of ``init = "ntk"`` and ``"mup"``) is
+    not in them.
+
+    Args:
+        model: a grokdyn model, e.g. ``experiment.model``.
+        params: its arrays by name, such as ``gd.params`` returns.
+
+    Returns:
+        arrays of numpy by name, matrices as (out, in), with the dtype that they had.
+
+    Raises:
+        SpecError: for a model without a PyTorch counterpart, or arrays that are not the model's.
+    """
+    arrays = {name: np.asarray(value) for name, value in params.items()}
+    try:
+        found = model.to_torch(arrays)
+    except (KeyError, ValueError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError("params", Words(", ".join(arrays)), "the parameters of the model", str(error)) from None
+    return {name: np.ascontiguousarray(value) for name, value in found.items()}
+
+
 def named_arrays(source: Any) -> Mapping[str, Any]:
     """Return the arrays of a state_dict, a module or a file by name."""
     if isinstance(source, str | os.PathLike):

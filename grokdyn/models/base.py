@@ -19,6 +19,8 @@ from grokdyn.spec.rules import Flag, Number
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_one_answer
 from grokdyn.tasks.signature import Signature
 
+COUNTERPARTS = "a model with a PyTorch counterpart: mlp, cnn, encoder, transformer; or name its tensors yourself"
+
 
 class Model(Spec):
     """Base of all models: a subclass writes ``initial`` and ``apply``.
@@ -131,5 +133,8 @@ class Model(Spec):
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return arrays under PyTorch-style names, matrices as (out, in), as this model's parameters."""
-        allowed = "a model with a PyTorch counterpart: mlp, cnn, encoder, transformer; or name its tensors yourself"
-        raise SpecError("model.kind", kind_of(self), allowed)
+        raise SpecError("model.kind", kind_of(self), COUNTERPARTS)
+
+    def to_torch(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return this model's parameters under PyTorch-style names, matrices as (out, in): what from_torch reads."""
+        raise SpecError("model.kind", kind_of(self), COUNTERPARTS)

@@ -15,7 +15,7 @@ from grokdyn.models.convolution import convolved, places, pooled
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
 from grokdyn.models.layered import Layered, Passage
 from grokdyn.models.output import MEASURED, Mode, Output, Params
-from grokdyn.models.torch_layers import convolutional_layers
+from grokdyn.models.torch_layers import convolutional, convolutional_layers
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Choice, Count, Counts, Flag
@@ -113,6 +113,9 @@ class CNN(Layered):
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         return convolutional_layers(self, arrays)
+
+    def to_torch(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return convolutional(self, params)
 
 
 def fan_in_of(shape: tuple[int, ...]) -> int:

@@ -136,6 +136,9 @@ class Encoder(Model):
         }
         return {name: value if name == "W_E" else value.T for name, value in found.items()}
 
+    def to_torch(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {theirs: params[ours] if ours == "W_E" else params[ours].T for ours, theirs in TORCH_NAMES.items()}
+
 
 def torch_names(arrays: Mapping[str, Any]) -> dict[str, str]:
     """Return PyTorch's names of the parameters: whatever the modules are called, they are told by what they hold.

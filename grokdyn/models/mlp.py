@@ -14,7 +14,7 @@ from grokdyn.models.initializers import INITS, bias, multiplier, weight
 from grokdyn.models.layered import Layered, Passage
 from grokdyn.models.layers import Layer
 from grokdyn.models.output import MEASURED, Mode, Output, Params
-from grokdyn.models.torch_layers import linear_layers, norm_layers
+from grokdyn.models.torch_layers import linear_layers, norm_layers, sequential
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Counts, Flag
 from grokdyn.tasks.base import Signature
@@ -103,6 +103,9 @@ class MLP(Layered):
         told = f"an mlp with hidden = {list(self.hidden)}" + (" and bias" if self.bias else ", without bias")
         rest, norms = norm_layers(told, arrays, self.norm, self.hidden)
         return linear_layers(told, rest, self.hidden, self.bias) | norms
+
+    def to_torch(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return sequential(params, len(self.hidden) + 1, self.norm, self.norm_at)
 
 
 def embedded(W: jax.Array, inputs: jax.Array) -> jax.Array:

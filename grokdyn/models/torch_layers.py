@@ -100,6 +100,45 @@ def convolutional_layers(model: Any, arrays: Mapping[str, Any]) -> dict[str, np.
     return params | shifted
 
 
+def sequential(params: Mapping[str, Any], layers: int, norm: str, norm_at: str) -> dict[str, np.ndarray]:
+    """Return ``W_0, b_0, W_1, ...`` by the names of an ``nn.Sequential``: linear, activation, and norm on its side."""
+    stride = 2 if norm == "none" else 3
+    found = {}
+    for layer in range(layers):
+        found |= of_linear(params, layer, str(stride * layer))
+        found |= of_norm(params, layer, str(stride * layer + (1 if norm_at == "before" else 2)))
+    return found
+
+
+def convolutional(model: Any, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return a ``CNN``'s parameters as ``kernels.l``, ``norms.l`` and ``linear.l``, what follows the kernels."""
+    count, found = len(model.channels), {}
+    for layer in range(count + len(model.hidden) + 1):
+        if layer < count:
+            found[f"kernels.{layer}.weight"] = np.asarray(params[f"W_{layer}"]).transpose(3, 2, 0, 1)
+            if f"b_{layer}" in params:
+                found[f"kernels.{layer}.bias"] = np.asarray(params[f"b_{layer}"])
+        else:
+            found |= of_linear(params, layer, f"linear.{layer - count}")
+        found |= of_norm(params, layer, f"norms.{layer}")
+    if model.readout == "flat":
+        first = found["linear.0.weight"]
+        places = first.reshape(len(first), -1, model.channels[-1])
+        found["linear.0.weight"] = places.swapaxes(1, 2).reshape(first.shape)
+    return found
+
+
+def of_linear(params: Mapping[str, Any], layer: int, name: str) -> dict[str, np.ndarray]:
+    found = {f"{name}.weight": np.asarray(params[f"W_{layer}"]).T}
+    return found | ({f"{name}.bias": np.asarray(params[f"b_{layer}"])} if f"b_{layer}" in params else {})
+
+
+def of_norm(params: Mapping[str, Any], layer: int, name: str) -> dict[str, np.ndarray]:
+    """Return what a norm after a layer has, running statistics as far as they are there."""
+    theirs = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
+    return {f"{name}.{t}": np.asarray(params[f"{o}_{layer}"]) for o, t in theirs.items() if f"{o}_{layer}" in params}
+
+
 def in_order(names: Sequence[str]) -> list[str]:
     """Return names in their order; those that differ in a number between dots, as in ``layers.10``, by the number.
 

@@ -20,8 +20,16 @@ from grokdyn.models.output import MEASURED, Mode, Output, Params
 from grokdyn.models.part import Part
 from grokdyn.models.positions import sinusoidal
 from grokdyn.models.residual import Stream, TokenTables, token_tables
-from grokdyn.models.transformer_lens import from_lens, written_by_lens
-from grokdyn.models.transformer_params import INITS, drawn, from_nanda, tensors, with_factors
+from grokdyn.models.transformer_lens import from_lens, to_lens, written_by_lens
+from grokdyn.models.transformer_params import (
+    INITS,
+    drawn,
+    from_nanda,
+    known_to_nanda,
+    tensors,
+    to_nanda,
+    with_factors,
+)
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Number
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_tokens
@@ -226,3 +234,6 @@ class Transformer(Model):
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         return from_lens(self, arrays) if written_by_lens(arrays) else from_nanda(self, arrays)
+
+    def to_torch(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return to_nanda(self, params) if known_to_nanda(self, params) else to_lens(self, params)

@@ -38,6 +38,21 @@ def theirs_of(name: str) -> str:
     return f"blocks.{layer}.{PER_LAYER[part]}"
 
 
+def to_lens(model: Any, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return a transformer's parameters as those of a ``HookedTransformer``."""
+    heads, d, found = model.heads, model.d_model, {}
+    for name, value in params.items():
+        w, (kind, _, part) = np.asarray(value), name.partition("_")
+        if kind == "W" and part[:2] in ("Q_", "K_", "V_"):
+            w = w.reshape(d, heads, d // heads).transpose(1, 0, 2)
+        elif kind == "W" and part.startswith("O_"):
+            w = w.reshape(heads, d // heads, d)
+        elif kind == "b" and part[:2] in ("Q_", "K_", "V_"):
+            w = w.reshape(heads, d // heads)
+        found[theirs_of(name)] = w
+    return found
+
+
 def from_lens(model: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return a transformer's parameters from those of a ``HookedTransformer``.
 

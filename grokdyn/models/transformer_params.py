@@ -108,6 +108,28 @@ PER_LAYER = (
 ANY = -1
 
 
+def nanda_names(model: Any) -> dict[str, tuple[str, str]]:
+    """Return the code's name of every parameter -> ours, and how theirs lies."""
+    layers = [(f"blocks.{i}.{a}", f"{b}_{i}", how) for i in range(model.layers) for a, b, how in PER_LAYER]
+    return {theirs: (ours, how) for theirs, ours, how in (*ONCE, *layers)}
+
+
+def known_to_nanda(model: Any, params: Mapping[str, Any]) -> bool:
+    """Return whether that code has a name for every parameter: it has neither norms nor biases of attention."""
+    return set(params) <= {ours for ours, _ in nanda_names(model).values()}
+
+
+def to_nanda(model: Any, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return a transformer's parameters under the names of that code."""
+    found = {}
+    for theirs, (ours, how) in nanda_names(model).items():
+        if ours in params:
+            w = np.asarray(params[ours])
+            w = w if how == "same" else w.T
+            found[theirs] = w.reshape(model.heads, -1, w.shape[-1]) if how == "heads" else w
+    return found
+
+
 def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return a transformer's parameters from the names of that code, which has neither norms nor biases of attention.
 
@@ -116,8 +138,7 @@ def from_nanda(model: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
             is passed over), or if the shape of one is not the model's.
     """
     shapes = {tensor.name: tensor.shape for tensor in tensors(model, Signature(Tokens(ANY, ANY), Classes(ANY), 0))}
-    layers = [(f"blocks.{i}.{a}", f"{b}_{i}", how) for i in range(model.layers) for a, b, how in PER_LAYER]
-    names = {theirs: (ours, how) for theirs, ours, how in (*ONCE, *layers) if ours in shapes}
+    names = {theirs: (ours, how) for theirs, (ours, how) in nanda_names(model).items() if ours in shapes}
     nameless = sorted(set(shapes) - {ours for ours, _ in names.values()})
     if nameless:
         allowed = "one without " + ", ".join(nameless) + ", which these names do not know; or build the tree by hand"

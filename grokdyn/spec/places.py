@@ -155,6 +155,7 @@ OTHERS = {
     "Interrupted": "grokdyn.engine.host.interrupt:Interrupted",
     "open": "grokdyn.engine.store.reading:open_store",
     "report": "grokdyn.reports:report",
+    "export": "grokdyn.exports:export",
     "load": "grokdyn.spec.files:load",
     "Task": "grokdyn.tasks.base:Task",
     "Model": "grokdyn.models.base:Model",

@@ -27,7 +27,7 @@ PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")
 DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "xla_flags")
 # What of the package cannot change a number: what draws, tells, and says where to train. All else counts as source.
 NO_SOURCES = (
-    *("analysis", "plot", "bench", "export", "page", "__init__.py", "__main__.py"),
+    *("analysis", "plot", "bench", "exports", "page", "__init__.py", "__main__.py"),
     *("cli.py", "commands.py", "interop.py", "figures.py", "machines.py", "outcome.py"),
     *("reports.py", "reproduce.py", "terminal.py", "usage.py"),
     *(f"engine/host/{name}.py" for name in ("progress", "interrupt", "say")),

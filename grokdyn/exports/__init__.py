@@ -1,0 +1,5 @@
+"""Results and parameters in the formats of other programs."""
+
+from .export import export
+
+__all__ = ["export"]
