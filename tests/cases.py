@@ -123,6 +123,8 @@ PROBES = (
     gd.Neurons(per_neuron=True),
     gd.KeyFrequencies(definition="embedding", threshold=1.5),
     gd.ProgressMeasures(threshold=0.25, per_frequency=True),
+    gd.NeuronIPR(bins=5),
+    gd.Pruning(steps=4),
     gd.Circuit(),
     gd.Rank(),
     gd.AttentionEntropy(),

@@ -4,6 +4,7 @@ from .across_runs import spread
 from .agreement import agreement, calibration
 from .censoring import CENSORING
 from .classify import phases
+from .corruption import corruption_phases
 from .ends import final
 from .forgetting import forgetting
 from .lifetimes import event_times, scaling, survival
@@ -17,6 +18,7 @@ __all__ = [
     "agreement",
     "calibration",
     "cka_over_time",
+    "corruption_phases",
     "event_times",
     "final",
     "first_step",

@@ -124,7 +124,13 @@ class InverseParticipationRatio(SideProbe):
 
 
 def mean_ipr(X: jax.Array, r: Any, transform: str) -> jax.Array:
-    """Return the mean over units of the inverse participation ratio of [p, units]."""
+    """Return the mean over units, but for those whose weights are all 0, of the ratio of [p, units]."""
+    ratios = unit_iprs(X, r, transform)
+    return jnp.sum(ratios) / jnp.sum(ratios > 0)
+
+
+def unit_iprs(X: jax.Array, r: Any, transform: str) -> jax.Array:
+    """Return the inverse participation ratio of every unit of [p, units]; 0 of one whose weights are all 0."""
     cosine, sine = components(X)
     # |u_k|^2 up to a factor: frequencies that share their power with p - k have half of it.
     paired = jnp.asarray(np.any(basis(X.shape[0])[1] != 0, axis=1)[:, None])
@@ -133,7 +139,7 @@ def mean_ipr(X: jax.Array, r: Any, transform: str) -> jax.Array:
     total = jnp.sum(weight * power, axis=0)
     alive = total > 0
     ratios = jnp.sum(weight * jnp.power(power / jnp.where(alive, total, 1), r), axis=0)
-    return jnp.sum(jnp.where(alive, ratios, 0)) / jnp.sum(alive)
+    return jnp.where(alive, ratios, 0)
 
 
 class Circles(SideProbe):

@@ -92,6 +92,8 @@ KINDS: dict[str, dict[str, str]] = {
         "fourier_power": "grokdyn.probes.fourier:FourierPower",
         "walsh": "grokdyn.probes.walsh:Walsh",
         "ipr": "grokdyn.probes.fourier:InverseParticipationRatio",
+        "neuron_ipr": "grokdyn.probes.participation:NeuronIPR",
+        "pruning": "grokdyn.probes.participation:Pruning",
         "circles": "grokdyn.probes.fourier:Circles",
         "neurons": "grokdyn.probes.neurons:Neurons",
         "key_frequencies": "grokdyn.probes.neurons:KeyFrequencies",
