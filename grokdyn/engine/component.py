@@ -166,7 +166,7 @@ def further(family: str, home: Experiment) -> Iterator[str]:
         yield "the table is the same every time"
     if family == "model":
         apart(home)
-        yield "rows do not see each other"
+        yield "rows do not see each other" + (" where they are measured" if home.model.rows_interact else "")
 
 
 def apart(home: Experiment) -> None:
@@ -175,6 +175,7 @@ def apart(home: Experiment) -> None:
         signature = home.task.signature()
         table = home.task.table() if not home.task.drawn else home.task.draw(jax.random.key(0))
         params = home.model.start(jax.random.key(0), signature, "float64")
-        whole, part = (np.asarray(home.model.forward(params, table.inputs[:n]).logits) for n in (8, 3))
+        state = home.model.initial_state(signature, "float64")
+        whole, part = (np.asarray(home.model.forward(params, table.inputs[:n], state=state).logits) for n in (8, 3))
     if not np.allclose(whole[:3], part, rtol=1e-10, atol=1e-12 * np.abs(whole).max()):
         raise SpecError("model", Words("logits of a row that depend on other rows"), "rows that do not see each other")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from grokdyn.engine.host.devices import devices
@@ -16,10 +17,11 @@ from grokdyn.engine.store import reading
 from grokdyn.engine.store.files import StoreError
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.paths import place_of
+from grokdyn.train.lane import begin
 
 
 def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None = None) -> dict[str, np.ndarray]:
-    """Return the parameters of a run at a stored step, as arrays by the name of their tensor.
+    """Return the parameters of a run at a stored step, and what its model carries beside them, as arrays by name.
 
     ``gd.Start(params=...)`` takes them as they are.
 
@@ -44,5 +46,8 @@ def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None 
     if step is not None and (isinstance(step, bool) or step not in steps):
         raise SpecError("step", step, "one of the snapshots: " + ", ".join(map(str, steps)))
     leaves = stored_lane(path, batch, number, steps[-1] if step is None else int(step), known)
-    # The state's leaves begin with the parameters, which JAX sorts by name.
-    return dict(zip(sorted(batch.cohort.shapes.params), leaves, strict=False))
+    cohort = batch.cohort
+    with jax.enable_x64(True):
+        _, like = jax.eval_shape(lambda e: begin(cohort.program, e, cohort.table, cohort.given), cohort.template)
+    state = jax.tree.unflatten(jax.tree.structure(like), leaves)
+    return state.params | state.model

@@ -65,7 +65,8 @@ def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cp
     parts = parts_of(task)
     check_inputs(template, Shapes(None, signature, False, template))
     expected = initial_shapes(template, signature)
-    checked = None if start is None else given(start, table, expected, template.optimizer)
+    carried = carried_shapes(template, signature)
+    checked = None if start is None else given(start, table, expected, template.optimizer, carried)
     n_train = checked_counts(stacked, template, parts, checked)
     noisy, stochastic = is_noisy(stacked, start), bool(np.any(stacked.model.stochastic()))
     program = Program(signature, *padded(max(int(n_train.max()), rows), cpu), noisy, stochastic, own_code(template))
@@ -121,3 +122,9 @@ def initial_shapes(template: Any, signature: Any) -> Any:
             shapes = jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
     check_params(template.model, shapes)
     return shapes
+
+
+def carried_shapes(template: Any, signature: Any) -> Any:
+    """Return shapes and dtypes of what the model carries beside its parameters."""
+    with jax.enable_x64(True), telling("model", template.model, "initial_state"):
+        return jax.eval_shape(lambda: template.model.initial_state(signature, template.dtype))
