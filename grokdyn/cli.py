@@ -206,9 +206,11 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--anyway", action="store_true", help="leave out what is damaged")
 
     info = command("info", commands.info, "tell what a store holds")
-    info.add_argument("store", metavar="DIR")
+    info.add_argument("store", nargs="?", metavar="DIR")
     info.add_argument("--anyway", action="store_true", help="leave out what is damaged")
     info.add_argument("--watch", action="store_true", help="again every few seconds, until the sweep is finished")
+    kept = "tell of the compiled programs that are kept between commands, or remove them: --cache clear"
+    info.add_argument("--cache", nargs="?", const="show", choices=("show", "clear"), help=kept)
 
     kinds = command("list", commands.list_kinds, "list what a spec can name, with fields, defaults and what is allowed")
     known = (

@@ -134,8 +134,13 @@ def export(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 
 def info(options: Namespace, overrides: Mapping[str, str]) -> int:
-    """Tell what a store holds, once or until it is finished."""
+    """Tell what a store holds, once or until it is finished, or of the compiled programs that are kept."""
     import time
+
+    if options.cache is not None:
+        return info_of_cache(options.cache == "clear")
+    if options.store is None:
+        raise UsageError("info: got nothing; allowed: the folder of a store, or --cache")
 
     from grokdyn.engine.store.reading import open_store, read_manifest
     from grokdyn.terminal import describe, show
@@ -147,6 +152,17 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
             break
         time.sleep(WATCH_SECONDS)
     show(found)
+    return 0
+
+
+def info_of_cache(clear: bool) -> int:
+    """Tell where compiled programs are kept, how many and of what size; remove them where asked to."""
+    from grokdyn.terminal import show_facts
+    from grokdyn.train import kept
+
+    if clear:
+        kept.clear()
+    show_facts(kept.told())
     return 0
 
 
@@ -181,7 +197,12 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
     """List the kinds of all families, those of one with their fields, or one kind with all that is said of it."""
-    from grokdyn import listing
+    if options.name is None:
+        from grokdyn.catalogue import tell_all
 
-    listing.tell_all() if options.name is None else listing.tell(options.name)
+        tell_all()
+        return 0
+    from grokdyn.listing import tell
+
+    tell(options.name)
     return 0

@@ -1,4 +1,4 @@
-"""What the command line tells of what a spec can name: families, kinds, a user's own classes, the spec itself."""
+"""What the command line tells of a family, a kind, a user's own class, the spec itself: fields, defaults, rules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import inspect
 
 from rich.table import Table
 
+from grokdyn.catalogue import first_line
 from grokdyn.engine.host.console import Console
 from grokdyn.spec import base
 from grokdyn.spec.errors import nearest
@@ -23,13 +24,6 @@ SWEEP = "sweep"
 ALLOWED = f"{', '.join(FAMILIES)}, {', '.join(TABLES)}, {SWEEP}, a kind of a family, or my_module:Class"
 
 
-def tell_all() -> None:
-    """Print the kinds of all families."""
-    console = Console()
-    for family, kinds in KINDS.items():
-        console.print(kinds_table(family, kinds))
-
-
 def tell(name: str) -> None:
     """Print what is said of a family, a kind, a class or a table of a spec.
 
@@ -40,7 +34,7 @@ def tell(name: str) -> None:
     places = {kind: place for kinds in KINDS.values() for kind, place in kinds.items()} | TABLES
     if name in FAMILIES:
         for kind, place in KINDS[FAMILIES[name]].items():
-            tell_of(console, kind, component(place), first_line(component(place)))
+            tell_of(console, kind, component(place), first_line(component(place).__doc__ or ""))
     elif name == SWEEP:
         tell_sweep(console)
     elif name in places:
@@ -88,16 +82,6 @@ def tell_sweep(console: Console) -> None:
     console.print("Paths and their rules: grokdyn list experiment, and grokdyn list KIND for those inside a part.")
 
 
-def kinds_table(family: str, kinds: dict[str, str]) -> Table:
-    table = Table(title=family, title_justify="left")
-    for head in ("kind", "in Python", "what it is"):
-        table.add_column(head, overflow="fold")
-    for kind, place in kinds.items():
-        cls = component(place)
-        table.add_row(kind, f"gd.{cls.__name__}", first_line(cls))
-    return table
-
-
 def fields_table(cls: type) -> Table:
     table = Table()
     for head in ("field", "default", "meaning", "allowed"):
@@ -128,7 +112,3 @@ def default_told(name: str, rule: base.Rule, known: dict) -> str:
 def component(place: str) -> type:
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def first_line(cls: type) -> str:
-    return (cls.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")

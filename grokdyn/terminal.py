@@ -121,9 +121,14 @@ def word(value: Any) -> str:
 
 def describe(ds: xr.Dataset, manifest: dict[str, Any]) -> None:
     """Print how a store was made and what axes it has."""
+    show_facts(facts(ds, manifest))
+
+
+def show_facts(told: dict[str, str]) -> None:
+    """Print what is known, by name."""
     table = Table(show_header=False)
-    for name, told in facts(ds, manifest).items():
-        table.add_row(name, told)
+    for name, words in told.items():
+        table.add_row(name, words)
     Console().print(table)
 
 

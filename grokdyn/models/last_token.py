@@ -12,13 +12,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from grokdyn.models.output import Params
+from grokdyn.spec.tree import Tree
 
 
-@struct.dataclass
-class LastToken:
+class LastToken(Tree):
     """What the logits are computed from; differentiable in the parameters that it was made of.
 
     logits = [phi(read M + m), read] U + u, read = sum over places t of weights_t (values[token_t] + added_t), weights =

@@ -45,3 +45,14 @@ def place_of(given: Any, name: str = "path") -> Path:
         return Path(os.path.realpath(path)) if ".." in path.parts else path.absolute()
     except OSError:
         raise SpecError(name, given, "a path from the root on: the working directory is not there") from None
+
+
+def cache_folder() -> Path | None:
+    """Return the user's cache folder of this package: GROKDYN_CACHE_DIR, none if that is empty, or the system's."""
+    given = os.environ.get("GROKDYN_CACHE_DIR")
+    if given is not None:
+        return Path(given).expanduser() if given.strip() else None
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grokdyn"
+    except RuntimeError:  # nobody's home
+        return None

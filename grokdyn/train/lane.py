@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from grokdyn.models.function import Function
 from grokdyn.models.output import Params
+from grokdyn.spec.tree import Tree
 from grokdyn.tasks.base import Signature, Table
 from grokdyn.tasks.fit import read
 from grokdyn.tasks.split import Split, draw_split, with_noise
@@ -38,8 +38,7 @@ class Program(NamedTuple):
     own_code: str = ""
 
 
-@struct.dataclass
-class Lane:
+class Lane(Tree):
     """What a run is, on the device: its numbers, its own table if it draws one, its split, and its
     first parameters if a probe compares with them."""
 
@@ -49,8 +48,7 @@ class Lane:
     initial_params: Params | None
 
 
-@struct.dataclass
-class State:
+class State(Tree):
     """What the next step needs.
 
     Attributes:

@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from grokdyn.models.output import Params
 from grokdyn.spec.arrays import floats, plain_array, told
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.tree import Tree, static
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.split import Split
 from grokdyn.train.moments import checked_moments, remembered, state_of
@@ -81,8 +81,7 @@ class Origin:
     leaves: tuple[np.ndarray, ...] = ()
 
 
-@struct.dataclass
-class Given:
+class Given(Tree):
     """A checked Start as arrays; what is None is drawn."""
 
     params: Params | None
@@ -91,7 +90,7 @@ class Given:
     corrupted: Any
     moments: Any = None
     state: Params | None = None
-    n_train: int = struct.field(pytree_node=False, default=0)
+    n_train: int = static(default=0)
 
     def applied(self, split: Split, params: Params) -> tuple[Split, Params]:
         """Return the drawn split and parameters with what was given in their place."""

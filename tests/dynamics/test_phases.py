@@ -7,6 +7,8 @@ import grokdyn as gd
 from grokdyn.commands import QUICKSTART
 from tests.parity.test_mlp import doshi
 
+pytestmark = pytest.mark.as_users
+
 
 def test_quickstart_generalises_where_it_should_and_shows_all_four_phases():
     quickstart = gd.run(gd.load(QUICKSTART), progress=False)

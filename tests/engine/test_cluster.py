@@ -33,6 +33,8 @@ from grokdyn.engine.store import pieces, reading
 from grokdyn.engine.store.collect import collect
 from tests import cases
 
+pytestmark = pytest.mark.as_users
+
 SWEEP = gd.Sweep(
     cases.tiny(steps=60, record=gd.Every(10)),
     {"task.train_fraction": [0.3, 0.5, 0.8], "optimizer.weight_decay": [0.0, 1.0], "seed": range(4)},

@@ -10,6 +10,8 @@ from grokdyn.engine.plan import structure
 from grokdyn.train.compiled import TRACES
 from tests import cases
 
+pytestmark = pytest.mark.as_users
+
 # Eight numbers, two values each: 256 runs of one program.
 AXES = {
     "optimizer.learning_rate": [1e-3, 1e-2],

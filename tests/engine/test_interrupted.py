@@ -18,6 +18,8 @@ from grokdyn.engine.store import folder as store
 from grokdyn.engine.store import reading
 from grokdyn.engine.store.pieces import read_snapshot
 
+pytestmark = pytest.mark.as_users
+
 SPEC = """
 steps = 60
 record = {every = 10}

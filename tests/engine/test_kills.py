@@ -15,6 +15,8 @@ import pytest
 import grokdyn as gd
 from grokdyn.engine.store import reading
 
+pytestmark = pytest.mark.as_users
+
 SPEC = """
 steps = 1500
 record = {every = 50}

@@ -15,7 +15,7 @@ LOSSES = {
 }
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 every_loss = pytest.mark.parametrize("name", LOSSES)
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.as_users]
 
 
 def twin(name, z, y):

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 import grokdyn as gd
 from grokdyn.losses import precision as exact
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.as_users]
 NARROW = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(jnp.bfloat16)}
 ROWS, CLASSES = 64, 113
 # Margin over the others, all equal, from which the sum of 113 exponentials is 1: 112 exp(-m) below half of the last

@@ -8,6 +8,8 @@ import pytest
 
 from grokdyn import StableMaxCrossEntropy, stablemax_cross_entropy
 
+pytestmark = pytest.mark.as_users
+
 EXTREMES = [0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 0.5, 1e4, -1e4, 1e15, -1e15, 1e30, -1e30, 3e38, -3e38]
 
 

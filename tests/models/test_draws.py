@@ -6,6 +6,7 @@ import pytest
 
 from grokdyn.models import draws
 
+pytestmark = pytest.mark.as_users
 KEY = jax.random.key(5)
 
 

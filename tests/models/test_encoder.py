@@ -18,7 +18,7 @@ MODEL = gd.Encoder(d_model=D, heads=HEADS, ff=FF)
 def parameters(seed=0, dtype="float64"):
     """Return random parameters, none of them 0 or 1."""
     rng = np.random.default_rng(seed)
-    shapes = MODEL.initial(jax.random.key(0), Signature(V, 2, OUT, V * V), jnp.float64)
+    shapes = jax.eval_shape(lambda: MODEL.start(jax.random.key(0), Signature(V, 2, OUT, V * V), jnp.float64))
     return {name: (0.5 * rng.normal(size=w.shape)).astype(dtype) for name, w in shapes.items()}
 
 
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_the_naive_layer():
     params, inputs = parameters(), tokens()
     target = np.random.default_rng(2).normal(size=(len(inputs), OUT))
     found = jax.jit(jax.grad(lambda p: jnp.sum(target * MODEL.forward(p, inputs).logits)))(params)
-    exact = jax.grad(lambda p: jnp.sum(target * naive(p, inputs, jnp)))(jax.tree.map(jnp.asarray, params))
+    exact = jax.jit(jax.grad(lambda p: jnp.sum(target * naive(p, inputs, jnp))))(jax.tree.map(jnp.asarray, params))
     for name in exact:
         np.testing.assert_allclose(found[name], exact[name], rtol=1e-9, atol=1e-11 * np.abs(exact[name]).max())
 
@@ -91,7 +91,7 @@ def test_activations_are_those_of_the_last_token():
 def test_it_starts_as_pytorch_does():
     """Bounds of the uniform draws, and their spread: std b/sqrt(3), with an error of 1/sqrt(2n) relative."""
     model = gd.Encoder()
-    params = model.start(jax.random.key(0), Signature(113, 2, 113, 12544), "float32")
+    params = jax.jit(lambda: model.start(jax.random.key(0), Signature(113, 2, 113, 12544), "float32"))()
     bounds = {
         "W_QKV": np.sqrt(6 / 512),
         "W_O": 128**-0.5,
@@ -148,7 +148,8 @@ def test_dropout_acts_in_all_four_places_and_only_with_a_key():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("grokdyn.models.encoder.Dropout", Spy)
-        model.forward(params, inputs, jax.random.key(0))
+        arrays = jax.tree.map(jnp.asarray, params)
+        jax.eval_shape(lambda: model.forward(arrays, jnp.asarray(inputs), jax.random.key(0)))
     rows = len(inputs)
     assert places == [(0, (rows, 2, HEADS)), (1, (rows, D)), (2, (rows, FF)), (3, (rows, D))]
 
@@ -156,7 +157,7 @@ def test_dropout_acts_in_all_four_places_and_only_with_a_key():
 def test_a_share_of_zero_drops_nothing():
     params, inputs = parameters(), tokens()
     dropped = jax.jit(MODEL.forward)(params, inputs, jax.random.key(0)).logits
-    np.testing.assert_allclose(dropped, MODEL.forward(params, inputs).logits, rtol=1e-12)
+    np.testing.assert_allclose(dropped, jax.jit(MODEL.forward)(params, inputs).logits, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -45,19 +45,20 @@ def test_logits_and_gradients_are_the_naive_models(options, name):
     params = {key: jnp.asarray(0.4 * rng.normal(size=w.shape)) for key, w in shapes.items()}
     target = rng.normal(size=(len(inputs), signature.outputs))
 
+    plain = model.replace(path="full")
+
     def merged(p):
         prepared = model.prepare(p, signature, MANY)
         assert isinstance(prepared, LastToken)
         return model.forward(prepared, inputs).logits
 
-    close(
-        jax.jit(merged)(params),
-        naive(model, {key: np.asarray(w) for key, w in params.items()}, inputs)[0][:, -1],
-        1e-12,
-    )
-    found = jax.jit(jax.grad(lambda p: jnp.sum(target * merged(p))))(params)
-    plain = model.replace(path="full")
-    exact = jax.jit(jax.grad(lambda p: jnp.sum(target * plain.forward(p, inputs).logits)))(params)
+    @jax.jit
+    def followed(p):
+        logits, back = jax.vjp(merged, p)
+        return logits, back(target)[0], jax.vjp(lambda p: plain.forward(p, inputs).logits, p)[1](target)[0]
+
+    logits, found, exact = followed(params)
+    close(logits, naive(model, {key: np.asarray(w) for key, w in params.items()}, inputs)[0][:, -1], 1e-12)
     for key in exact:
         close(found[key], exact[key], 1e-11)
 

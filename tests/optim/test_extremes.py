@@ -16,7 +16,7 @@ from grokdyn.spec.kinds import kind_of
 from tests import cases
 from tests.contract import arrays
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.as_users]
 # A row, a column, a matrix and a vector.
 SHAPES = {"W_0": (1, 3), "W_1": (3, 1), "W_2": (2, 3), "b_0": (2,)}
 SIZES = (0.0, 1e-30, 1e-12, 1.0, 1e12, 1e30)

@@ -144,6 +144,7 @@ def exact_steps(b2, eps, gradients):
     return np.diff(path, axis=0, prepend=0)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("b2", [0.9, 0.98, 0.999])
 @pytest.mark.parametrize("eps", [1e-30, 1e-25, 1e-16, 1e-8])
 def test_adam_is_right_for_gradients_of_any_size(eps, b2):
@@ -152,6 +153,7 @@ def test_adam_is_right_for_gradients_of_any_size(eps, b2):
     np.testing.assert_allclose(steps_of(b2, eps, gradients), exact_steps(b2, eps, gradients), rtol=1e-4)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("eps", [1e-30, 1e-25, 1e-8])
 def test_adam_is_right_when_gradients_change_size(eps):
     rng = np.random.default_rng(0)
@@ -163,6 +165,7 @@ def test_adam_is_right_when_gradients_change_size(eps):
     assert kept.mean() > 0.9
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("eps", [0.0, 1e-30, 1e-8])
 def test_adam_takes_no_step_along_a_zero_gradient(eps):
     gradients = np.zeros((3, 4))
@@ -174,6 +177,7 @@ def test_adam_takes_no_step_along_a_zero_gradient(eps):
     assert np.all(found[1:, :2])
 
 
+@pytest.mark.as_users
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="subnormals are flushed by XLA on CPU")
 @pytest.mark.parametrize("size", [1e-18, 1e-19, 1e-20])
 def test_the_textbook_form_explodes_where_squares_are_subnormal_and_ours_does_not(size):

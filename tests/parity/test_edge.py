@@ -7,6 +7,8 @@ import grokdyn as gd
 from tests.parity.test_mlp import edge, start_from
 from tests.parity.trajectories import assert_follows, load, relative_errors
 
+pytestmark = pytest.mark.as_users
+
 ADAMW = gd.AdamW(learning_rate=0.01)
 VARIANTS = {
     "edge_perpgrad_adamw": {"optimizer": gd.PerpGrad(inner=ADAMW)},

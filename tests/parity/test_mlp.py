@@ -6,6 +6,8 @@ import pytest
 import grokdyn as gd
 from tests.parity.trajectories import assert_follows, load
 
+pytestmark = pytest.mark.as_users
+
 
 def edge(steps=50, **changes):
     return gd.Experiment(

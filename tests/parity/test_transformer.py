@@ -6,6 +6,8 @@ import pytest
 import grokdyn as gd
 from tests.parity.trajectories import assert_follows, load
 
+pytestmark = pytest.mark.as_users
+
 P = 113
 ADAMW = gd.AdamW(learning_rate=1e-3, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=10.0))
 

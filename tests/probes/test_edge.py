@@ -5,6 +5,8 @@ import pytest
 
 import grokdyn as gd
 
+pytestmark = pytest.mark.as_users
+
 P, HIDDEN, RATE = 7, 12, 0.5
 TENSORS = ("W_0", "W_1")
 PROBES = (

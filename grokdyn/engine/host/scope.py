@@ -1,4 +1,4 @@
-"""What the compiled programs need set around them."""
+"""What the compiled programs need set around them, and where they are kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import jax
 
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.sweep import Sweep
+from grokdyn.train.kept import keeping
 
 
 @contextmanager
 def scope(sweep: Sweep) -> Iterator[None]:
-    """Set what the compiled programs need, for this thread only: 64-bit types and the precision of products."""
-    with jax.enable_x64(True), jax.default_matmul_precision(matmul_precision(sweep)):
+    """Set what the compiled programs need, for this thread only: 64-bit types and the precision of products.
+
+    What is compiled within is kept for later processes.
+    """
+    with jax.enable_x64(True), jax.default_matmul_precision(matmul_precision(sweep)), keeping():
         yield
 
 

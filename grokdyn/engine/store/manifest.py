@@ -22,13 +22,13 @@ from grokdyn.engine.store.spec_text import axes_of, noted, spec_differences, was
 from grokdyn.spec.identity import own_code
 from grokdyn.spec.sweep import Sweep
 
-PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")
+PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy")
 # A change of one of these may change bits. The number of devices does not: lanes are computed alike on each.
 DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "xla_flags")
 # What of the package cannot change a number: what draws, tells, and says where to train. All else counts as source.
 NO_SOURCES = (
     *("analysis", "plot", "bench", "exports", "page", "__init__.py", "__main__.py"),
-    *("cli.py", "commands.py", "interop.py", "figures.py", "machines.py", "outcome.py"),
+    *("catalogue.py", "cli.py", "commands.py", "interop.py", "figures.py", "listing.py", "machines.py", "outcome.py"),
     *("reports.py", "reproduce.py", "terminal.py", "usage.py"),
     *(f"engine/host/{name}.py" for name in ("progress", "interrupt", "say")),
     *(f"engine/loop/{name}.py" for name in ("estimate", "speed")),

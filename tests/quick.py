@@ -1,0 +1,74 @@
+"""Programs that tests compile quickly: XLA's own passes as ever, LLVM's and the fusion emitters' left out.
+
+A program of the tests runs for milliseconds and compiles for seconds, most of them to make its machine code a little
+faster. What a formula gives in float64, what a store holds and what a command tells does not hang on that. Tests of
+bits, of what narrow numbers round to and of trajectories in float32 are marked ``as_users`` and have the programs that
+users have; ``pytest --as-users`` gives those to all.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+
+import jax
+from jax._src import compiler
+
+from grokdyn.train import compiled
+
+OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+# A worker remembers every program. Where it has grown by so many bytes, it lets go of them between two files; what is
+# freed stays with the process and is filled again before it grows further.
+MOST_GROWTH = 3 * 2**29
+
+_options_of = compiler.get_compile_options
+_quick = False
+_memory = 0
+
+
+def install() -> None:
+    """Put the options into whatever this process compiles from now on."""
+    global _quick
+    compiler.get_compile_options = options_of
+    _quick = True
+
+
+def options_of(*args, env_options_overrides=None, **kwargs):
+    """Return JAX's options of a program, with ours where the test is not marked and the program has none of its own."""
+    return _options_of(*args, env_options_overrides={**quick_options(), **(env_options_overrides or {})}, **kwargs)
+
+
+def quick_options() -> dict:
+    return OPTIONS if _quick else {}
+
+
+def switch(wanted: bool) -> None:
+    """Compile quickly from now on, or as for users; what was compiled otherwise is forgotten."""
+    global _quick
+    if wanted != _quick:
+        forget()
+        _quick = wanted
+
+
+def forget() -> None:
+    """Let go of all programs in memory."""
+    compiled.PROGRAMS.clear()
+    jax.clear_caches()
+    gc.collect()
+
+
+def forget_if_many() -> None:
+    """Let go of all programs where they have come to take much memory."""
+    global _memory
+    if memory() > _memory + MOST_GROWTH:
+        forget()
+        _memory = memory()
+
+
+def memory() -> int:
+    """Return the bytes that this process has in memory, 0 where that is not told."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
