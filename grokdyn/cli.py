@@ -219,6 +219,9 @@ def parser() -> argparse.ArgumentParser:
     )
     kinds.add_argument("name", nargs="?", metavar="FAMILY|KIND|my_module:Class", help=known)
 
+    book = command("ledger", commands.ledger, "write the page of all claims that a folder of experiments keeps")
+    book.add_argument("folder", metavar="EXPERIMENTS_DIR")
+
     again = command("reproduce", commands.reproduce, "run an experiment of a paper and check its claims")
     again.add_argument("folder", metavar="EXPERIMENT_DIR")
     again.add_argument("--scale", choices=("smoke", "cpu", "full"), default="cpu", help="how much of it (default: cpu)")

@@ -195,6 +195,20 @@ def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
     return tell(found, folder, quiet=False, figures=True)
 
 
+def ledger(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Write the page of all claims that a folder of experiments keeps."""
+    from grokdyn.engine.store.files import write_text, writing
+    from grokdyn.ledger import NAME
+    from grokdyn.ledger import ledger as page
+
+    folder = path_of(options.folder, "folder")
+    text = page(folder)
+    with writing(folder):
+        write_text(folder / NAME, text)
+    say(folder / NAME)
+    return 0
+
+
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
     """List the kinds of all families, those of one with their fields, or one kind with all that is said of it."""
     if options.name is None:

@@ -8,16 +8,20 @@ table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import xarray as xr
 
-from grokdyn.analysis.claims import Claim, as_json, as_markdown
+from grokdyn.analysis.claims import Verdict, as_json, as_markdown, judge
 from grokdyn.engine.run import resume, run
 from grokdyn.engine.store.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.store.reading import is_finished, read_spec
@@ -32,19 +36,10 @@ from grokdyn.spec.sweep import Sweep
 QUICK_LOOK = "smoke"
 
 
-class Undecided(Claim):
-    """A claim whose runs are too few, small or short to decide it; what they measured is still told."""
-
-    @property
-    def agreeing(self) -> tuple[int, int]:
-        """None of none: no run decides."""
-        return 0, 0
-
-
 def reproduce(
     folder: Path, scale: str, out: Path, progress: bool | None = None, reuse: str | Path | None = None
-) -> list[Claim]:
-    """Run an experiment folder at a scale into ``out`` and return its claims.
+) -> list[Verdict]:
+    """Run an experiment folder at a scale into ``out`` and return the verdicts on its claims.
 
     What a store in ``out`` holds already is not trained again. Writes a store per sweep, ``claims.md``,
     ``claims.json``, ``figure.png`` and ``report.html``.
@@ -61,15 +56,30 @@ def reproduce(
     if reuse is not None:
         copy_finished(sweeps, path_of(reuse, "reuse"), out)
     results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
-    found: list[Claim] = told.claims(results)
-    if scale == QUICK_LOOK:
-        found = [Undecided(**vars(claim)) for claim in found]
+    found = judge(told.claims(results), decides=scale != QUICK_LOOK)
+    made = made_of(folder, scale, [out / name for name in sweeps])
     with writing(out):
-        write_text(out / "claims.md", as_markdown(found))
-        write_text(out / "claims.json", as_json(found))
+        write_text(out / "claims.md", as_markdown(found, made))
+        write_text(out / "claims.json", as_json(found, made))
     save(told.figure(results), out, "figure", "png")
     report(out, title=f"{folder.absolute().name}, {scale}")
     return found
+
+
+def made_of(folder: Path, scale: str, stores: Iterable[Path]) -> dict[str, Any]:
+    """Return how the runs of a reproduction were made: when, on what, at which cost, by which code."""
+    manifests = [json.loads((store / "manifest.json").read_text()) for store in stores]
+    sessions = [session for manifest in manifests for session in manifest.get("sessions", [])]
+    commits = {str(manifest.get("commit")) for manifest in manifests}
+    return {
+        "experiment": folder.absolute().name,
+        "scale": scale,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "device": ", ".join(sorted({str(manifest.get("device_kind")) for manifest in manifests})),
+        "seconds": round(sum(float(session.get("seconds") or 0) for session in sessions), 1),
+        "runs": sum(cohort["runs"] for manifest in manifests for cohort in manifest.get("cohorts", [])),
+        "commit": commits.pop() if len(commits) == 1 else None,
+    }
 
 
 def keep(folder: Path, scale: str, out: Path) -> Path:

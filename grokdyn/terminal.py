@@ -14,7 +14,8 @@ from rich.table import Table
 
 from grokdyn import analysis
 from grokdyn.analysis.checks import swept_axes
-from grokdyn.analysis.claims import Claim
+from grokdyn.analysis.claims import Verdict
+from grokdyn.analysis.claims.written import measured_told, source_told
 from grokdyn.analysis.times import last_record
 from grokdyn.analysis.words import written
 from grokdyn.engine.host import memory
@@ -206,13 +207,12 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def show_claims(claims: Sequence[Claim]) -> None:
-    """Print claims with what was expected, what was measured, and whether they hold."""
+def show_claims(verdicts: Sequence[Verdict]) -> None:
+    """Print claims with who says so, what was measured, and whether they hold."""
     table = Table(title="claims", show_lines=True)
-    for head in ("claim", "expected", "source", "measured", "runs", "verdict"):
+    for head in ("claim", "measured", "verdict"):
         table.add_column(head, overflow="fold")
-    for claim in claims:
-        runs = "{} of {}".format(*claim.agreeing)
-        cells = (claim.text, claim.expected, claim.source, claim.told, runs, claim.verdict)
-        table.add_row(*cells)
+    for verdict in verdicts:
+        text = "\n".join(map(printable, (verdict.claim.text, source_told(verdict))))
+        table.add_row(text, *map(printable, (measured_told(verdict), verdict.verdict)))
     Console().print(table)

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, interpolated_step
+from grokdyn.analysis.claims import Claim, Median, Order, crossing, interpolated_step, quotient
 from grokdyn.analysis.times import last_record
 from grokdyn.plot import Panel
 
@@ -18,28 +18,31 @@ TURNED = 1.05
 
 
 def times(ds):
-    """Return the steps at which a run fits and generalises; inf where it never does."""
-    return interpolated_step(ds.train_accuracy, FITS), interpolated_step(ds.test_accuracy, GENERALISES)
+    """Return between which records a run fits, and generalises."""
+    return crossing(ds.train_accuracy, FITS), crossing(ds.test_accuracy, GENERALISES)
 
 
 def lateness(ds):
-    """Return steps to generalise over steps to fit; nan where a run does not do both."""
+    """Return between which ends steps to generalise over steps to fit lie; nan where a run does not do both."""
     fit, generalise = times(ds)
-    return (generalise / fit).where(np.isfinite(fit) & np.isfinite(generalise))
+    low, high = quotient(generalise, fit)
+    both = np.isfinite(fit[1])
+    return np.where(both, low, np.nan), np.where(both, high, np.nan)
 
 
 def delay(ds):
-    """Return by how many steps a run generalises later than it fits, 0 where it does so before.
+    """Return between which ends the steps lie by which a run generalises later than it fits, 0 where before.
 
-    Where it fits and does not generalise it is inf, where it does not even fit nan.
+    Where it fits and does not generalise the upper end is inf, where it does not even fit both are nan.
     """
     fit, generalise = times(ds)
-    return (generalise - fit.where(np.isfinite(fit))).clip(min=0)
+    ends = (generalise[0] - fit[1], generalise[1] - fit[0])
+    return tuple(np.where(np.isfinite(fit[1]), np.maximum(end, 0), np.nan) for end in ends)
 
 
 def at_fit(ds, variable):
     """Return a variable at the step at which a run fits, linear between records; nan where it does not."""
-    fit = times(ds)[0]
+    fit = interpolated_step(ds.train_accuracy, FITS)
 
     def one(values, when):
         known = ~np.isnan(values)
@@ -48,49 +51,52 @@ def at_fit(ds, variable):
     return xr.apply_ufunc(one, ds[variable], fit, input_core_dims=[["step"], []], vectorize=True)
 
 
-def growth(late):
-    """Return by how much a delay grows from every alpha to the next, where that of the smaller one is known."""
-    below, above = late.isel(output_scale=slice(None, -1)), late.isel(output_scale=slice(1, None))
-    return above - below.where(np.isfinite(below)).assign_coords(output_scale=above.output_scale)
-
-
 def claims(results):
     ds = results["alpha"]
     small, middle = ds.sel(output_scale=0.001), ds.sel(output_scale=0.05)
+    unit = "times the steps to fit"
+    cells = [delay(ds.sel(output_scale=scale)) for scale in ds.output_scale.values]
     return [
         Claim(
             "a network of small output (alpha = 0.001) generalises as it fits",
             SOURCE,
             "no grokking at small alpha",
-            lateness(small),
-            high=LATE,
-            unit="times the steps to fit",
+            Median(lateness(small)),
+            (0, LATE),
+            unit=unit,
         ),
         Claim(
             "one of larger output (alpha = 0.05) generalises late",
             SOURCE,
             "grokking",
-            lateness(middle),
-            low=LATE,
-            unit="times the steps to fit",
+            Median(lateness(middle)),
+            (LATE, np.inf),
+            unit=unit,
         ),
         Claim(
             "as it fits it knows less than half of the test images",
             SOURCE,
             "train accuracy first",
-            at_fit(middle, "test_accuracy"),
-            high=0.5,
+            Median(at_fit(middle, "test_accuracy")),
+            (0, 0.5),
         ),
         Claim(
-            "the delay falls with alpha",
+            "the delay grows with alpha, from each to the next",
             SOURCE,
             "alpha tunes grokking",
-            growth(delay(ds)),
-            low=1,
-            unit="steps more from one alpha to the next",
+            Order(tuple(cells)),
+            (1, np.inf),
+            (0, np.inf),
+            unit="steps",
         ),
         *of_kernels(small, middle),
     ]
+
+
+def at_end(ds):
+    """Return the last alignment over the first, by run; nan for one that does not generalise."""
+    grown = last_record(ds.kernel_cka) / ds.kernel_cka.isel(step=0)
+    return np.where(np.isfinite(times(ds)[1][1]), grown, np.nan)
 
 
 def of_kernels(small, middle):
@@ -101,24 +107,24 @@ def of_kernels(small, middle):
             "at alpha = 0.001 the kernel turns to the labels while the network fits",
             KERNEL,
             "features are learned at once",
-            at_fit(small, "kernel_cka") / small.kernel_cka.isel(step=0),
-            low=TURNED,
+            Median(at_fit(small, "kernel_cka") / small.kernel_cka.isel(step=0)),
+            (TURNED, np.inf),
             **first,
         ),
         Claim(
             "at alpha = 0.05 it has not when the network fits",
             KERNEL,
             "the first kernel fits",
-            at_fit(middle, "kernel_cka") / middle.kernel_cka.isel(step=0),
-            high=TURNED,
+            Median(at_fit(middle, "kernel_cka") / middle.kernel_cka.isel(step=0)),
+            (0, TURNED),
             **first,
         ),
         Claim(
             "and does so later",
             KERNEL,
             "features are learned late",
-            last_record(middle.kernel_cka).where(np.isfinite(times(middle)[1])) / middle.kernel_cka.isel(step=0),
-            low=TURNED,
+            Median(at_end(middle)),
+            (TURNED, np.inf),
             **first,
         ),
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, interpolated_step
+from grokdyn.analysis.claims import Claim, Contrast, Median, Probability, crossing, interpolated_step, mean
 from grokdyn.plot import Panel, style
 
 SOURCE = "Kumar et al. 2024 (arXiv 2310.06110)"
@@ -29,20 +29,9 @@ def near(values, step):
     return values.sel(step=step, method="nearest")
 
 
-def average(values):
-    """Return the mean over seeds: the losses of one draw of 550 points spread by a seventh."""
-    return values.mean("seed")
-
-
-def where(condition, values):
-    """Return values, or nothing that decides where a condition fails."""
-    return values if condition else values * np.nan
-
-
 def peak(ds):
-    """Return the largest test loss over that of step 0, of the mean over seeds."""
-    loss = average(ds.test_loss)
-    return (loss / loss.isel(step=0)).max("step")
+    """Return the largest test loss of every run over that of step 0."""
+    return (ds.test_loss / ds.test_loss.isel(step=0)).max("step")
 
 
 def claims(results):
@@ -50,33 +39,35 @@ def claims(results):
 
 
 def of_losses(one):
-    """Return the claims of figure 1."""
+    """Return the claims of figure 1: on means over draws, whose losses spread by a seventh."""
     whole, long = full(one), bool(one.step[-1] >= 100_000)
     flat = one.kernel_alignment_one_sided / one.kernel_alignment_one_sided.isel(step=0)
-    plateau, bump, last = (average(near(one[f"{part}_loss"], t)) for part, t in WHEN)
-    regression = average(one.kernel_regression_test_loss.isel(step=0))
+    plateau, bump, last = (near(one[f"{part}_loss"], t) for part, t in WHEN)
+    regression = one.kernel_regression_test_loss.isel(step=0)
+
+    def of(text, expected, values, agrees, measured=whole, unit=""):
+        return Claim(text, RERUN, expected, mean(values) if measured else None, agrees, unit=unit)
+
     unit = "of its first value"
     return [
-        Claim("train loss: a plateau near step 2000", RERUN, "0.404", where(whole, plateau), 0.35, 0.45),
-        Claim("test loss: a bump near step 1000", RERUN, "0.666", where(whole, bump), 0.6, 0.75),
-        Claim("test loss falls by step 100,000", RERUN, "0.018", where(long, last), high=0.05),
-        Claim("regression with the first kernel cannot do it", RERUN, "0.421", where(whole, regression), 0.38, 0.46),
-        Claim(
+        of("train loss: a plateau near step 2000", "0.404", plateau, (0.35, 0.45)),
+        of("test loss: a bump near step 1000", "0.666", bump, (0.6, 0.75)),
+        of("test loss falls by step 100,000", "0.018", last, (0, 0.05), long),
+        of("regression with the first kernel cannot do it", "0.421", regression, (0.38, 0.46)),
+        of(
             "alignment of the kernel stays until the plateau ends",
-            RERUN,
             "0.01225 until about step 2000",
-            where(whole, near(flat, 1000)),
-            0.95,
-            1.05,
-            unit,
-        ),
-        Claim(
-            "alignment of the kernel is higher at the end",
-            RERUN,
-            "0.0155 from 0.01225",
-            where(long, flat.isel(step=-1)),
-            1.1,
+            near(flat, 1000),
+            (0.95, 1.05),
             unit=unit,
+        ),
+        of(
+            "alignment of the kernel is higher at the end",
+            "0.0155 from 0.01225",
+            flat.isel(step=-1),
+            (1.1, np.inf),
+            long,
+            unit,
         ),
     ]
 
@@ -84,38 +75,31 @@ def of_losses(one):
 def of_scales(results):
     """Return the claims of figure 3."""
     alpha, epsilon, grid = (results[name] for name in ("alpha", "epsilon", "grid"))
-    unit = "of its first test loss"
+
+    def of(text, figure, expected, ds, values, agrees):
+        unit = "of its first test loss"
+        what = Median(values) if full(ds) else None
+        return Claim(text, f"{SOURCE}, figure {figure}", expected, what, agrees, unit=unit)
+
+    rich, lazy = (peak(alpha.sel(output_scale=value)) for value in (2**-5, 1.0))
+    strong = peak(epsilon.sel(epsilon=slice(0.5, None))).max("epsilon")
     return [
-        Claim(
-            "a rich network (alpha = 2^-5) has no bump",
-            SOURCE + ", figure 3a",
-            "monotone test loss",
-            where(full(alpha), peak(alpha.sel(output_scale=2**-5))),
-            high=RISE,
-            unit=unit,
-        ),
-        Claim(
-            "a lazier one (alpha = 1) has one",
-            SOURCE + ", figure 3a",
-            "1.08",
-            where(full(alpha), peak(alpha.sel(output_scale=1.0))),
-            RISE,
-            unit=unit,
-        ),
-        Claim(
+        of("a rich network (alpha = 2^-5) has no bump", "3a", "monotone test loss", alpha, rich, (0, RISE)),
+        of("a lazier one (alpha = 1) has one", "3a", "1.08", alpha, lazy, (RISE, np.inf)),
+        of(
             "a strong quadratic part (epsilon of 1/2 and more) has no bump",
-            SOURCE + ", figure 3b",
+            "3b",
             "bump at 1/4 only",
-            where(full(epsilon), peak(epsilon.sel(epsilon=slice(0.5, None))).max("epsilon")),
-            high=RISE,
-            unit=unit,
+            epsilon,
+            strong,
+            (0, RISE),
         ),
         Claim(
             "the laziest, least aligned network groks later than the richest, most aligned one",
             SOURCE + ", figure 3e",
             "delay grows with alpha and with 1/epsilon",
-            where(full(grid), later(grid)),
-            1,
+            later(grid) if full(grid) else None,
+            (1, np.inf),
             unit="steps",
         ),
     ]
@@ -128,30 +112,30 @@ def of_terms(terms):
     sampled = (terms.test_loss / terms.population_error).isel(step=0)
     source = SOURCE + ", figure 4; rerun of the released code, one seed"
     whole = bool(terms.step[-1] >= 10_000)
+    low = terms.population_error.isel(step=-1) <= 0.05
     return [
         Claim(
             "two units without the direction: their error is features, and not their scale",
             source,
             "misalignment 1.13, linear 1.0, variance 0.02 at step 1,100",
-            where(whole, share),
-            high=0.1,
+            Median(share) if whole else None,
+            (0, 0.1),
             unit="of the error is variance",
         ),
         Claim(
             "two units can learn the direction",
             source,
             "error below 0.05 by step 10,000",
-            where(whole, terms.population_error.isel(step=-1).min("seed")),
-            high=0.05,
-            unit="in the best of the seeds",
+            Probability(low) if whole else None,
+            (0.05, 1),
+            unit="of seeds do",
         ),
         Claim(
             "the exact error is that of a thousand test points",
             SOURCE + ", equation 6",
             "equal up to sampling",
-            where(whole, sampled),
-            0.75,
-            1.25,
+            mean(sampled) if whole else None,
+            (0.95, 1.05),
         ),
     ]
 
@@ -166,9 +150,17 @@ def delay(grid):
 
 
 def later(grid):
-    """Return how much longer the laziest, least aligned cell takes than the richest, most aligned one."""
-    found = delay(grid)
-    return found.isel(output_scale=-1, epsilon=0) - found.isel(output_scale=0, epsilon=-1)
+    """Return how much longer the laziest, least aligned cell takes than the richest, most aligned one, by seed."""
+    cells = ({"output_scale": -1, "epsilon": 0}, {"output_scale": 0, "epsilon": -1})
+    return Contrast(*(delay_ends(grid.isel(cell)) for cell in cells), "difference")
+
+
+def delay_ends(cell):
+    """Return between which ends the delay of runs lies; nan for one that does not fit."""
+    train, test = (crossing(-cell[f"{part}_loss"], -GROKKED) for part in ("train", "test"))
+    fits = np.isfinite(train[1])
+    ends = (test[0] - train[1], test[1] - train[0])
+    return tuple(np.where(fits, np.maximum(end, 0), np.nan) for end in ends)
 
 
 LOSSES = {

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim
+from grokdyn.analysis.claims import Claim, Student
 from grokdyn.plot import style
 from grokdyn.theory import long_tail
 
@@ -72,29 +72,21 @@ def ways(ds):
 
 
 def against(measured, expected):
-    """Return the ratio of the means over seeds of what was measured and expected, and its standard error.
+    """Return the ratio of the means over seeds of what was measured and expected, with its standard error.
 
-    nan where no seed decides: nothing is expected of any, or all are alike.
+    None where no seed decides: nothing is expected of any, or all are alike.
     """
     if float(expected.mean()) == 0:
-        return np.nan, np.nan
+        return None
     ratio = float(measured.mean() / expected.mean())
     rest = measured - ratio * expected
     error = float(rest.std(ddof=1) / np.sqrt(rest.size) / abs(expected.mean()))
-    return ratio, error or np.nan
+    return Student(ratio, error, rest.size - 1, rest.size, "ratio of means") if error else None
 
 
 def agreement(text, expected, measured, told):
-    ratio, error = against(measured, told)
-    return Claim(
-        text,
-        SOURCE,
-        f"{expected}: a ratio of 1, within 3 standard errors",
-        (ratio - 1) / error,
-        low=-3,
-        high=3,
-        unit=f"standard errors from it; measured / expected = {ratio:.3f} +- {error:.3f}",
-    )
+    """Return the claim that a ratio is 1, to a tenth."""
+    return Claim(text, SOURCE, expected, against(measured, told), (0.9, 1.1), unit="measured / expected")
 
 
 def claims(results):

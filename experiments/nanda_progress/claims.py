@@ -3,7 +3,7 @@
 import numpy as np
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, interpolated_step
+from grokdyn.analysis.claims import Claim, Median, Order, crossing, near
 from grokdyn.plot import Panel
 
 SOURCE = "Nanda et al. 2023; decoded from the published curves, one seed"
@@ -21,51 +21,49 @@ PAPER = {
     0.9: 156,
     0.95: 123,
 }
-# Over seeds, around the one published.
-SPANS = {0.3: (5500, 11_000), 0.4: (2000, 4000)}
+# Fractions whose times are compared with the published ones.
+CLAIMED = (0.3, 0.4)
 # Above this fraction the published order is within the noise of a seed.
 ORDERED = 0.6
 MEASURES = ("train_loss", "test_loss", "restricted_loss", "excluded_loss")
 
 
 def below(losses, threshold):
-    """Return the first step at which losses are below a threshold, interpolated in their logarithm; nan: not reached.
-
-    The runs are as long as their budget, so one that does not get there does not decide.
-    """
-    found = interpolated_step(-np.log(losses), -np.log(threshold))
-    return found.where(np.isfinite(found))
+    """Return between which records losses come below a threshold, by run."""
+    return crossing(-losses, -threshold)
 
 
 def claims(results):
     ds = results["fractions"]
-    generalised, fitted = below(ds.test_loss, 1.0), below(ds.train_loss, 0.1)
-    early = ds.step[-1] < 250
-    ordered = generalised.sel(train_fraction=[f for f in ds.train_fraction.values if f <= ORDERED])
+    long = ds.step[-1] >= 250
+    generalised = {f: below(ds.test_loss.sel(train_fraction=f), 1.0) for f in ds.train_fraction.values}
+    # Runs of a seed are one draw: it fits early where its slowest fraction does.
+    slowest = ds.train_loss.max("train_fraction")
     found = [
         Claim(
             "train loss is below 0.1 early, at every fraction",
             SOURCE,
             "by step 134 to 217",
-            fitted.where(~early),
-            high=250,
-            unit="steps",
+            Median(below(slowest, 0.1)) if long else None,
+            (0, 250),
+            unit="steps, the slowest fraction of a seed",
         ),
         Claim(
             "test loss falls below 1 later with less data",
             SOURCE,
             "21,419 steps at .25, 123 at .95",
-            -ordered.diff("train_fraction"),
-            low=0,
+            Order(tuple(generalised[f] for f in sorted(generalised, reverse=True) if f <= ORDERED)),
+            (0, np.inf),
             unit="steps",
         ),
     ]
-    for fraction, (low, high) in SPANS.items():
-        if fraction in ds.train_fraction.values:
-            value = generalised.sel(train_fraction=fraction)
+    for fraction in CLAIMED:
+        if fraction in generalised:
             told = f"{PAPER[fraction]:,} in its seed"
-            text = f"at fraction {fraction} test loss falls below 1"
-            found.append(Claim(text, SOURCE, told, value, low, high, "steps"))
+            text = f"at fraction {fraction} test loss falls below 1 near the step of the paper's seed"
+            what = Median(generalised[fraction])
+            span = near(PAPER[fraction])
+            found.append(Claim(text, SOURCE, told, what, span, published=PAPER[fraction], unit="steps"))
     return found + measures(results["progress"])
 
 
@@ -93,18 +91,20 @@ def measures(ds):
             "excluded loss rises during circuit formation",
             MEANT,
             "rises",
-            at(ds.excluded_loss, end) / at(ds.excluded_loss, begin),
-            low=2,
+            Median(at(ds.excluded_loss, end) / at(ds.excluded_loss, begin)),
+            (2, np.inf),
             unit="times",
         ),
         Claim(
             "train loss is low and flat meanwhile",
             MEANT,
             "flat",
-            ds.train_loss.where(between).max("step").where(np.isfinite(end)),
-            high=0.1,
+            Median(ds.train_loss.where(between).max("step").where(np.isfinite(end))),
+            (0, 0.1),
         ),
-        Claim("restricted loss falls before test loss", MEANT, "falls first", earlier, low=0, unit="steps"),
+        Claim(
+            "restricted loss falls before test loss", MEANT, "falls first", Median(earlier), (0, np.inf), unit="steps"
+        ),
     ]
 
 

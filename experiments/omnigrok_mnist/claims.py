@@ -1,9 +1,7 @@
 """Omnigrok (Liu, Michaud & Tegmark 2023) on images: eight times the usual initial weights make digits grok."""
 
-import numpy as np
-
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, interpolated_step
+from grokdyn.analysis.claims import Claim, Median, crossing, most, near, within
 from grokdyn.plot import Panel
 
 SOURCE = "Liu et al. 2023, MNIST; digitised from the released notebook, one seed, tested on 10,000 images"
@@ -17,25 +15,32 @@ PAPER = {
 def claims(results):
     ds = results["scale_8"]
     early = ds.sel(step=slice(0, EARLY))
-    whole = float(ds.step[-1]) >= EARLY
-    fit, late = interpolated_step(ds.train_accuracy, 0.95), interpolated_step(ds.test_accuracy, 0.8)
-    enough = float(ds.step[-1]) >= 6 * EARLY
+    last = float(ds.step[-1])
+    fit, late = crossing(ds.train_accuracy, 0.95), crossing(ds.test_accuracy, 0.8)
     return [
-        Claim(
+        most(
             f"for {EARLY:,} steps the network does not generalise",
             SOURCE,
             "18 % until step 10,000",
-            early.test_accuracy.max("step").where(whole, np.nan),
-            high=0.3,
+            within(early.test_accuracy.max("step"), high=0.3),
+            measured=last >= EARLY,
         ),
-        Claim("by then it fits", SOURCE, "95 % near step 1,300", fit.where(whole, np.nan), high=EARLY, unit="steps"),
         Claim(
-            "later it generalises",
+            "by then it fits",
+            SOURCE,
+            "95 % near step 1,300",
+            Median(fit) if last >= EARLY else None,
+            (0, EARLY),
+            published=1300,
+            unit="steps",
+        ),
+        Claim(
+            "later it generalises, near the step of the paper's seed",
             SOURCE,
             "80 % near step 33,000",
-            late.where(np.isfinite(late) | enough, np.nan),
-            low=EARLY,
-            high=float(ds.step[-1]),
+            Median(late) if last >= 6 * EARLY else None,
+            near(33_000),
+            published=33_000,
             unit="steps",
         ),
     ]

@@ -3,9 +3,10 @@
 import functools
 
 import numpy as np
+import xarray as xr
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim
+from grokdyn.analysis.claims import Claim, MaximalError, Median, crossing, most, within
 from grokdyn.analysis.order_statistics import median_rank_interval
 from grokdyn.plot import style
 from grokdyn.theory import xor_clusters as dual
@@ -66,14 +67,9 @@ def interval(values):
     return np.sort(values, axis=0)[list(median_rank_interval(len(values)))]
 
 
-def reached(steps, curve, level):
-    """Return the step at which a median first reaches a level, linear between records; inf if it never does."""
-    at = np.flatnonzero(curve >= level)
-    if not at.size or at[0] == 0:
-        return float(steps[0]) if at.size else np.inf
-    i = at[0]
-    share = (level - curve[i - 1]) / (curve[i] - curve[i - 1])
-    return float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
+def times(steps, values, level):
+    """Return between which records the accuracies of runs [seed, step] come to a level."""
+    return crossing(xr.DataArray(values, {"step": steps}, ("seed", "step")), level)
 
 
 def claims(results):
@@ -92,138 +88,104 @@ def rate(ds):
 
 
 def of_left(ds):
-    """Return the claims on the left panel: medians over the seeds of the sweep, each with its interval."""
+    """Return the claims on the left panel, on medians over the seeds of the sweep."""
     whole = full(ds) and ds.sizes["seed"] >= 100
     _, train, test = left_panel(ds)
     place = {int(t): i for i, t in enumerate(ds.step.values)}
-    known = [t for t in range(len(TEST)) if t in place]
-    middle = median(test)
-    off = [abs(middle[place[t]] - TEST[t]) for t in known if t not in STEEP]
-    found = [
-        Claim(
-            f"{rate(ds)}: median test accuracy after {t} updates",
-            LEFT,
-            f"{TEST[t]:.3f} +- .05",
-            where(whole, middle[place[t]]),
-            TEST[t] - 0.05,
-            TEST[t] + 0.05,
-            "({:.4g} to {:.4g}, 95 % interval of the median)".format(*interval(test[:, place[t]])),
-        )
-        for t in STEEP
-        if t in place
-    ]
+    found = []
+    for t, told in enumerate(TEST):
+        if t not in place:
+            continue
+        room = 0.05 if t in STEEP else 0.02
+        text = f"{rate(ds)}: median test accuracy after {t} updates"
+        what = Median(test[:, place[t]]) if whole else None
+        found.append(Claim(text, LEFT, f"{told:.3f} +- {room:g}", what, (told - room, told + room)))
+    gap = (ds.corrupted_rows_accuracy - ds.test_accuracy).sel(step=1)
     return [
         *found,
-        Claim(
-            f"{rate(ds)}: median test accuracy before and after, up to 10 updates",
-            LEFT,
-            "within .02 of .495, .505, ..., .980, .990, .995, .995, 1",
-            where(whole, max(off)),
-            high=0.02,
-            unit="off at most",
-        ),
-        Claim(
+        most(
             f"{rate(ds)}: all train rows fit, flipped ones too, from the first update on",
             LEFT,
             "median 1 from t = 1",
-            where(whole, median(train)[1:].min()),
-            low=1.0,
-            unit="the least median",
+            within(train[:, 1:].min(axis=1), 1.0),
+            measured=whole,
         ),
         Claim(
             f"{rate(ds)}: after one update flipped rows are fitted and the test is guessed",
             SOURCE + ", theorem 3.1",
             "test error near 1/2 at t = 1, all train rows right",
-            where(whole, ds.corrupted_rows_accuracy.sel(step=1) - ds.test_accuracy.sel(step=1)),
-            low=0.4,
+            Median(gap) if whole else None,
+            (0.4, 1.0),
             unit="accuracy on flipped rows less that on the test",
         ),
     ]
 
 
-def where(condition, values):
-    """Return values, or nothing that decides where a condition fails."""
-    return values if condition else values * np.nan
-
-
 def of_right(ds, panel):
     """Return the claims on the right panel; ``panel`` gives the curves for that on late steps."""
     whole = full(ds) and ds.sizes["seed"] >= 100
-    begun = median(ds.train_accuracy.transpose("seed", "step").values)
-    early = median(ds.test_accuracy.sel(step=60, method="nearest").values)
+    begun = ds.train_accuracy.transpose("seed", "step").values
+    early = ds.test_accuracy.sel(step=60, method="nearest")
     found = [
-        Claim(
-            f"{rate(ds)}: median train accuracy reaches {level:.2f}",
-            RIGHT,
-            f"step {step} +- 15 %",
-            where(whole, reached(ds.step.values, begun, level)),
-            0.85 * step,
-            1.15 * step,
-        )
+        of_time(f"{rate(ds)}: train accuracy reaches {level:.2f}", step, times(ds.step.values, begun, level), whole)
         for level, step in RIGHT_TRAIN
     ]
     text = f"{rate(ds)}: median test accuracy at step 60"
-    flat = Claim(text, RIGHT, "0.505 +- .05", where(whole, early), 0.455, 0.555)
-    return [*found, flat, slow(ds, panel, whole)]
+    flat = Claim(text, RIGHT, "0.505 +- .05", Median(early) if whole else None, (0.455, 0.555))
+    late = None
+    if whole:
+        steps, _, test = panel(ds)
+        late = times(steps, test, 0.9)
+    return [*found, flat, of_time(f"{rate(ds)}: test accuracy reaches 0.90", 1550, late, whole)]
 
 
-def slow(ds, panel, whole):
-    """Return the claim on when the right panel generalises; steps that are too few do not decide it."""
-    text, expected, listed = f"{rate(ds)}: median test accuracy reaches 0.90", "step 1550 +- 15 %", 1550
-    if not whole:
-        return Claim(text, RIGHT, expected, np.nan)
-    steps, _, test = panel(ds)
-    found, low, high = (reached(steps, curve, 0.9) for curve in (median(test), *interval(test)[::-1]))
-    if np.isinf(found) and steps[-1] < 1.15 * listed:
-        found = np.nan
-    ends = " to ".join("never" if np.isinf(t) else f"{t:.0f}" for t in (low, high))
-    unit = f"(both ends of the median's 95 % interval: {ends}, of {steps[-1]} steps)"
-    return Claim(text, RIGHT, expected, found, 0.85 * listed, 1.15 * listed, unit)
+def of_time(text, step, found, whole):
+    """Return the claim that the median time is the listed one, to 15 %."""
+    what = Median(found) if whole else None
+    return Claim(text, RIGHT, f"median at step {step} +- 15 %", what, (0.85 * step, 1.15 * step), unit="steps")
 
 
 def of_features(ds):
     """Return the claims on neurons, one value per run."""
     whole, last = full(ds), ds.sel(step=LAST, method="nearest")
     grown = last.cluster_amplification
+    first, later = ds.own_feature_share.isel(step=0), last.own_feature_share
+    ratio = grown.sel(side="own") / grown.sel(side="other")
+
+    def of(text, expected, values, agrees, unit="of the neurons"):
+        return Claim(text, AMPLIFIED, expected, Median(values) if whole else None, agrees, unit=unit)
+
     return [
-        Claim(
+        of(
             "before training a neuron lies along the mean of its own class as often as along the other",
-            AMPLIFIED,
             "chance: .45 to .55 of the neurons",
-            where(whole, ds.own_feature_share.isel(step=0)),
-            0.45,
-            0.55,
-            "of the neurons",
+            first,
+            (0.45, 0.55),
         ),
-        Claim(
+        of(
             "after 10 updates nearly all neurons lie along the mean of their own class",
-            AMPLIFIED,
             "at least .95",
-            where(whole, last.own_feature_share),
-            low=0.95,
-            unit="of the neurons",
+            later,
+            (0.95, 1.0),
         ),
-        Claim(
+        of(
             "the own mean is amplified more than the other",
-            AMPLIFIED,
             "at least 5 times as much after 10 updates",
-            where(whole, grown.sel(side="own") / grown.sel(side="other")),
-            low=5,
-            unit="times",
+            ratio,
+            (5, np.inf),
+            "times",
         ),
     ]
 
 
 def of_network(ds):
     """Return the claim that full points give the accuracies of the dual dynamics, drawn by other means."""
-    text, expected = "trained on full points, the mean test accuracy is that of the dual dynamics", "within 3 errors"
+    text = "trained on full points, the mean test accuracy is that of the dual dynamics, to .02 at every record"
     if base(ds).task.dimension < 1000:
-        return Claim(text, "exact", expected, np.nan)
+        return Claim(text, "exact", "the same", None, (0, 0.02))
     one = ds.test_accuracy.transpose("seed", "step").values
     other = dual.curves(setting(ds), CHECK_SEEDS, ds.step.values.tolist()).test
-    error = np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other))
-    off = np.abs(one.mean(axis=0) - other.mean(axis=0)) / error
-    return Claim(text, "exact", expected, off.max(), high=3.0, unit="standard errors, the largest of all records")
+    return Claim(text, "exact", "the same", MaximalError(one, other.mean(axis=0)), (0, 0.02))
 
 
 def figure(results):

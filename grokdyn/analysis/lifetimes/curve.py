@@ -42,6 +42,13 @@ class Curve(NamedTuple):
         share = (values[i - 1] - level) / (values[i - 1] - values[i])
         return float(self.time[i - 1] + share * (self.time[i] - self.time[i - 1]))
 
+    @property
+    def median_from(self) -> float:
+        """The lower end of the median's interval; -inf where runs are too few for one, the last time known at most."""
+        if self.low[0] <= 0.5:
+            return -np.inf
+        return min(self.reaches(0.5, "low"), float(self.time[-1]))
+
 
 def curve(low: np.ndarray, high: np.ndarray, confidence: float = 0.95, band: str = "beta") -> Curve:
     """Estimate a survival function from times that lie in (low, high].
@@ -56,7 +63,8 @@ def curve(low: np.ndarray, high: np.ndarray, confidence: float = 0.95, band: str
     survival, left = found.survival, risk - events
     n, last = len(found.lows), followed_to(found)
     value = np.repeat(np.concatenate([[1.0], survival]), 2)
-    time = np.concatenate([[min(0.0, last)], np.stack([found.begin, found.end], 1).ravel(), [last]])
+    begin = np.where(np.isfinite(found.begin), found.begin, found.end)
+    time = np.concatenate([[min(0.0, *begin, last)], np.stack([begin, found.end], 1).ravel(), [last]])
     if band == "beta":
         count, total = np.repeat(np.concatenate([[0.0], np.cumsum(events)]), 2), float(n)
         # At the end of an interval those left are at risk, before the next one those still followed.

@@ -45,9 +45,10 @@ def survival(
         band: "beta" (Fay, Brittain & Proschan 2013, mid-p), or "log-log" (Greenwood), pointwise.
 
     Returns a Dataset over `by`: `survival`, `survival_low`, `survival_high`, `kaplan_meier`, `at_risk` and
-    `diverged_share` (Aalen & Johansen 1978) over `time`; `median_time` with its interval, inf where the curve or its
-    band stays above a half (the median is then above `followed_to`); `restricted_mean` with its interval; `runs`, and
-    how many of each kind of censoring. Attributes tell the log-rank test where there are groups.
+    `diverged_share` (Aalen & Johansen 1978) over `time`; `median_time` with `median_low` and `median_high`, inf where
+    the curve or its band stays above a half, above all that was seen (the lower end is then `followed_to` at most);
+    `restricted_mean` with its interval; `runs`, and how many of each kind of censoring. Attributes tell the log-rank
+    test where there are groups.
 
     Raises ArgumentError (a ValueError) in a line for an unknown event, axis or variable, one group only, or an event
     that no run came to.
@@ -130,8 +131,12 @@ LABELS = {
 
 def scalars(found: Curve, confidence: float, horizon: float) -> tuple[float, ...]:
     # The median is early where the curve is low: its lower end is where the lower end of the band comes to a half.
-    ends = (found.reaches(0.5, what) for what in ("value", "low", "high"))
-    return (*ends, *restricted_mean(found, horizon, confidence))
+    return (
+        found.reaches(0.5),
+        found.median_from,
+        found.reaches(0.5, "high"),
+        *restricted_mean(found, horizon, confidence),
+    )
 
 
 def counted(found: xr.Dataset, axes: tuple[str, ...]) -> dict[str, xr.DataArray]:

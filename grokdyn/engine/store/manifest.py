@@ -29,7 +29,7 @@ DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "x
 NO_SOURCES = (
     *("analysis", "plot", "bench", "exports", "page", "__init__.py", "__main__.py"),
     *("catalogue.py", "cli.py", "commands.py", "interop.py", "figures.py", "listing.py", "machines.py", "outcome.py"),
-    *("reports.py", "reproduce.py", "terminal.py", "usage.py"),
+    *("ledger.py", "reports.py", "reproduce.py", "terminal.py", "usage.py"),
     *(f"engine/host/{name}.py" for name in ("progress", "interrupt", "say")),
     *(f"engine/loop/{name}.py" for name in ("estimate", "speed")),
     *(f"engine/machines/{name}.py" for name in ("cluster", "connect", "keys", "local", "slurm", "worker")),

@@ -1,0 +1,321 @@
+"""What a claim is about: a number of the law that runs are drawn from, with an interval at any level.
+
+Every one has `seeds`, how many independent runs (or pairs) tell of it, `estimate()`, and `interval(level)`, the ends of
+a two-sided interval. Times may be known to an interval only, (low, high], and are later than low where high is inf;
+they are given as one array of values, or as a pair of arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ..checks import ArgumentError
+from ..lifetimes.curve import curve
+from .shares import mid_p, place
+
+# Draws of the law of the largest of many means.
+DRAWS = 4000
+
+
+class Estimand(Protocol):
+    """What ``Claim`` needs to know of an estimand."""
+
+    @property
+    def what(self) -> str:
+        """What it is, in words."""
+        ...
+
+    @property
+    def seeds(self) -> int:
+        """How many independent runs, or pairs of runs, there are."""
+        ...
+
+    def estimate(self) -> float:
+        """Return the best single value; nan where there is none."""
+        ...
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the ends of a two-sided interval."""
+        ...
+
+
+def ends(times: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of times [runs], without runs of which nothing is known."""
+    low, high = times if isinstance(times, tuple) else (times, times)
+    low, high = (np.asarray(x, np.float64).ravel() for x in (low, high))
+    if low.shape != high.shape:
+        raise ArgumentError(f"times: got {len(low)} lower and {len(high)} upper ends; expected as many.")
+    known = ~(np.isnan(low) | np.isnan(high))
+    low, high = low[known], high[known]
+    if np.any(low > high):
+        raise ArgumentError("times: a lower end is above its upper end.")
+    return low, high
+
+
+def of_median(low: np.ndarray, high: np.ndarray, level: float | None) -> tuple[float, float, float]:
+    """Return a median with the ends of its interval: where the curve and its band come to a half."""
+    if not len(low):
+        return np.nan, -np.inf, np.inf
+    found = curve(low, high, 0.95 if level is None else level)
+    return found.reaches(0.5), found.median_from, found.reaches(0.5, "high")
+
+
+@dataclass(frozen=True)
+class Probability:
+    """That a run of a new seed does what is asked.
+
+    The interval is mid-p (see ``mid_p``). A run that is undecided counts as either: both ends allow for it.
+
+    Attributes:
+        hits: 1 or True where a run did, 0 or False where not, nan where its records do not tell [runs].
+    """
+
+    hits: Any
+    what = "probability"
+
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        values = np.asarray(self.hits, np.float64).ravel()
+        yes, open_ = int(np.sum(values == 1)), int(np.sum(np.isnan(values)))
+        return yes, open_, len(values)
+
+    @property
+    def seeds(self) -> int:
+        """The runs that tell."""
+        _, open_, n = self._counts
+        return n - open_
+
+    def estimate(self) -> float:
+        """The share of the runs that tell."""
+        yes, open_, n = self._counts
+        return yes / (n - open_) if n > open_ else np.nan
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The mid-p interval."""
+        yes, open_, n = self._counts
+        return mid_p(yes, n, level)[0], mid_p(yes + open_, n, level)[1]
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median over seeds.
+
+    The interval is where the mid-p band of the survival curve comes to a half (see ``curve``): without censoring that
+    of order statistics. An upper end of inf is "above all that was seen".
+
+    Attributes:
+        times: [runs], or their lower and upper ends.
+    """
+
+    times: Any
+    what = "median"
+
+    @property
+    def seeds(self) -> int:
+        """The runs of which anything is known."""
+        return len(ends(self.times)[0])
+
+    def estimate(self) -> float:
+        """Where the curve comes to a half."""
+        return of_median(*ends(self.times), None)[0]
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Where its band does."""
+        return of_median(*ends(self.times), level)[1:]
+
+    def place(self, value: float, level: float) -> tuple[float, float, float]:
+        """The share of runs below a value, with its interval."""
+        return place(value, *ends(self.times), level)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A ratio or difference of two arms.
+
+    Paired, by the seed: the median over seeds of the ratio one / other or difference one - other. Else that of the two
+    medians, its interval from theirs (Donner & Zou 2012, for a ratio on logarithms): with m +- its two distances l, u
+    the lower end of m1 - m2 is m1 - m2 - sqrt(l1^2 + u2^2).
+
+    Attributes:
+        one, other: times of the arms; paired, of the same seeds in the same order.
+        how: "ratio" (of values above 0) or "difference".
+    """
+
+    one: Any
+    other: Any
+    how: str = "ratio"
+    paired: bool = True
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"median {self.how} of pairs" if self.paired else f"{self.how} of medians"
+
+    @property
+    def seeds(self) -> int:
+        """Pairs, or the runs of the smaller arm."""
+        return len(self._pairs()[0]) if self.paired else min(len(ends(arm)[0]) for arm in (self.one, self.other))
+
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        arms = [arm if isinstance(arm, tuple) else (arm, arm) for arm in (self.one, self.other)]
+        (a, b), (c, d) = ([np.asarray(x, np.float64).ravel() for x in arm] for arm in arms)
+        if a.shape != c.shape:
+            raise ArgumentError(f"one, other: got {len(a)} and {len(c)} runs; pairs need the same seeds in both arms.")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = (a / d, b / c) if self.how == "ratio" else (a - d, b - c)
+        # Where neither arm came to it nothing is known of the pair; nor where one was never observed.
+        return ends((low, high))
+
+    def estimate(self) -> float:
+        """The median of pairs, or the contrast of medians."""
+        if self.paired:
+            return of_median(*self._pairs(), None)[0]
+        one, other = (of_median(*ends(arm), None)[0] for arm in (self.one, self.other))
+        return contrast(one, other, self.how)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Of the median, or of the two medians."""
+        if self.paired:
+            return of_median(*self._pairs(), level)[1:]
+        arms = [np.array(of_median(*ends(arm), level)) for arm in (self.one, self.other)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in arms)
+            down, up = m - n - np.hypot(m - l, v - n), m - n + np.hypot(u - m, n - k)
+        low, high = -np.inf if np.isnan(down) else float(down), np.inf if np.isnan(up) else float(up)
+        return (math.exp(low), math.exp(min(high, 700))) if self.how == "ratio" else (low, high)
+
+
+def contrast(one: float, other: float, how: str) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.divide(one, other)) if how == "ratio" else float(np.subtract(one, other))
+
+
+@dataclass(frozen=True)
+class Order:
+    """The smallest of the differences from each arm to the next: above 0 where the arms are in this order.
+
+    The difference of two arms is that of ``Contrast``. The interval reaches from the smallest lower to the smallest
+    upper end, the upper ends at a level that allows for there being several.
+
+    Attributes:
+        arms: times of each, in the order that is claimed, the smallest first.
+    """
+
+    arms: tuple[Any, ...]
+    paired: bool = True
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return "smallest step up" + (", by pairs" if self.paired else " of medians")
+
+    def _steps(self) -> list[Contrast]:
+        pairs = zip(self.arms[1:], self.arms, strict=False)
+        return [Contrast(above, below, "difference", self.paired) for above, below in pairs]
+
+    @property
+    def seeds(self) -> int:
+        """Of the arms with the fewest."""
+        return min(step.seeds for step in self._steps())
+
+    def estimate(self) -> float:
+        """The smallest step."""
+        return float(np.min([step.estimate() for step in self._steps()]))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """From the smallest lower to the smallest upper end."""
+        steps = self._steps()
+        upper = 1 - (1 - level) / len(steps)
+        return min(s.interval(level)[0] for s in steps), min(s.interval(upper)[1] for s in steps)
+
+
+@dataclass(frozen=True)
+class Student:
+    """A number with a standard error: a mean, an exponent, a ratio of means.
+
+    The interval is value +- t error, t of Student's law with `freedom` degrees of freedom.
+    """
+
+    value: float
+    error: float
+    freedom: float
+    seeds: int
+    what: str = "mean"
+
+    def estimate(self) -> float:
+        """The value."""
+        return float(self.value)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Student's; all numbers where nothing tells how far it is off."""
+        half = stdtrit(self.freedom, (1 + level) / 2) * self.error if self.freedom > 0 else np.nan
+        return (float(self.value - half), float(self.value + half)) if np.isfinite(half) else (-np.inf, np.inf)
+
+
+def mean(values: Any, what: str = "mean") -> Student:
+    """Return the mean over seeds, nan being no run."""
+    values = np.asarray(values, np.float64).ravel()
+    values = values[~np.isnan(values)]
+    n = len(values)
+    error = values.std(ddof=1) / n**0.5 if n > 1 else np.nan
+    return Student(float(values.mean()) if n else np.nan, float(error), n - 1, n, what)
+
+
+def exponent(found: Any, term: str) -> Student:
+    """Return an exponent of ``analysis.scaling``."""
+    row = found.sel(term=term)
+    runs = int(found["runs"])
+    freedom = runs - found.sizes["term"]
+    return Student(float(row["exponent"]), float(row["standard_error"]), freedom, runs, f"exponent of {term}")
+
+
+@dataclass(frozen=True)
+class MaximalError:
+    """The largest of the distances of means over seeds from a theory, over many points.
+
+    Its lower end uses a band that holds at all points together (the largest of correlated Student means, by draws that
+    keep their correlation); for the upper end a band at each point is enough, since the farthest point is one of them.
+    Both
+    ends allow for more than their share of errors: the interval covers at least at its level.
+
+    Attributes:
+        values: [seeds, points]; theory: [points].
+    """
+
+    values: Any
+    theory: Any
+    what = "largest distance of a mean from theory"
+
+    @property
+    def seeds(self) -> int:
+        """Of all points."""
+        return len(np.asarray(self.values))
+
+    def _off(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        values = np.asarray(self.values, np.float64)
+        rest = values - values.mean(0)
+        error = np.sqrt((rest**2).sum(0) / max(len(values) - 1, 1) / len(values))
+        return np.abs(values.mean(0) - np.asarray(self.theory, np.float64)), error, rest
+
+    def estimate(self) -> float:
+        """The largest distance seen, which is above the true one where many points are alike."""
+        return float(self._off()[0].max())
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """From a band at all points together, and one at each."""
+        off, error, rest = self._off()
+        n = len(rest)
+        if n < 2:
+            return 0.0, np.inf
+        each = float(stdtrit(n - 1, (1 + level) / 2))
+        scaled = rest / np.where(error > 0, error * np.sqrt(n * (n - 1)), 1)
+        rng = np.random.default_rng(0)
+        normal = rng.standard_normal((DRAWS, n)) / np.sqrt(rng.chisquare(n - 1, (DRAWS, 1)) / (n - 1))
+        largest = np.abs(normal @ scaled).max(1)
+        together = max(float(np.quantile(largest, (1 + level) / 2)), each)
+        return float(max((off - together * error).max(), 0)), float((off + each * error).max())

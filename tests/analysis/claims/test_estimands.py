@@ -1,0 +1,102 @@
+"""Estimands: exact twins, symmetries, censoring."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from grokdyn.analysis.checks import ArgumentError
+from grokdyn.analysis.claims import Contrast, MaximalError, Median, Order, Probability, mean, quotient, within
+from grokdyn.analysis.claims.shares import mid_p, place
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 7), (7, 7), (3, 20), (31, 32)])
+def test_a_share_has_the_mid_p_interval(count, of):
+    low, high = mid_p(count, of, 0.95)
+    for end, tail in ((low, 0.975), (high, 0.025)):
+        if 0 < end < 1:
+            law = stats.binom(of, end)
+            assert law.cdf(count - 1) + law.pmf(count) / 2 == pytest.approx(tail, abs=1e-9)
+    assert (low == 0) == (count == 0)
+    assert (high == 1) == (count == of)
+
+
+def test_an_undecided_run_counts_both_ways():
+    what = Probability([1, 1, 0, np.nan])
+    assert (what.seeds, what.estimate()) == (3, 2 / 3)
+    assert what.interval(0.9) == (mid_p(2, 4, 0.9)[0], mid_p(3, 4, 0.9)[1])
+
+
+def test_a_median_of_known_values_has_an_interval_of_order_statistics():
+    values = np.random.default_rng(0).normal(size=32)
+    what = Median(values)
+    low, high = what.interval(0.95)
+    assert np.sort(values)[15] <= what.estimate() <= np.sort(values)[16]
+    ranks = np.searchsorted(np.sort(values), [low, high])
+    law = stats.binom(32, 0.5)
+    assert abs(law.cdf(ranks[0]) - 0.025) < 0.015
+    shifted = Median(values - 10)  # all below 0
+    np.testing.assert_allclose(shifted.interval(0.95), (low - 10, high - 10))
+
+
+def test_a_median_that_half_the_runs_do_not_reach_is_above_all_seen():
+    low, high = np.r_[np.arange(10.0), np.full(22, 10.0)], np.r_[np.arange(10.0) + 1, np.full(22, np.inf)]
+    what = Median((low, high))
+    assert what.estimate() == np.inf
+    assert 8 < what.interval(0.95)[0] <= 10
+    assert what.interval(0.95)[1] == np.inf
+
+
+def test_pairs_take_out_what_seeds_share():
+    rng = np.random.default_rng(1)
+    shared, n = rng.normal(0, 1, 40), 40
+    one, other = np.exp(shared + 0.3 + rng.normal(0, 0.05, n)), np.exp(shared)
+    paired, apart = Contrast(one, other), Contrast(one, other, paired=False)
+    assert paired.interval(0.95)[0] > 1.3
+    assert apart.interval(0.95)[0] < 1 < apart.interval(0.95)[1]
+    back = Contrast(other, one, paired=False).interval(0.95)
+    np.testing.assert_allclose(back, 1 / np.array(apart.interval(0.95))[::-1])
+
+
+def test_a_pair_of_which_one_came_to_it_bounds_the_ratio_on_one_side():
+    never, soon = (np.full(20, 100.0), np.full(20, np.inf)), (np.full(20, 9.0), np.full(20, 10.0))
+    what = Contrast(never, soon)
+    assert what.interval(0.95) == (10, np.inf)
+    assert Contrast(never, never).seeds == 20  # (0, inf): nothing is known of the ratio
+    assert Contrast(never, never).interval(0.95)[1] == np.inf
+    low, high = quotient(never, soon)
+    assert (low[0], high[0]) == (10, np.inf)
+    with pytest.raises(ArgumentError, match="pairs need the same seeds"):
+        Contrast(np.ones(3), np.ones(4)).interval(0.95)
+
+
+def test_an_order_is_as_sure_as_its_least_sure_step():
+    rng = np.random.default_rng(2)
+    a, b, c = rng.normal(0, 1, 30), rng.normal(3, 1, 30), rng.normal(3.2, 1, 30)
+    what = Order((a, b, c))
+    step = Contrast(c, b, "difference")
+    assert what.estimate() == step.estimate()
+    assert what.interval(0.95)[0] == step.interval(0.95)[0]
+    assert what.interval(0.95)[1] >= step.interval(0.95)[1]
+
+
+def test_a_mean_is_students():
+    values = np.random.default_rng(3).normal(5, 2, 12)
+    told = stats.t.interval(0.9, 11, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(mean([*values, np.nan]).interval(0.9), told, rtol=1e-9)
+    assert mean([1.0]).interval(0.95) == (-np.inf, np.inf)
+
+
+def test_a_largest_distance_with_one_point_is_that_of_a_mean():
+    values = np.random.default_rng(4).normal(1, 0.1, (30, 1))
+    what, one = MaximalError(values, [0.0]), mean(values[:, 0])
+    np.testing.assert_allclose(what.interval(0.95), one.interval(0.95), rtol=0.05)
+    far = MaximalError(np.hstack([values, values + 5]), [0.0, 0.0])
+    assert far.interval(0.95)[0] > 5.9
+
+
+def test_where_a_value_lies_among_runs():
+    low, high = np.array([1, 2, 3, 4.0]), np.array([2, 3, np.inf, np.inf])
+    share, below, above = place(2.5, low, high, 0.95)
+    assert share == pytest.approx((1 + 2) / 2 / 4)
+    assert (below, above) == (mid_p(1, 4, 0.95)[0], mid_p(2, 4, 0.95)[1])
+    np.testing.assert_array_equal(within([1, 2, 3, np.nan], 2, 3), [0, 1, 1, np.nan])
