@@ -52,30 +52,45 @@ class Panel(NamedTuple):
     yscale: str | None = None
 
 
-def beside(panels: Sequence[Panel]) -> matplotlib.figure.Figure:
+def beside(panels: Sequence[Panel], *, ax: Axes | None = None) -> matplotlib.figure.Figure:
     """Draw panels of curves with a paper's values as open circles.
 
     Lines are medians over seeds with the band of the 10 % and 90 % quantiles, seeds faint, as in ``curves``; a run that
     a stop rule ended counts with its last value. A paper's values have the colour of their variable or hue.
 
-    Raises ValueError for no panel, and as ``curves``.
+    One panel can be drawn into an ``ax`` that is given; the Figure returned is then its.
+
+    Raises ValueError for no panel, more than one for an ``ax``, and as ``curves``.
     """
     if not panels:
         raise checks.ArgumentError("panels=(): expected at least one.")
+    if ax is not None:
+        return alone(panels, ax)
     columns = 2 if len(panels) == 4 else min(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     with style.context():
         figure = style.new_figure(2.45 * columns + 0.3, 2.3 * rows)
         axes = list(np.ravel(np.asarray(figure.subplots(rows, columns, squeeze=False))))
         entries, alike = [], len({one.data.sizes.get("seed", 1) for one in panels}) == 1
-        for letter, ax, one in zip(LETTERS, axes, panels, strict=False):
-            entries.append(draw_panel(ax, one, alike))
+        for letter, place, one in zip(LETTERS, axes, panels, strict=False):
+            entries.append(draw_panel(place, one, alike))
             if len(panels) > 1:
-                style.letter(ax, letter)
+                style.letter(place, letter)
         explain(figure, entries)
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
+        for empty in axes[len(panels) :]:
+            empty.set_axis_off()
     return figure
+
+
+def alone(panels: Sequence[Panel], ax: Axes) -> matplotlib.figure.Figure:
+    """Draw the only panel into axes of somebody else's figure."""
+    if len(panels) > 1:
+        raise checks.ArgumentError(f"ax: holds one panel, got {len(panels)}; draw each into an ax of its own.")
+    with style.context():
+        lines, others = draw_panel(ax, panels[0], alike=True)
+        if lines or others:
+            ax.legend(handles=[*lines, *others])
+    return style.whole(ax.figure)
 
 
 def explain(figure: matplotlib.figure.Figure, entries: Sequence[tuple[list[Artist], list[Artist]]]) -> None:

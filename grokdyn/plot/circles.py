@@ -3,16 +3,19 @@
 import matplotlib.figure
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from . import single, style
 from .fourier import SIDES
 
 
-def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure:
+def circles(ds: xr.Dataset, step: int | None = None, *, ax: Axes | None = None) -> matplotlib.figure.Figure:
     """Draw the residues in the planes of their strongest frequencies, as recorded by the probe `circles`, of one run.
 
     One row a side, one panel a frequency k, its share of the side's power in the title. Residues that lie 1/k apart
     (mod p), hence next to each other on the circle, are joined; colour is the residue.
+
+    `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 
     Raises ValueError where the probe is missing or several runs are left.
     """
@@ -20,7 +23,7 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
     last = single.at_step(single.one_run(ds, names, "circles"), step)
     sides, planes = last["side"].values.tolist(), last.sizes["plane"]
     with style.context():
-        figure = style.new_figure(0.7 + 1.5 * planes, 0.1 + 1.62 * len(sides))
+        figure = style.room(ax, 0.7 + 1.5 * planes, 0.1 + 1.62 * len(sides))
         axes = figure.subplots(len(sides), planes, squeeze=False)
         drawn = []
         for row, side in zip(axes, sides, strict=True):
@@ -30,7 +33,7 @@ def circles(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
         bar = figure.colorbar(drawn[0], ax=axes, pad=0.02, aspect=40, shrink=0.8)
         bar.set_label("residue")
         bar.outline.set_linewidth(0.5)  # type: ignore[operator]
-    return figure
+    return style.whole(figure)
 
 
 def draw_circle(ax, one: xr.Dataset):

@@ -12,12 +12,14 @@ SIDES = {"a": "embedding of a", "b": "embedding of b", "ab": "embedding", "c": "
 KEY, OTHER = style.CYCLE[1], "#777777"
 
 
-def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure:
+def fourier(ds: xr.Dataset, step: int | None = None, *, ax: Axes | None = None) -> matplotlib.figure.Figure:
     """Draw the Fourier power of one run's embeddings and readout, as recorded by the probe `fourier_power`.
 
     One row a side. Left: share of the power above frequency 0 of every frequency, over the steps. Right: the same at
     `step`, by default the last record, with key frequencies in colour where the probe `key_frequencies` has recorded
     them; its Gini coefficient is that of `fourier_gini`.
+
+    `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 
     Raises ValueError where the probe is missing or several runs are left.
     """
@@ -31,7 +33,7 @@ def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
     top = float(np.nanmax(share.values))
     edges = np.append(ks - 0.5, ks[-1] + 0.5)
     with style.context():
-        figure = style.new_figure(7.0, 0.9 + 1.3 * len(sides))
+        figure = style.room(ax, 7.0, 0.9 + 1.3 * len(sides))
         axes = figure.subplots(len(sides), 2, squeeze=False, width_ratios=(1.2, 1), sharex="col")
         maps = []
         for (left, right), side in zip(axes, sides, strict=True):
@@ -50,7 +52,7 @@ def fourier(ds: xr.Dataset, step: int | None = None) -> matplotlib.figure.Figure
         if "key_frequency" in last:
             handles = [Patch(color=c, label=words) for c, words in ((KEY, "key frequency"), (OTHER, "other"))]
             figure.legend(handles=handles, loc="lower right", bbox_to_anchor=(0.95, 0.03), ncols=2)
-    return figure
+    return style.whole(figure)
 
 
 def draw_bars(ax: Axes, last: xr.Dataset, ks: np.ndarray) -> None:

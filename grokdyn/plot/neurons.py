@@ -3,19 +3,24 @@
 import matplotlib.figure
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from . import single, style
 
 BINS = np.linspace(0, 1, 26)
 
 
-def neurons(ds: xr.Dataset, step: int | None = None, threshold: float = 0.85) -> matplotlib.figure.Figure:
+def neurons(
+    ds: xr.Dataset, step: int | None = None, threshold: float = 0.85, *, ax: Axes | None = None
+) -> matplotlib.figure.Figure:
     """Draw what the probe `neurons` has recorded of one run.
 
     a: over the steps, how many neurons have which share of their variance at one frequency; the line is the median.
     b: every neuron's frequency and share at `step`, by default the last record. c: number of neurons at each frequency
     then, in colour those with a share of at least `threshold`; Nanda et al. (2023) take .85. Square activations of pure
     cosines have .8.
+
+    `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 
     Raises ValueError where the probe is missing or several runs are left.
     """
@@ -25,7 +30,7 @@ def neurons(ds: xr.Dataset, step: int | None = None, threshold: float = 0.85) ->
     shares = found["neuron_share"].transpose("step", "neuron").values
     counts = np.stack([np.histogram(row, BINS)[0] for row in shares], axis=1) / shares.shape[1]
     with style.context():
-        figure = style.new_figure(7.2, 2.3)
+        figure = style.room(ax, 7.2, 2.3)
         a, b, c = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
         steps = found["step"].values
         mapped = single.over_steps(a, steps, BINS, counts, cmap="Greys", vmin=0, vmax=max(counts[:, -1].max(), 0.1))
@@ -42,8 +47,8 @@ def neurons(ds: xr.Dataset, step: int | None = None, threshold: float = 0.85) ->
         c.bar(ks, well, width=0.8, color=style.CYCLE[1], label=f"share ≥ {threshold:g}")
         c.set(xlabel="frequency", ylabel="neurons")
         c.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=2)
-        for ax, name in zip((a, b, c), "abc", strict=True):
-            style.letter(ax, name)
-        for ax in (b, c):
-            ax.set_xlim(ks[0] - 1, ks[-1] + 1)
-    return figure
+        for one, name in zip((a, b, c), "abc", strict=True):
+            style.letter(one, name)
+        for one in (b, c):
+            one.set_xlim(ks[0] - 1, ks[-1] + 1)
+    return style.whole(figure)

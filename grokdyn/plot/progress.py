@@ -25,13 +25,20 @@ SHADES = ("#EBEBEB", "#D6E6F2", "#FAE3C4")
 
 
 def progress(
-    ds: xr.Dataset, *, over: str = "seed", xscale: str = "linear", generalised: float = 0.1
+    ds: xr.Dataset,
+    *,
+    over: str = "seed",
+    xscale: str = "linear",
+    generalised: float = 0.1,
+    ax: Axes | None = None,
 ) -> matplotlib.figure.Figure:
     """Draw train, test, restricted and excluded loss, and the phases of Nanda et al. (2023).
 
     Needs the probes `loss` and `progress_measures`. Where they are recorded, the Gini coefficients of the embeddings
     (`fourier_power`) and the weight norm follow below. Lines are medians over the runs along `over` with the band of
     the 10 % and 90 % quantiles; shading is where most runs are in which phase, as in `analysis.progress_phases`.
+
+    `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 
     Raises ValueError where a variable is missing or other axes with several values are left.
     """
@@ -43,13 +50,13 @@ def progress(
     below = [name for name in ("fourier_gini", "weight_norm") if name in ds.data_vars]
     steps = ds["step"].values
     with style.context():
-        figure = style.new_figure(5.2, 2.9 + 1.1 * len(below))
+        figure = style.room(ax, 5.2, 2.9 + 1.1 * len(below))
         axes = figure.subplots(1 + len(below), 1, sharex=True, squeeze=False, height_ratios=(2, *[1] * len(below)))[
             :, 0
         ]
         borders = median_borders(ds, over, generalised)
-        for ax in axes:
-            shade(ax, borders, steps)
+        for one in axes:
+            shade(one, borders, steps)
         panel.draw(
             axes[0],
             {},
@@ -58,14 +65,14 @@ def progress(
             (0.1, 0.9),
         )
         axes[0].set_ylabel("loss")
-        for ax, name in zip(axes[1:], below, strict=True):
-            draw_below(ax, ds, name, over)
-        for ax, name in zip(axes, (LOSSES[0], *below), strict=True):
-            panel.set_axes(ax, steps, (name,), xscale, panel.default_yscale((name,)))
+        for one, name in zip(axes[1:], below, strict=True):
+            draw_below(one, ds, name, over)
+        for one, name in zip(axes, (LOSSES[0], *below), strict=True):
+            panel.set_axes(one, steps, (name,), xscale, panel.default_yscale((name,)))
         axes[-1].set_xlabel(panel.step_label(steps, xscale))
         handles = entries(ds, arrays, over, bool(borders))
         figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // 2))
-    return figure
+    return style.whole(figure)
 
 
 def entries(ds: xr.Dataset, arrays: Sequence[xr.DataArray], over: str, shaded: bool) -> list[Artist]:

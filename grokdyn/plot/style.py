@@ -8,6 +8,8 @@ import matplotlib as mpl
 import matplotlib.figure
 from matplotlib.axes import Axes
 
+from grokdyn.analysis import checks
+
 from .fit import fit
 
 # Okabe and Ito's colour-blind-safe palette; the order is that of the phase codes.
@@ -82,6 +84,23 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)  # type: ignore[union-attr]
     return figure
+
+
+def room(ax: Axes | None, width: float, height: float) -> Any:
+    """Return where panels are drawn: a new figure of this size in inches, or a part of one in place of ``ax``."""
+    if ax is None:
+        return new_figure(width, height)
+    place = ax.get_subplotspec()
+    if place is None:
+        raise checks.ArgumentError("ax: holds one panel, several are drawn; expected axes of figure.subplots(...).")
+    parent = ax.figure
+    ax.remove()
+    return parent.add_subfigure(place)
+
+
+def whole(figure: Any) -> matplotlib.figure.Figure:
+    """Return the figure that something was drawn into, of a part of one the whole."""
+    return figure if isinstance(figure, matplotlib.figure.Figure) else figure.figure
 
 
 def name_of(array: Any) -> str:

@@ -31,6 +31,7 @@ def overview(
     over: str = "seed",
     quantiles: Sequence[float] = (0.1, 0.9),
     xscale: str = "log",
+    ax: Axes | None = None,
 ) -> matplotlib.figure.Figure:
     """Draw a sweep over two axes at a glance.
 
@@ -39,8 +40,10 @@ def overview(
     the diagrams mark by the panel's letter; it is the cell where most runs agree, furthest from the other phases (see
     `representatives`). A phase without a cell leaves its panel empty and says so.
 
-    `over` is the axis of runs that differ by chance, if there is one; any further axis must be selected first. Returns
-    the Figure. Raises ValueError as `phase_diagram` and `curves`.
+    `over` is the axis of runs that differ by chance, if there is one; any further axis must be selected first. `ax`
+    of a figure's subplots gives its place to the panels.
+
+    Returns the Figure, that of `ax` where one is given. Raises ValueError as `phase_diagram` and `curves`.
     """
     x, y = diagram_axes(checks.dataset(ds), x, y)
     arrays = [checks.recorded(ds, name, "ds") for name in ACCURACIES]
@@ -55,11 +58,11 @@ def overview(
     found = phase_cells(ds, x, y, threshold, delay)
     chosen = representatives(found, range(len(PHASES)))
     with style.context():
-        figure = style.new_figure(7.2, 4.9)
+        figure = style.room(ax, 7.2, 4.9)
         top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=(1.25, 1)))  # type: ignore[arg-type]
         _diagrams(top, ds, x, y, found, threshold, chosen)
         _examples(bottom, ds, x, y, chosen, over, quantiles, xscale)
-    return figure
+    return style.whole(figure)
 
 
 def _diagrams(figure: Any, ds: xr.Dataset, x: str, y: str, found: xr.Dataset, threshold: float, chosen: dict) -> None:

@@ -18,13 +18,13 @@ MOST_GROUPS = len(style.CYCLE)
 LINE = 0.16  # inches of a line of numbers
 
 
-def survival(found: xr.Dataset, *, xscale: str = "linear") -> matplotlib.figure.Figure:
+def survival(found: xr.Dataset, *, xscale: str = "linear", ax: Axes | None = None) -> matplotlib.figure.Figure:
     """Draw what ``analysis.survival`` found: a stair for each group, its band, and the runs at risk below.
 
     A stair steps down at the record that first showed an event (Kaplan and Meier's estimate); the band is that of the
     estimate for events between records. Short marks stand where runs were last seen without the event.
 
-    Returns the Figure. Raises ArgumentError (a ValueError) for what is not from ``analysis.survival``, more than seven
+    Returns the Figure, that of `ax`, whose place it takes, where one is given. Raises ArgumentError (a ValueError) for what is not from ``analysis.survival``, more than seven
     groups, or an unknown scale.
     """
     for name in ("kaplan_meier", "survival_low", "survival_high", "at_risk"):
@@ -37,18 +37,18 @@ def survival(found: xr.Dataset, *, xscale: str = "linear") -> matplotlib.figure.
         raise checks.ArgumentError(f"found: has {len(cells)} groups; at most {MOST_GROUPS} fit, so select some first.")
     with style.context():
         height = 2.5 + LINE * (len(cells) + 1)
-        figure = style.new_figure(4.2, height)
-        ax, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.5, LINE * (len(cells) + 1)])
+        figure = style.room(ax, 4.2, height)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.5, LINE * (len(cells) + 1)])
         for color, at in zip(style.CYCLE, cells, strict=False):
-            _group(ax, found.isel(at), color, _told(found, at))
-        ax.set(xscale=xscale, ylim=(0, 1.02), ylabel="share of runs not there yet")
+            _group(above, found.isel(at), color, _told(found, at))
+        above.set(xscale=xscale, ylim=(0, 1.02), ylabel="share of runs not there yet")
         first = found["time"].values[found["time"].values > 0][:1]
-        ax.set_xlim(first[0] if xscale == "log" and len(first) else 0, found["time"].values[-1])
+        above.set_xlim(first[0] if xscale == "log" and len(first) else 0, found["time"].values[-1])
         if len(cells) > 1:
-            figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=6.5)
-        _numbers(below, ax, found, cells)
+            figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=6.5)
+        _numbers(below, above, found, cells)
         below.set_xlabel(style.label_of(found["time"]))
-    return figure
+    return style.whole(figure)
 
 
 def _group(ax: Axes, found: xr.Dataset, color: str, label: str) -> None:
