@@ -61,6 +61,8 @@ LOSSES = (
     gd.MSE(reduction="sum"),
     gd.SwitchLoss(first=gd.CrossEntropy(temperature=0.5), then=gd.MSE(), at=2),
     gd.ForcedCollapse(inner=gd.CrossEntropy(), at=2),
+    gd.HeldLogitScale(inner=gd.CrossEntropy(), scale=2.0),
+    gd.ZeroSum(inner=gd.CrossEntropy()),
 )
 OPTIMIZERS = (
     gd.SGD(learning_rate=0.1),
@@ -75,6 +77,7 @@ OPTIMIZERS = (
     gd.GrokfastMA(inner=gd.SGD(learning_rate=0.1), window=2, lamb=1.5),
     gd.NormConstraint(inner=gd.AdamW(learning_rate=0.01)),
     gd.NormConstraint(inner=gd.SGD(learning_rate=0.1), norm=3.0, scope="tensor"),
+    gd.NormConstraint(inner=gd.AdamW(learning_rate=0.01), factor=1.5, at=2),
     gd.SAM(inner=gd.SGD(learning_rate=0.1), rho=0.1),
     gd.SwitchOptimizer(first=gd.SGD(learning_rate=0.1), then=gd.AdamW(learning_rate=0.01), at=2),
 )
@@ -96,6 +99,7 @@ PROBES = (
     gd.SoftmaxCollapse(),
     gd.SoftmaxCollapse(precision="float16"),
     gd.ZeroTerms(),
+    gd.ClassSum(),
     gd.NLMAlignment(),
     gd.AbsorbedUpdates(),
     gd.KernelAlignment(rows=6),

@@ -11,6 +11,7 @@ from .lifetimes import event_times, scaling, survival
 from .likeness import cka_over_time
 from .parts import parts
 from .progress import progress_phases
+from .spikes import spikes
 from .times import first_step, grokking_time
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "phases",
     "progress_phases",
     "scaling",
+    "spikes",
     "spread",
     "survival",
 ]

@@ -53,13 +53,43 @@ class ZeroTerms(Probe):
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        labels, counts = view.rows.labels, view.rows.counts
-
-        def trained(logits: jax.Array) -> jax.Array:
-            losses = view.loss.rows(logits, labels)
-            terms = losses / jnp.asarray(view.loss.divisor(view.split.n_train), losses.dtype)
-            return jnp.sum(view.function.objective(terms))
-
-        gradient = pick(jax.grad(trained)(view.train_logits), labels)
+        gradient = pick(logit_gradient(view), view.rows.labels)
         values = {"zero_loss": view.row_losses[view.rows.index], "zero_label_gradient": gradient}
-        return {name: mean((value == 0).astype(jnp.float32), counts) for name, value in values.items()}
+        return {name: mean((value == 0).astype(jnp.float32), view.rows.counts) for name, value in values.items()}
+
+
+class ClassSum(Probe):
+    """The sum over classes of the gradient that training takes in a row's logits, of which softmax has none.
+
+    With g_ik the gradient of the training loss in logit k of train row i: ``logit_gradient_sum`` is max_i |sum_k g_ik|,
+    ``logit_gradient_imbalance`` is sum_i |sum_k g_ik| / sum_ik |g_ik|, from 0 (every row balanced) to 1 (wrong classes
+    are pushed down and nothing is pulled up; 2605.06152). Cross-entropy's are rounding until rows collapse. Summed in
+    float64; nan where every gradient is 0.
+    """
+
+    conflicts = fits_one_class
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "logit_gradient_sum": Variable("largest sum over classes of a row's logit gradient"),
+            "logit_gradient_imbalance": Variable("unbalanced share of the logit gradients"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        g = jnp.where(view.rows.counts[:, None], logit_gradient(view).astype(jnp.float64), 0.0)
+        sums = jnp.abs(jnp.sum(g, axis=-1))
+        return {
+            "logit_gradient_sum": jnp.max(sums),
+            "logit_gradient_imbalance": jnp.sum(sums) / jnp.sum(jnp.abs(g)),
+        }
+
+
+def logit_gradient(view: View) -> jax.Array:
+    """Return the gradient that training takes in the logits of the train rows [rows, outputs]."""
+
+    def trained(logits: jax.Array) -> jax.Array:
+        losses = view.loss.rows(logits, view.rows.labels)
+        terms = losses / jnp.asarray(view.loss.divisor(view.split.n_train), losses.dtype)
+        return jnp.sum(view.function.objective(terms))
+
+    return jax.grad(trained)(view.train_logits)

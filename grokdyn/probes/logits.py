@@ -38,12 +38,24 @@ class Logits(Probe):
 
 
 class LogitScale(Probe):
-    """Mean and largest absolute logit over the train rows and all classes."""
+    """Mean and largest absolute logit over the train rows and all classes, and how far a row's logits spread.
+
+    ``logit_spread``: the root mean square over train rows and classes of z_ik - mean_k z_ik.
+    """
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {"logit_mean_abs": Variable("mean |logit|"), "logit_max_abs": Variable("largest |logit|")}
+        return {
+            "logit_mean_abs": Variable("mean |logit|"),
+            "logit_max_abs": Variable("largest |logit|"),
+            "logit_spread": Variable("root mean square of centred logits"),
+        }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         size = jnp.abs(view.train_logits)
         largest = jnp.max(jnp.where(view.rows.counts[:, None], size, jnp.zeros((), size.dtype)))
-        return {"logit_mean_abs": mean(jnp.mean(size, axis=-1), view.rows.counts), "logit_max_abs": largest}
+        variance = jnp.var(view.train_logits.astype(jnp.float64), axis=-1)
+        return {
+            "logit_mean_abs": mean(jnp.mean(size, axis=-1), view.rows.counts),
+            "logit_max_abs": largest,
+            "logit_spread": jnp.sqrt(mean(variance, view.rows.counts)),
+        }

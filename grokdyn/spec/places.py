@@ -38,6 +38,8 @@ KINDS: dict[str, dict[str, str]] = {
         "mse": "grokdyn.losses.mse:MSE",
         "switch_loss": "grokdyn.losses.switch:SwitchLoss",
         "forced_collapse": "grokdyn.losses.switch:ForcedCollapse",
+        "held_logit_scale": "grokdyn.losses.seen_logits:HeldLogitScale",
+        "zero_sum": "grokdyn.losses.seen_logits:ZeroSum",
     },
     "optimizer": {
         "sgd": "grokdyn.optim.sgd:SGD",
@@ -69,6 +71,7 @@ KINDS: dict[str, dict[str, str]] = {
         "logit_scale": "grokdyn.probes.logits:LogitScale",
         "softmax_collapse": "grokdyn.probes.collapse:SoftmaxCollapse",
         "zero_terms": "grokdyn.probes.collapse:ZeroTerms",
+        "class_sum": "grokdyn.probes.collapse:ClassSum",
         "nlm_alignment": "grokdyn.probes.alignment:NLMAlignment",
         "absorbed_updates": "grokdyn.probes.absorption:AbsorbedUpdates",
         "kernel_alignment": "grokdyn.probes.kernel:KernelAlignment",

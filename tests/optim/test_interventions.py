@@ -110,6 +110,28 @@ def test_a_held_norm_is_that_of_rescaling_after_each_step(norm):
     assert_follows(followed(gd.NormConstraint(inner=SGD, norm=norm)), path)
 
 
+@pytest.mark.parametrize("norm", [None, 2.0])
+@pytest.mark.parametrize("at", [0, 5])
+def test_a_norm_can_be_held_from_a_step_on_with_the_memory_that_the_optimizer_has(norm, at):
+    inner = gd.SGD(learning_rate=RATE, momentum=0.9)
+    free = followed(inner)
+    w, buffer, path = tree(0), dict.fromkeys(SHAPES, 0.0), []
+    for t, g in enumerate(GRADIENTS):
+        if t == at:
+            target = 1.5 * (norm or np.linalg.norm(joined(w)))
+        buffer = {name: 0.9 * buffer[name] + g[name] for name in w}
+        w = {name: w[name] - RATE * buffer[name] for name in w}
+        if t >= at:
+            times = target / np.linalg.norm(joined(w))
+            w = {name: times * w[name] for name in w}
+        path.append(w)
+    found = followed(gd.NormConstraint(inner=inner, norm=norm, factor=1.5, at=at))
+    assert_follows(found, path)
+    for one, other in zip(found[:at], free, strict=False):
+        for name in SHAPES:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
 def test_the_norm_of_every_tensor_can_be_held():
     found = followed(gd.NormConstraint(inner=gd.AdamW(learning_rate=0.1), scope="tensor"), "float32")
     for params in found:

@@ -13,6 +13,7 @@ PROBES = (
     gd.Loss(),
     gd.SoftmaxCollapse(),
     gd.ZeroTerms(),
+    gd.ClassSum(),
     gd.NLMAlignment(),
     gd.AbsorbedUpdates(),
     gd.LogitScale(),
@@ -191,6 +192,26 @@ def test_absorbed_updates_and_zero_gradients_are_counted_entry_by_entry():
 def test_logit_scale_is_over_train_rows_and_classes():
     params = network(0.6)
     found = measured(params, dtype="float64")
-    z = np.abs(forward(params))
-    np.testing.assert_allclose(found.logit_mean_abs, z.mean(), rtol=1e-12)
-    np.testing.assert_allclose(found.logit_max_abs, z.max(), rtol=1e-12)
+    z = forward(params)
+    np.testing.assert_allclose(found.logit_mean_abs, np.abs(z).mean(), rtol=1e-12)
+    np.testing.assert_allclose(found.logit_max_abs, np.abs(z).max(), rtol=1e-12)
+    spread = np.sqrt(np.mean((z - z.mean(1, keepdims=True)) ** 2))
+    np.testing.assert_allclose(found.logit_spread, spread, rtol=1e-12)
+
+
+def test_the_gradient_of_a_collapsed_row_has_a_sum_over_classes():
+    """Rows that all have a margin above 18 keep, in float32, the gradients of their wrong logits only."""
+    z = forward(network(1.0))
+    margins = np.diff(np.sort(z, 1)[:, -2:], axis=1)
+    scale = (18 / margins.min()) ** (1 / 3)  # logits are cubic in the parameters
+    z = z * scale**3
+    wrong = np.sort(np.exp(z - z.max(1, keepdims=True)), 1)[:, :-1].sum(1)
+    for dtype, size, balanced in (("float32", 1.0, False), ("float64", 1.0, True), ("float32", 0.5, True)):
+        given = gd.Start(params=network(scale * size, dtype), train_rows=ROWS, train_labels=z.argmax(1))
+        changed = EXPERIMENT.replace(dtype=dtype, loss=gd.CrossEntropy(precision=dtype))
+        found = gd.run(changed, start=given).isel(step=0)
+        if balanced:
+            assert found.logit_gradient_imbalance < 1e-5
+        else:
+            np.testing.assert_allclose(found.logit_gradient_imbalance, 1)
+            np.testing.assert_allclose(found.logit_gradient_sum, wrong.max() / len(z), rtol=1e-3)
