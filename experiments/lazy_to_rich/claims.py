@@ -217,4 +217,3 @@ def draw_delays(ax, grid):
         ax.set_xlabel("output scale (hatched: not within the budget)")
     style.letter(ax, "f")
     ax.set_title("time to grok")
-

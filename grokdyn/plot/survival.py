@@ -24,8 +24,8 @@ def survival(found: xr.Dataset, *, xscale: str = "linear", ax: Axes | None = Non
     A stair steps down at the record that first showed an event (Kaplan and Meier's estimate); the band is that of the
     estimate for events between records. Short marks stand where runs were last seen without the event.
 
-    Returns the Figure, that of `ax`, whose place it takes, where one is given. Raises ArgumentError (a ValueError) for what is not from ``analysis.survival``, more than seven
-    groups, or an unknown scale.
+    Returns the Figure, that of `ax`, whose place it takes, where one is given. Raises ArgumentError (a ValueError) for
+    what is not from ``analysis.survival``, more than seven groups, or an unknown scale.
     """
     for name in ("kaplan_meier", "survival_low", "survival_high", "at_risk"):
         if name not in checks.dataset(found).data_vars:
