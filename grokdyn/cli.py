@@ -180,6 +180,15 @@ def parser() -> argparse.ArgumentParser:
     on.add_argument("--out", metavar="DIR", help="folder for the new store; default: runs/fork")
     on.add_argument("--anyway", action="store_true", help="although versions, device or settings have changed")
 
+    more = command("extend", commands.extend, "add runs to a store and train them")
+    more.add_argument("store", metavar="DIR")
+    told = "values of the new runs along a path, in TOML; the product of all that are named"
+    more.add_argument("--add", nargs=2, action="append", required=True, metavar=("PATH", "VALUES"), help=told)
+    more.add_argument("--anyway", action="store_true", help="although versions or device have changed")
+    machines.add_cluster(more)
+    more.add_argument("--no-figures", action="store_true", help="draw nothing")
+    more.add_argument("--quiet", action="store_true", help="no progress, no table")
+
     plot = command("plot", commands.plot, "draw the figures of a store")
     plot.add_argument("store", metavar="DIR")
     plot.add_argument("--x", help="axis across")

@@ -209,6 +209,19 @@ def ledger(options: Namespace, overrides: Mapping[str, str]) -> int:
     return 0
 
 
+def extend(options: Namespace, overrides: Mapping[str, str]) -> int:
+    """Add runs to a store, the product of some values, and train them."""
+    from grokdyn.engine.extend import extend as extend_store
+    from grokdyn.machines import cluster_of
+    from grokdyn.outcome import tell
+    from grokdyn.spec import toml
+
+    shown, cluster = False if options.quiet else None, cluster_of(options)
+    axes = {path.replace("-", "_"): toml.value(text) for path, text in options.add}
+    found = extend_store(options.store, axes, progress=shown, cluster=cluster, anyway=options.anyway)
+    return tell(found, path_of(options.store), options.quiet, not options.no_figures)
+
+
 def list_kinds(options: Namespace, overrides: Mapping[str, str]) -> int:
     """List the kinds of all families, those of one with their fields, or one kind with all that is said of it."""
     if options.name is None:

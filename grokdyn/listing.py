@@ -11,10 +11,10 @@ from rich.table import Table
 from grokdyn.catalogue import first_line
 from grokdyn.engine.host.console import Console
 from grokdyn.spec import base
+from grokdyn.spec.axes import AXIS, ZIP
 from grokdyn.spec.errors import nearest
 from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
-from grokdyn.spec.sweep import AXIS
 from grokdyn.usage import UsageError
 
 FAMILIES = {("losses" if family == "loss" else f"{family}s"): family for family in KINDS}
@@ -77,6 +77,7 @@ def tell_sweep(console: Console) -> None:
         table.add_column(head, overflow="fold")
     paths = "the path of a field of the experiment, in quotes: seed, steps, optimizer, optimizer.learning_rate, ..."
     table.add_row('"path.to.field"', "an axis: a run for every value, and for every combination with other axes", AXIS)
+    table.add_row("name", "an axis along which several paths move together; single points are one called run", ZIP)
     table.add_row("", "what a path may be", paths)
     console.print(table)
     console.print("Paths and their rules: grokdyn list experiment, and grokdyn list KIND for those inside a part.")

@@ -21,7 +21,7 @@ from grokdyn.engine.store.manifest import check_same, described
 from grokdyn.engine.store.results import MISSING, STATUS, Part, places
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
-from grokdyn.spec.sweep import flattened
+from grokdyn.spec.sweep import swept_paths
 
 
 def mend(path: Path, anyway: bool = False) -> None:
@@ -85,7 +85,7 @@ def lost_snapshots(path: Path, known: Mapping[str, Any]) -> dict[int, str]:
 def noted_snapshots(spec: str, begin: int) -> list[int]:
     """Return the steps of all runs' snapshots from a step on; none where they are swept, and not the same for all."""
     raw = toml.loads(spec)
-    swept = "snapshots" in flattened(raw.get("sweep", {}))
+    swept = "snapshots" in swept_paths(raw.get("sweep", {}))
     return [] if swept else [step for step in raw.get("snapshots", []) if step >= begin]
 
 

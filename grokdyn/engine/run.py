@@ -24,6 +24,7 @@ from grokdyn.engine.plan.cohorts import NOWHERE
 from grokdyn.engine.plan.effect import check_effect
 from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.store.collect import collect
+from grokdyn.engine.store.extension import complete
 from grokdyn.engine.store.reading import is_finished, labelled
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
@@ -139,6 +140,7 @@ def resume(
             damaged are no error: the batches that lost something are trained again.
     """
     path = place_of(path)
+    complete(path)
     if is_finished(path):
         mend(path, anyway)
     with executor(cluster) as trainer:

@@ -56,10 +56,9 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
     if not steps or "snapshots" in sweep.axes:
         raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
     changed = put(put(put(sweep.base, "probes", probes), "record", At(steps)), "stop", ())
-    axes = {axis: values for axis, values in sweep.axes.items() if axis not in ("probes", "record", "stop")}
-    if len(axes) < len(sweep.axes):
+    if {"probes", "record", "stop"} & sweep.axes.keys():
         raise StoreError(f"{str(path)!r} sweeps what it records; its snapshots cannot be probed together")
-    probing = Sweep(changed, axes)
+    probing = sweep.along(changed)
     with scope(probing):
         found = dataset(probing, list(measured(path, Plan.stored(path, probing, known, devices()), known)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))

@@ -9,7 +9,7 @@ from typing import Any
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError, nearest
 from grokdyn.spec.experiment import Experiment
-from grokdyn.spec.sweep import Sweep, decode, flattened
+from grokdyn.spec.sweep import Sweep, decode, flattened, swept_paths
 
 
 def load(path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | None = None) -> Experiment | Sweep:
@@ -48,8 +48,10 @@ def override_all(raw: dict[str, Any], fields: Mapping[str, Any]) -> None:
     for path, value in fields.items():
         override(raw, path, value)
     axes = raw.get("sweep")
-    swept = flattened(axes) if isinstance(axes, Mapping) else {}
+    swept = swept_paths(axes) if isinstance(axes, Mapping) else {}
     for path, value in fields.items():
+        if swept.get(path, path) != path:
+            raise SpecError(path, value, f"a field that sweep.{swept[path]} does not vary along with others")
         for part in swept:
             if path.startswith(f"{part}."):
                 hint = f"set sweep.{part}, or for all its values an axis sweep.{path}"

@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 
 from grokdyn.spec import base, toml
+from grokdyn.spec.axes import MOST_RUNS, SPACINGS, Axis, axis_of, coordinate, encoded, flat
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
-from grokdyn.spec.kinds import kind_of
-from grokdyn.spec.rules import Count, Number
-from grokdyn.spec.values import a_list, listed, plain
-
-AXIS = "a list of values, or {linspace = [first, last, n]}, {logspace = [first, last, n]}, {range = [a, b]}"
-MOST_RUNS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,10 @@ class Sweep:
     Args:
         base: what all runs share.
         axes: dotted path -> values, e.g. ``{"optimizer.weight_decay": [0, 1], "seed": range(8)}``. Values may be
-            numbers, structure (``"model.hidden": [(64,), (128,)]``) or whole parts (``"loss": [MSE(), ...]``).
+            numbers, structure (``"model.hidden": [(64,), (128,)]``) or whole parts (``"loss": [MSE(), ...]``). Paths
+            that move together are one axis under a name of its own,
+            ``{"alpha": {"zip": {"model.output_scale": [1, 10], "optimizer.learning_rate": [0.1, 0.001]}}}``; afterwards
+            they stand here one by one.
 
     Raises:
         SpecError: for a path that does not exist, an empty or duplicate axis, a value its field refuses.
@@ -36,6 +34,7 @@ class Sweep:
 
     base: Experiment
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    dims: Mapping[str, Axis] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, Experiment):
@@ -43,31 +42,70 @@ class Sweep:
         if not isinstance(self.axes, Mapping):
             raise SpecError("sweep", self.axes, "a table of axes: path = values")
         checked = base.check(self.base)
+        dims = {path: axis_of(checked, path, raw) for path, raw in self.axes.items()}
+        paths: dict[str, tuple[Any, ...]] = {}
+        for axis in dims.values():
+            for path, values in zip(axis.paths, axis.columns, strict=True):
+                if path in paths:
+                    raise SpecError(f"sweep.{path}", Words("two axes of this path"), "each path once")
+                paths[path] = values
         object.__setattr__(self, "base", checked)
-        object.__setattr__(self, "axes", {path: axis(checked, path, raw) for path, raw in self.axes.items()})
+        object.__setattr__(self, "axes", paths)
+        object.__setattr__(self, "dims", dims)
         if self.size > MOST_RUNS:
             raise SpecError("sweep", Words(f"{self.size} runs"), f"at most {MOST_RUNS}")
 
     @property
     def size(self) -> int:
-        return math.prod(len(values) for values in self.axes.values())
+        return math.prod(axis.size for axis in self.dims.values())
 
     @property
     def shape(self) -> dict[str, int]:
         """Length of every axis under its dimension name."""
-        return {self.names[path]: len(values) for path, values in self.axes.items()}
+        return {self.dim(name): axis.size for name, axis in self.dims.items()}
 
     @property
     def names(self) -> dict[str, str]:
-        """Dimension name of every axis: the last path element, or the whole path where two would clash."""
+        """Name of every path in the results: its last element, or the whole path where two would clash."""
         last = {path: path.rpartition(".")[2] for path in self.axes}
+        own = {name for name, axis in self.dims.items() if axis.zipped}
         taken = [*last.values(), "step"]
+        taken += [name for name in own if name not in {last[path] for path in self.dims[name].paths}]
         return {path: name if taken.count(name) == 1 else path for path, name in last.items()}
+
+    def dim(self, name: str) -> str:
+        """Return the name of an axis's dimension: its path's, or what paths that move together go by."""
+        return name if self.dims[name].zipped else self.names[name]
 
     @property
     def coordinates(self) -> dict[str, np.ndarray]:
-        """Values of every axis as a coordinate: numbers where they are numbers, labels elsewhere."""
-        return {self.names[path]: coordinate(values) for path, values in self.axes.items()}
+        """Values of every dimension as a coordinate: numbers where they are numbers, labels elsewhere.
+
+        Where paths move together, those of the one that the dimension is named after, else numbers from 0 on.
+        """
+        found = {}
+        for name, axis in self.dims.items():
+            columns = {self.names[path]: values for path, values in zip(axis.paths, axis.columns, strict=True)}
+            dim = self.dim(name)
+            found[dim] = coordinate(columns[dim]) if dim in columns else np.arange(axis.size)
+        return found
+
+    @property
+    def beside(self) -> dict[str, tuple[str, np.ndarray]]:
+        """The other values along every dimension of paths that move together: name -> (dimension, values)."""
+        zipped = [(name, axis) for name, axis in self.dims.items() if axis.zipped]
+        return {
+            self.names[path]: (name, coordinate(values))
+            for name, axis in zipped
+            for path, values in zip(axis.paths, axis.columns, strict=True)
+            if self.names[path] != name
+        }
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Yield the values of all paths of every run, in row-major order of the axes."""
+        paths = [path for axis in self.dims.values() for path in axis.paths]
+        for rows in itertools.product(*(zip(*axis.columns, strict=True) for axis in self.dims.values())):
+            yield dict(zip(paths, itertools.chain.from_iterable(rows), strict=True))
 
     def experiments(self) -> Iterator[Experiment]:
         """Yield the runs in row-major order of the axes.
@@ -77,8 +115,7 @@ class Sweep:
         """
         # A shorter path is set first: a whole part before the numbers inside it.
         order = sorted(self.axes, key=lambda path: path.count("."))
-        for values in itertools.product(*self.axes.values()):
-            point = dict(zip(self.axes, values, strict=True))
+        for point in self.points():
             experiment = self.base
             for path in order:
                 experiment = base.put(experiment, path, point[path])
@@ -86,10 +123,18 @@ class Sweep:
                 raise SpecError(name, came, allowed)
             yield experiment
 
+    def along(self, base: Experiment) -> Sweep:
+        """Return the sweep of another experiment along the same axes."""
+        return Sweep(base, {name: axis.given() for name, axis in self.dims.items()})
+
     def to_toml(self) -> str:
         """Return the sweep as the text of a TOML file."""
-        axes = {path: [base.find(self.base, path)[2].encode(v) for v in values] for path, values in self.axes.items()}
-        return toml.dumps({**base.encode(self.base), "sweep": axes})
+        sweep = {}
+        for name, axis in self.dims.items():
+            columns = zip(axis.paths, axis.columns, strict=True)
+            table = {path: [encoded(self.base, path, value) for value in values] for path, values in columns}
+            sweep[name] = {"zip": table} if axis.zipped else table[name]
+        return toml.dumps({**base.encode(self.base), "sweep": sweep})
 
     @classmethod
     def from_toml(cls, text: str) -> Sweep:
@@ -126,7 +171,7 @@ def flattened(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         where = base.join(path, str(key))
         if where.count(".") > base.DEEPEST:
             raise SpecError(f"sweep.{where}", Words("tables within tables"), f"at most {base.DEEPEST} levels")
-        nested = isinstance(item, Mapping) and not set(item) & set(SPACINGS)
+        nested = isinstance(item, Mapping) and not set(item) & {*SPACINGS, "zip"}
         new = flattened(item, where) if nested else {where: item}
         for axis in new.keys() & flat.keys():
             raise SpecError(f"sweep.{axis}", Words("two axes of this path"), "each path once")
@@ -134,85 +179,10 @@ def flattened(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def axis(experiment: Experiment, path: str, raw: Any) -> tuple[Any, ...]:
-    """Return the values of an axis, each brought to its field's type."""
-    where = f"sweep.{path}"
-    if not isinstance(path, str):
-        raise SpecError("sweep", path, "a path of text, such as 'optimizer.learning_rate'")
-    rule = base.find(experiment, path)[2]
-    if isinstance(raw, Mapping):
-        raw = spaced(raw, where)
-    if isinstance(raw, set | frozenset) and all(isinstance(value, int | float) for value in map(plain, raw)):
-        raw = sorted(raw)  # numbers along an axis have an order of their own
-    given, raw = raw, raw if isinstance(raw, range) else listed(raw)
-    if isinstance(raw, str) or not isinstance(raw, Sequence):
-        raise SpecError(where, given, AXIS, a_list(given))
-    if not len(raw):
-        raise SpecError(where, raw, "at least one value")
-    if len(raw) > MOST_RUNS:
-        raise SpecError(where, Words(f"{len(raw)} values"), f"at most {MOST_RUNS}")
-    values = tuple(rule.decode(item, f"{where}[{i}]") for i, item in enumerate(raw))
-    seen = set()
-    for i, value in enumerate(values):
-        if value in seen:
-            raise SpecError(f"{where}[{i}]", Words(f"{rule.encode(value)} a second time"), "each value once")
-        seen.add(value)
-    return values
-
-
-SPACINGS = {"linspace": np.linspace, "logspace": np.geomspace, "range": np.arange}
-
-
-def spaced(raw: Mapping[str, Any], where: str) -> Sequence[Any]:
-    """Return the values of ``{linspace = [..]}``, ``{logspace = [..]}`` or ``{range = [a, b]}``."""
-    if len(raw) != 1 or not set(raw) <= set(SPACINGS):
-        raise SpecError(where, dict(raw), AXIS)
-    ((kind, numbers),) = raw.items()
-    length = (2, 3) if kind == "range" else (3,)
-    if not isinstance(numbers, Sequence) or isinstance(numbers, str) or len(numbers) not in length:
-        raise SpecError(f"{where}.{kind}", numbers, AXIS)
-    if kind == "range":
-        whole = Count(low=-MOST_RUNS * 1000, high=MOST_RUNS * 1000)
-        first, last, *step = (whole.decode(item, f"{where}.range[{i}]") for i, item in enumerate(numbers))
-        if step == [0]:
-            raise SpecError(f"{where}.range[2]", 0, "a step that is not zero")
-        return range(first, last, *step)
-    ends = Number(low=0, open_low=True) if kind == "logspace" else Number()
-    first, last = (ends.decode(item, f"{where}.{kind}[{i}]") for i, item in enumerate(numbers[:2]))
-    count = Count(high=MOST_RUNS).decode(numbers[2], f"{where}.{kind}[2]")
-    # Twelve digits are kept, so that .1, .2, ... come out as a user writes them.
-    with np.errstate(all="ignore"):  # ends too far apart for a float: the field's rule refuses what comes of it
-        return [float(f"{value:.12g}") for value in SPACINGS[kind](first, last, count)]
-
-
-def coordinate(values: Sequence[Any]) -> np.ndarray:
-    """Return an axis as an array that a Dataset can hold: floats, integers, booleans, or text labels."""
-    if all(isinstance(value, bool) for value in values):
-        return np.asarray(values, bool)
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return np.asarray(values, np.int64)
-    if all(isinstance(value, int | float) for value in values):
-        return np.asarray(values, np.float64)
-    labels = [label(value) for value in values]
-    if len(set(labels)) < len(labels):
-        labels = [label(value, long=True) for value in values]
-    if len(set(labels)) < len(labels):  # two nameless functions, say
-        labels = [f"{text} {i}" for i, text in enumerate(labels)]
-    return np.asarray(labels)
-
-
-def label(value: Any, long: bool = False) -> str:
-    """Return a short name for a value that is not a number."""
-    if isinstance(value, base.Spec):
-        kind = kind_of(value)
-        given = base.encode(value)
-        known = {
-            name: rule.encode(d)
-            for name, rule in base.rules(type(value)).items()
-            if (d := base.defaults(type(value)).get(name)) is not None
-        }
-        told = ", ".join(f"{name}={item}" for name, item in given.items() if known.get(name) != item)
-        return f"{kind}({told})" if long and told else kind
-    if isinstance(value, tuple):
-        return "-".join(label(item, long) for item in value)
-    return "none" if value is None else getattr(value, "__name__", str(value))
+def swept_paths(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the paths that a raw table of axes varies, each with the name of its axis."""
+    found = {}
+    for name, item in flattened(table).items():
+        zipped = isinstance(item, Mapping) and isinstance(item.get("zip"), Mapping)
+        found |= dict.fromkeys(flat(item["zip"]), name) if zipped else {name: name}
+    return found

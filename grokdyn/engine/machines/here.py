@@ -28,6 +28,7 @@ from grokdyn.engine.plan.cohorts import NOWHERE
 from grokdyn.engine.plan.effect import check_effect
 from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.store import folder
+from grokdyn.engine.store.extension import complete, shared
 from grokdyn.engine.store.files import StoreError, writing
 from grokdyn.engine.store.manifest import check_same, described, identity
 from grokdyn.engine.store.reading import is_finished, is_sound, read_manifest, read_spec
@@ -136,6 +137,7 @@ def work(
         Interrupted: after a signal, or when the wish is there.
     """
     path, began, traced = place_of(path), time.monotonic(), TRACES["advance"]
+    complete(path)
     if is_finished(path):
         return
     folder.check_clear(path)
@@ -146,6 +148,7 @@ def work(
         known = read_manifest(path)
         plan = Plan.stored(path, sweep, known, found)
         with (
+            shared(path),
             reporter(plan.run_steps(batches), progress) as shown,
             wish_to_stop(wish) as asked,
             closing(Keeper(path, known, checkpoint_seconds, asked, shown.say)) as keeper,

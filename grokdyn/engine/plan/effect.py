@@ -14,6 +14,7 @@ from grokdyn.engine.plan.plan import Plan
 from grokdyn.spec import base
 from grokdyn.spec.errors import SpecError, Words, line
 from grokdyn.spec.record import At
+from grokdyn.spec.sweep import Sweep
 from grokdyn.train.liveness import read_numbers
 from grokdyn.train.start import Start
 
@@ -35,20 +36,41 @@ def check_effect(plan: Plan, stored: bool, asked: Collection[str] = ()) -> None:
         SpecError: for an axis of several values whose runs are all alike, naming it and why.
     """
     sweep = plan.sweep
-    axes = [path for path, values in sweep.axes.items() if len(values) > 1]
+    axes = [axis.paths[0] for axis in sweep.dims.values() if axis.size > 1 and not axis.zipped]
+    beside = [path for axis in sweep.dims.values() if axis.zipped for path in axis.paths]
     ignored = everywhere(plan, stored)
-    dead = unread(plan.cohorts, [*axes, *asked])
+    dead = unread(plan.cohorts, [*axes, *beside, *asked])
     for path in axes:
         why = covered(path, ignored) or (UNREAD if path in dead else "")
         if why:
             came = Words(f"{len(sweep.axes[path])} values that give the same run")
             raise SpecError(f"sweep.{path}", came, "an axis that changes something", why)
+    together(sweep, ignored, dead)
     told = {path: why for path, why in ignored.items() if path not in sweep.axes}
     told |= {path: UNREAD for path in dead if path in asked and not covered(path, ignored)}
     for path, why in told.items():
         owner, name = owner_of(sweep.base, path)
         value = base.rules(type(owner))[name].encode(getattr(owner, name))
         say(f"{path} = {line(str(value), 40)} has no effect: {why}")
+
+
+def together(sweep: Sweep, ignored: Mapping[str, str], dead: Collection[str]) -> None:
+    """Tell of paths that move together with others and change nothing.
+
+    Raises:
+        SpecError: where the others do not either, so that runs would be alike.
+    """
+    for name, axis in sweep.dims.items():
+        whys = {path: covered(path, ignored) or (UNREAD if path in dead else "") for path in axis.paths}
+        live = [values for path, values in zip(axis.paths, axis.columns, strict=True) if not whys[path]]
+        if not axis.zipped or all(not why for why in whys.values()):
+            continue
+        if len(set(zip(*live, strict=True))) < axis.size and axis.size > 1:
+            came = Words(f"{axis.size} points, some of which give the same run")
+            raise SpecError(f"sweep.{name}", came, "points that differ in more", next(filter(None, whys.values())))
+        for path, why in whys.items():
+            if why and len(set(sweep.axes[path])) > 1:
+                say(f"{path} has no effect: {why}")
 
 
 def everywhere(plan: Plan, stored: bool) -> dict[str, str]:

@@ -14,7 +14,7 @@ from grokdyn.engine.plan.cohort import Cohort
 from grokdyn.engine.plan.cohorts import NOWHERE, cohorts
 from grokdyn.engine.store import pieces
 from grokdyn.engine.store.layout import layout
-from grokdyn.engine.store.noted import sizes_of
+from grokdyn.engine.store.noted import generations, sizes_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Origin, Start
 
@@ -61,11 +61,10 @@ class Plan:
         start: Start | None = None,
         origin: Origin = NOWHERE,
         batches: int = 1,
-        sizes: list[tuple[int, int]] | None = None,
     ) -> Plan:
         """Plan a sweep; arguments and errors as those of ``cohorts``."""
         experiments = tuple(sweep.experiments())
-        return cls(sweep, experiments, start, tuple(cohorts(experiments, start, devices, sizes, origin, batches)))
+        return cls(sweep, experiments, start, tuple(cohorts(experiments, start, devices, None, origin, batches)))
 
     @classmethod
     def stored(cls, path: Path, sweep: Sweep, known: dict[str, Any], devices: list[Any]) -> Plan:
@@ -78,8 +77,14 @@ class Plan:
         Raises:
             StoreError: if what it began from, or how its runs were batched, was lost.
         """
-        sizes = sizes_of(known)
-        return cls.of(sweep, devices, pieces.read_start(path, known), pieces.read_origin(path, known), sizes=sizes)
+        sizes, start, origin = sizes_of(known), pieces.read_start(path, known), pieces.read_origin(path, known)
+        experiments, found = tuple(sweep.experiments()), []
+        runs = places = 0
+        for more, count in generations(known, len(experiments)):
+            mine = experiments[runs : runs + more], start, devices, sizes[places : places + count], origin
+            found += [replace(cohort, runs=cohort.runs + runs) for cohort in cohorts(*mine)]
+            runs, places = runs + more, places + count
+        return cls(sweep, experiments, start, tuple(found))
 
     def batches(self, wanted: Collection[int] | None = None) -> Iterator[Planned]:
         """Yield the batches, or those of some numbers."""

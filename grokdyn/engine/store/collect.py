@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from grokdyn.engine.store import folder, pieces
+from grokdyn.engine.store.extension import complete, shared
 from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.lazy import in_memory
 from grokdyn.engine.store.reading import axes, batches, is_finished, labelled, open_store, read_manifest, spec_text
@@ -20,10 +21,12 @@ def collect(path: str | Path) -> xr.Dataset:
         StoreError: if batches are missing, naming how many.
     """
     path = place_of(path)
+    complete(path)
     if not is_finished(path):
         try:
-            found = together(path)
-            folder.finish(path, found)
+            with shared(path):
+                found = together(path)
+                folder.finish(path, found)
             return found if in_memory(found) else open_store(path)
         except Exception:  # of any kind: another process that collects removes the files under our feet
             if not is_finished(path):

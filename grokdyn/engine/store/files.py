@@ -72,8 +72,11 @@ def beside(place: Path, folder: bool = False) -> Iterator[Path]:
         release(held)
 
 
-def locked(path: Path) -> int | None:
+def locked(path: Path, alone: bool = True) -> int | None:
     """Return a descriptor of a file or folder whose lock ends with this process, or None where there are no locks.
+
+    Args:
+        alone: no other process may hold it too.
 
     Raises:
         BlockingIOError: if another process holds the lock.
@@ -85,7 +88,7 @@ def locked(path: Path) -> int | None:
     held = None
     try:
         held = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         release(held)
         raise

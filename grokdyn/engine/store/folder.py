@@ -10,6 +10,7 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,11 @@ def check_clear(path: Path) -> None:
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    entries = sealed({**manifest, "schema": SCHEMA})
-    write_text(path / "manifest.json", json.dumps(entries, indent=2) + "\n")
+    write_text(path / "manifest.json", manifest_text(manifest))
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(sealed({**manifest, "schema": SCHEMA}), indent=2) + "\n"
 
 
 def finish(path: Path, found: xr.Dataset) -> None:

@@ -27,7 +27,7 @@ class Layout:
     """The labels of results, and where a part's values belong in them.
 
     Attributes:
-        sweep: has the ``shape`` (axis -> length), ``size`` and ``coordinates`` of all runs.
+        sweep: has the ``shape`` (axis -> length), ``size``, ``coordinates`` and what is ``beside`` them of all runs.
         coordinates: of ``step`` and of every probe axis: all values that any part has.
         variables: what each is; of several descriptions the last.
     """
@@ -66,7 +66,8 @@ class Layout:
             data[name] = (axes, values.reshape(shape), {"long_name": STATUS[name]})
         data["status"][2].update(flag_values=[MISSING, 0, 1], flag_meanings="missing ok non_finite")
         swept = {name: labelled(values.tolist()) for name, values in self.sweep.coordinates.items()}
-        found = xr.Dataset(data, coords={**swept, **self.coordinates})
+        beside = {name: (dim, labelled(values.tolist())) for name, (dim, values) in self.sweep.beside.items()}
+        found = xr.Dataset(data, coords={**swept, **beside, **self.coordinates})
         found.attrs["axes"] = " ".join(axes)  # as text: netCDF has no lists of it
         found["step"].attrs.update(long_name="step", units="optimizer updates")
         return found

@@ -79,6 +79,7 @@ def commit() -> str | None:
 def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
     """Return what a manifest says of what results depend on."""
     device, base = devices[0], sweep.base
+    dtypes = list(dict.fromkeys(sweep.axes.get("dtype", [base.dtype])))
     return {
         **versions(),
         "commit": commit(),
@@ -87,7 +88,7 @@ def described(sweep: Sweep, devices: list[Any]) -> dict[str, Any]:
         "own_code": own_code(sweep.base, sweep.axes, here=False),
         "device_kind": f"{device.platform} {device.device_kind}",
         "devices": len(devices),
-        "precision": {"arrays": list(sweep.axes.get("dtype", [base.dtype])), "products": base.matmul_precision},
+        "precision": {"arrays": dtypes, "products": base.matmul_precision},
         "random": generator(),
         "xla_flags": xla_flags(),
     }

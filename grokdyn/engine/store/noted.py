@@ -35,6 +35,16 @@ def noted_batches(known: Mapping[str, Any]) -> list[NotedBatch]:
     return found
 
 
+def generations(known: Mapping[str, Any], runs: int) -> list[tuple[int, int]]:
+    """Return how many runs and cohorts a store was made with, and by how many it was extended each time.
+
+    Args:
+        runs: how many there are, where it never was.
+    """
+    noted = known.get("generations", [{"runs": runs, "cohorts": len(known.get("cohorts", []))}])
+    return [(each["runs"], each["cohorts"]) for each in noted]
+
+
 def sizes_of(known: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Return the runs per batch and lanes per block of every cohort.
 

@@ -65,9 +65,20 @@ def cohort(value: Any) -> bool:
 
 def axis(value: Any) -> bool:
     """Return whether this is what a manifest says of an axis."""
-    values = value.get("values") if isinstance(value, dict) else None
-    alike = [every(kind)(values) for kind in (text, number, lambda item: isinstance(item, bool))]
-    return isinstance(value, dict) and text(value.get("name")) and any(alike) and bool(values)
+    if not isinstance(value, dict) or not text(value.get("name")) or not isinstance(value.get("beside", {}), dict):
+        return False
+    columns = [value.get("values"), *value.get("beside", {}).values()]
+    return all(alike(column) and len(column) == len(columns[0]) > 0 for column in columns)
+
+
+def alike(values: Any) -> bool:
+    """Return whether these are values of a coordinate, all of one kind."""
+    return any(every(kind)(values) for kind in (text, number, lambda item: isinstance(item, bool)))
+
+
+def generation(value: Any) -> bool:
+    """Return whether this is what a manifest says of how a store was extended."""
+    return isinstance(value, dict) and all(whole(value.get(name)) for name in ("runs", "cohorts"))
 
 
 def sums_of_files(value: Any) -> bool:
@@ -90,6 +101,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "axes": every(axis),
     "finished": lambda value: isinstance(value, bool),
     "cohorts": every(cohort),
+    "generations": every(generation),
     "checksums": sums_of_files,
     "results": results,
     "sessions": every(session),
