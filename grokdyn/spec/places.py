@@ -167,6 +167,7 @@ OTHERS = {
     "load": "grokdyn.spec.files:load",
     "Task": "grokdyn.tasks.base:Task",
     "Model": "grokdyn.models.base:Model",
+    "FlaxModel": "grokdyn.models.flax_model:FlaxModel",
     "LossFunction": "grokdyn.losses.base:Loss",
     "Optimizer": "grokdyn.optim.base:Optimizer",
     "Probe": "grokdyn.probes.base:Probe",

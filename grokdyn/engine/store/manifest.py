@@ -22,7 +22,7 @@ from grokdyn.engine.store.spec_text import axes_of, noted, spec_differences, was
 from grokdyn.spec.identity import own_code
 from grokdyn.spec.sweep import Sweep
 
-PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy")
+PACKAGES = ("grokdyn", "jax", "jaxlib", "flax", "optax", "numpy")
 # A change of one of these may change bits. The number of devices does not: lanes are computed alike on each.
 DECISIVE = ("spec", *PACKAGES, "source", "own_code", "device_kind", "random", "xla_flags")
 # What of the package cannot change a number: what draws, tells, and says where to train. All else counts as source.
