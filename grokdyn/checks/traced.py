@@ -81,8 +81,9 @@ def check_parts(program: Program, experiment: Any, params: Any) -> None:
     tokens = isinstance(signature.inputs, Tokens)
     inputs = jnp.zeros((rows, *signature.inputs.shape), jnp.int32 if tokens else jnp.float32)
     params = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), params)
-    for key in (None, jax.random.key(0)) if program.stochastic else (None,):
-        check_output(program, experiment, params, inputs, key)
+    key = jax.random.key(0) if program.stochastic else None
+    for mode in (Mode(), Mode(True, key)) if key is not None or experiment.model.takes_mode else (Mode(),):
+        check_output(program, experiment, params, inputs, mode)
     logits = jnp.zeros((rows * signature.answers, signature.outputs), experiment.dtype)
     real = isinstance(signature.targets, Reals)
     several = (signature.outputs,) if real else ()
@@ -108,16 +109,20 @@ def check_state(model: Any, state: Any, params: Any) -> None:
         raise SpecError("model", Words(f"{name}: a state of {', '.join(state)}"), allowed)
 
 
-def check_output(program: Program, experiment: Any, params: Any, inputs: Any, key: Any) -> None:
+def check_output(program: Program, experiment: Any, params: Any, inputs: Any, mode: Mode) -> None:
     """Raise SpecError unless a model's output is what training and probes read."""
     model, signature = experiment.model, program.signature
     name = f"{type(model).__name__}.apply"
-    mode = Mode(key is not None, key, model.initial_state(signature, experiment.dtype))
-    more = (mode,) if model.takes_mode else () if key is None else (key,)
+    state = model.initial_state(signature, experiment.dtype)
+    more = (mode._replace(state=state),) if model.takes_mode else () if mode.key is None else (mode.key,)
     with telling("model", model, "apply"):
         found = model.apply(params, inputs, *more)
     if not isinstance(found, tuple) or not 2 <= len(found) <= 4 or not isinstance(found[1], Mapping):
         raise SpecError("model", Words(f"{name}: {picture(found)}"), "Output(logits, activations), activations a dict")
+    after = Output(*found).state
+    if after is not None and jax.tree.map(abstract, after) != jax.tree.map(abstract, state):
+        came = Words(f"{name}: a state of {', '.join(map(str, after)) or 'nothing'}")
+        raise SpecError("model", came, "the names, shapes and dtypes of initial_state, or None where it stays")
     if (Output(*found).penalty is not None) != model.penalised:
         came = "no penalty" if model.penalised else "a penalty"
         raise SpecError("model", Words(f"{name}: {came}"), f"what its penalised says: {model.penalised}")

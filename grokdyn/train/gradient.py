@@ -130,7 +130,8 @@ def full_gradient(
 
     model = lane.experiment.model
     whole = program.rows <= tile or model.rows_interact or model.penalised
-    at_once = in_parts(mean_loss(lane, rows, n_train, step, mode._replace(counts=rows.counts), state))
+    counts = rows.counts if program.padded else None
+    at_once = in_parts(mean_loss(lane, rows, n_train, step, mode._replace(counts=counts), state))
     return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
 
 

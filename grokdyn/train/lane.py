@@ -28,6 +28,7 @@ class Program(NamedTuple):
         noisy: whether any run of the cohort has corrupted labels.
         stochastic: whether the model of any run draws random numbers in training.
         own_code: digest of the code that a user brought, see ``spec.identity``.
+        padded: whether any run of the cohort has fewer train rows than ``rows``.
     """
 
     signature: Signature
@@ -36,6 +37,7 @@ class Program(NamedTuple):
     noisy: bool
     stochastic: bool = False
     own_code: str = ""
+    padded: bool = True
 
 
 class Lane(Tree):

@@ -25,7 +25,7 @@ def taken_apart(experiment, padding=0, **program):
     checked = base.check(experiment)
     (cohort,) = plan.cohorts([checked], None, jax.local_devices()[:1])
     static = cohort.program._replace(rows=cohort.program.rows + padding, tile=cohort.program.tile + padding)
-    static = static._replace(**program)
+    static = static._replace(padded=static.padded or padding > 0, **program)
     table = jax.tree.map(jnp.asarray, cohort.table)
     # Not compiled as a whole: the single operations are compiled once for all tests.
     lane, state = begin(static, jax.tree.map(jnp.asarray, arrays(checked)), table, None)

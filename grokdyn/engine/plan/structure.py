@@ -69,7 +69,9 @@ def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cp
     checked = None if start is None else given(start, table, expected, template.optimizer, carried)
     n_train = checked_counts(stacked, template, parts, checked)
     noisy, stochastic = is_noisy(stacked, start), bool(np.any(stacked.model.stochastic()))
-    program = Program(signature, *padded(max(int(n_train.max()), rows), cpu), noisy, stochastic, own_code(template))
+    sizes = padded(max(int(n_train.max()), rows), cpu)
+    uneven = int(n_train.min()) < sizes[0]
+    program = Program(signature, *sizes, noisy, stochastic, own_code(template), uneven)
     shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
     check_fit(template, shapes)
     check_traced(program, stacked, table, checked, shapes)
