@@ -42,6 +42,12 @@ def quick_options() -> dict:
     return OPTIONS if _quick else {}
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a process that compiles as this one does."""
+    flags = [f"--{name}={str(value).lower()}" for name, value in quick_options().items()]
+    return {**os.environ, "XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()}
+
+
 def switch(wanted: bool) -> None:
     """Compile quickly from now on, or as for users; what was compiled otherwise is forgotten."""
     global _quick

@@ -10,8 +10,17 @@ from tests.parity.test_mlp import doshi
 pytestmark = pytest.mark.as_users
 
 
-def test_quickstart_generalises_where_it_should_and_shows_all_four_phases():
-    quickstart = gd.run(gd.load(QUICKSTART), progress=False)
+# What is said below is of these decays; the others are trained before a release.
+DECAYS = [0.0, 1.0, 5.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"sweep.optimizer.weight_decay": DECAYS}, pytest.param({}, marks=pytest.mark.slow)],
+    ids=["five decays", "all of it"],
+)
+def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(overrides):
+    quickstart = gd.run(gd.load(QUICKSTART, overrides=overrides), progress=False)
     assert set(np.unique(gd.analysis.phases(quickstart).phase)) == {0, 1, 2, 3}
     assert (quickstart.status == 0).all()
     final = quickstart.test_accuracy.isel(step=-1).mean("seed")

@@ -13,6 +13,7 @@ from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
 from grokdyn.kernel import gradients
 from grokdyn.models.activations import ACTIVATIONS
+from grokdyn.models.function import Function
 from grokdyn.probes.curvature import product
 from grokdyn.tasks.base import Signature
 from grokdyn.train.step import record
@@ -90,7 +91,7 @@ def test_products_and_gradients_of_every_model_are_the_dense_ones(which):
         slopes = jax.grad(lambda z: jnp.sum(loss.rows(z, y)))(model.forward(params, x).logits)
         g = jax.jacrev(lambda w: losses(unravel(w)))(flat)
         dense = jax.hessian(lambda w: mean(unravel(w)))(flat)
-        gram = gradients.gradient_gram(model, params, x, slopes)
+        gram = gradients.gradient_gram(Function(model), params, x, slopes)
         return (jax.vmap(times)(jnp.eye(flat.size)), dense), (gram, g @ g.T)
 
     models = FUNCTIONS[which]

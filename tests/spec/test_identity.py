@@ -13,7 +13,7 @@ import grokdyn as gd
 from grokdyn.spec import base
 from grokdyn.spec.identity import own_code
 from grokdyn.spec.places import KINDS
-from tests import cases
+from tests import cases, quick
 
 EVERY_KIND = [getattr(gd, place.rpartition(":")[2]) for kinds in KINDS.values() for place in kinds.values()]
 FACTOR = 1.0
@@ -186,9 +186,8 @@ for number in wanted:
 
 def together(numbers):
     """Return number -> digest of the results of some experiments, run one after another in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, "-c", MANY, str([int(n) for n in numbers])], check=True, capture_output=True, text=True
-    )
+    command, told = [sys.executable, "-c", MANY, str([int(n) for n in numbers])], {"capture_output": True, "text": True}
+    done = subprocess.run(command, check=True, env=quick.environment(), **told)
     return dict(line.split() for line in done.stdout.splitlines())
 
 
@@ -198,6 +197,7 @@ def test_experiments_of_one_process_are_not_taken_for_one_another():
 
 
 @pytest.mark.slow
+@pytest.mark.as_users
 def test_forty_experiments_in_any_order_are_each_equal_to_itself_alone():
     numbers = np.arange(45)
     alone = {key: value for number in numbers for key, value in together([number]).items()}
