@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from grokdyn.engine.host.devices import devices
 from grokdyn.engine.host.say import say
@@ -22,6 +20,9 @@ from grokdyn.engine.store.results import MISSING, STATUS, Part, places
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.sweep import swept_paths
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def mend(path: Path, anyway: bool = False) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from grokdyn.checks.names import check_axes
 from grokdyn.engine.host.devices import devices
@@ -31,6 +29,9 @@ from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Origin, Start
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def run(

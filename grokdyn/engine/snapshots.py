@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from grokdyn.engine.host.devices import devices
 from grokdyn.engine.host.say import say
@@ -29,6 +28,9 @@ from grokdyn.spec.paths import place_of
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Origin
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Dataset:

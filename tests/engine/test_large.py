@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import grokdyn as gd
 from grokdyn.engine import run as engine_run
 from grokdyn.engine.plan import cohorts as plan
+from grokdyn.engine.store import asked, lazy, packed, reading
 from grokdyn.engine.store import folder as store
-from grokdyn.engine.store import lazy, packed, reading
 from tests import cases
 
 # Two structures, so that parts differ in their tensors, and runs of a batch that do not follow each other.
@@ -106,7 +106,7 @@ def test_info_tells_of_large_results_without_reading_them(whole, large, monkeypa
     from grokdyn.terminal import describe
 
     found = gd.open(whole[0])
-    monkeypatch.setattr(lazy.Asked, "__getitem__", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(asked.Asked, "__getitem__", lambda *_: pytest.fail("read"))
     describe(found, reading.read_manifest(whole[0]))
     assert "12 done" in capsys.readouterr().out
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import NamedTuple
-
-import xarray as xr
+from typing import TYPE_CHECKING, NamedTuple
 
 from grokdyn.engine.machines.here import CHECKPOINT_SECONDS, create, work
 from grokdyn.engine.store import pieces
@@ -17,6 +15,9 @@ from grokdyn.engine.store.reading import batches, is_finished, read_manifest, re
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # So that the last batches of a process, which train alone, are a small part of its work.
 BATCHES_EACH = 4

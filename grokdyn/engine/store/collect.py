@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from grokdyn.engine.store import folder, pieces
 from grokdyn.engine.store.extension import complete, shared
@@ -12,6 +11,9 @@ from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.lazy import in_memory
 from grokdyn.engine.store.reading import axes, batches, is_finished, labelled, open_store, read_manifest, spec_text
 from grokdyn.spec.paths import place_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def collect(path: str | Path) -> xr.Dataset:

@@ -9,19 +9,22 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from grokdyn.engine.host.say import say
-from grokdyn.engine.store.checked import Checked
 from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.grid import told_by_spec
 from grokdyn.engine.store.layout import MISSING, STATUS, labelled
 from grokdyn.engine.store.lazy import partly_loaded
 from grokdyn.engine.store.metadata import FILE, OLD_NAMES, Metadata, gathered
 from grokdyn.engine.store.regular import UNREADABLE, irregular, read_bytes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from grokdyn.engine.store.checked import Checked
 
 # So many values of coordinates a manifest keeps a copy of.
 MOST_NOTED = 100_000
@@ -58,6 +61,8 @@ class Seen:
         return gathered(texts, known.get("results", {}).get("metadata", {}))
 
     def store(self, metadata: Metadata) -> Checked:
+        from grokdyn.engine.store.checked import Checked
+
         chunks = {name: file for name, file in self.files.items() if not name.endswith(FILE)}
         return Checked(metadata.texts(), chunks, self.root)
 
@@ -153,6 +158,8 @@ def read_results(path: Path, known: Mapping[str, Any], anyway: bool = False) -> 
 
 def opened(store: Checked, without: Any = ()) -> xr.Dataset:
     """Return arrays as a Dataset that reads them when they are asked for."""
+    import xarray as xr
+
     found = xr.open_dataset(
         store,  # pyright: ignore[reportArgumentType]
         engine="zarr",
@@ -211,6 +218,8 @@ def with_labels(store: Checked, metadata: Metadata, known: Mapping[str, Any], br
                 raise ValueError(f"the coordinate {name}")
             kept = {**metadata.arrays.get(name, {}).get("attributes", {})}
             kept.pop("_FillValue", None)
+            import xarray as xr
+
             label = xr.Variable((name,), values, kept)
         found = found.assign_coords({name: label})
     if metadata.attributes is None:

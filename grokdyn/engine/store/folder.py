@@ -13,11 +13,8 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
-from grokdyn.engine.store import packed
 from grokdyn.engine.store.damage import noted
 from grokdyn.engine.store.files import (
     OURS,
@@ -38,6 +35,9 @@ from grokdyn.engine.store.seal import sealed
 from grokdyn.spec.errors import shown
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.start import Origin, Start
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # What only an unfinished store needs.
 SCAFFOLD = ("parts", "checkpoints", "sessions")
@@ -136,6 +136,8 @@ def finish(path: Path, found: xr.Dataset) -> None:
 
 def write_dataset(path: Path, place: Path, found: xr.Dataset, over: bool = True) -> None:
     """Write a Dataset into a store whole or not at all; one that is there already goes, or stays."""
+    from grokdyn.engine.store import packed
+
     with writing(path):
         make_folder(place.parent)
         with beside(place, folder=True) as made:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from grokdyn.probes.base import Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # The status of a run that is not there yet, or still in training.
 MISSING = -1
@@ -56,6 +58,8 @@ class Layout:
 
     def dataset(self, grids: Mapping[str, Any], status: Mapping[str, np.ndarray]) -> xr.Dataset:
         """Return the Dataset of arrays over the axes of the sweep; those of ``status`` are [all runs]."""
+        import xarray as xr
+
         axes, shape = tuple(self.sweep.shape), tuple(self.sweep.shape.values())
         data: dict[str, Any] = {}
         for name, values in grids.items():

@@ -8,17 +8,17 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from grokdyn.engine.host.memory import available
 from grokdyn.engine.store.files import StoreError, regular
 from grokdyn.engine.store.layout import Layout, places
 from grokdyn.probes.base import Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # Results up to so large are put together and kept in memory, where there is plenty.
 LOADED_BYTES = 2**29
@@ -77,6 +77,8 @@ def lazily(layout: Layout, parts: Sequence[Any], name: str) -> Any:
         except FileNotFoundError:
             raise StoreError("the store has been finished since it was opened; open it again") from None
 
+    from grokdyn.engine.store.asked import Asked
+
     return Asked.of(layout.shape(name), np.dtype(np.float64), told)
 
 
@@ -89,6 +91,10 @@ def partly_loaded(found: xr.Dataset, place: Path) -> xr.Dataset:
     Args:
         place: the folder that they lie in.
     """
+    import xarray as xr
+
+    from grokdyn.engine.store.asked import Asked
+
     known, size = identity(place), 0
     for name in sorted(found.data_vars, key=lambda name: found[name].nbytes):
         size += found[name].nbytes
@@ -135,19 +141,3 @@ def taken(array: np.ndarray, key: Sequence[Any], first: int = 0) -> np.ndarray:
     for i in reversed(range(len(key))):
         array = array[(*[slice(None)] * (first + i), key[i])]
     return array
-
-
-class Asked(BackendArray):
-    """An array for xarray that is read when it is asked for."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[tuple[Any, ...]], np.ndarray]):
-        self.shape, self.dtype, self.read = shape, dtype, read
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self.read)
-
-    @classmethod
-    def of(cls, *args: Any) -> Any:
-        """Return one as it stands in a variable; what is assigned to it goes to a copy."""
-        lazy: Any = indexing.LazilyIndexedArray(cls(*args))
-        return indexing.CopyOnWriteArray(lazy)

@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from grokdyn.engine.host.say import say
 from grokdyn.engine.store.damage import read_results
@@ -30,6 +28,9 @@ from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.rules import nothing_imported
 from grokdyn.spec.sweep import Sweep, decode
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCHEMA = 1
 # What waits to be taken up: a store that somebody is extending.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from grokdyn.engine.host.progress import Tally
 from grokdyn.engine.store.grid import Grid
@@ -16,6 +15,9 @@ from grokdyn.engine.store.lazy import StoredPart, fits, lazily
 from grokdyn.probes.base import Variable
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.lane import OK
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["MISSING", "STATUS", "Part", "dataset", "joined", "places"]
 
