@@ -65,6 +65,23 @@ def of_median(low: np.ndarray, high: np.ndarray, level: float | None) -> tuple[f
     return found.reaches(0.5), found.median_from, found.reaches(0.5, "high")
 
 
+def of_bounds(low: np.ndarray, high: np.ndarray, least: float, level: float) -> tuple[float, float]:
+    """Return the ends of the interval of a median, some values being bounded on one side only, whatever they are there.
+
+    That a pair is bounded tells of its value, as a slow run makes both ratio and bound; so the lower end takes those
+    values to be as small as they can, the upper end as large.
+    """
+    open_ = np.isinf(high) | (low <= least)
+    if not len(low) or not open_.any():
+        return of_median(low, high, level)[1:]
+    finite = np.concatenate([x[np.isfinite(x)] for x in (low, high)])
+    far = np.abs(finite).max(initial=0) + 1
+    small, large = np.maximum(low, -far), np.where(np.isinf(high), np.inf, high)
+    lower = of_median(np.where(open_, small, low), np.where(open_, small, high), level)[1]
+    upper = of_median(np.where(open_, np.minimum(large, far), low), np.where(open_, large, high), level)[2]
+    return (-np.inf if lower <= -far else lower), upper
+
+
 @dataclass(frozen=True)
 class Probability:
     """That a run of a new seed does what is asked.
@@ -137,7 +154,8 @@ class Median:
 class Contrast:
     """A ratio or difference of two arms.
 
-    Paired, by the seed: the median over seeds of the ratio one / other or difference one - other. Else that of the two
+    Paired, by the seed: the median over seeds of the ratio one / other or difference one - other; pairs of which only a
+    bound is known lie anywhere beyond it (see ``of_bounds``). Else that of the two
     medians, its interval from theirs (Donner & Zou 2012, for a ratio on logarithms): with m +- its two distances l, u
     the lower end of m1 - m2 is m1 - m2 - sqrt(l1^2 + u2^2).
 
@@ -181,7 +199,7 @@ class Contrast:
     def interval(self, level: float) -> tuple[float, float]:
         """Of the median, or of the two medians."""
         if self.paired:
-            return of_median(*self._pairs(), level)[1:]
+            return of_bounds(*self._pairs(), 0.0 if self.how == "ratio" else -np.inf, level)
         arms = [np.array(of_median(*ends(arm), level)) for arm in (self.one, self.other)]
         with np.errstate(divide="ignore", invalid="ignore"):
             (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in arms)

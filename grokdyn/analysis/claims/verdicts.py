@@ -123,7 +123,7 @@ def judge(claims: Sequence[Claim], alpha: float = ALPHA, decides: bool = True) -
 
 
 def least_alpha(claim: Claim) -> float:
-    """Return the least alpha, to a millionth of itself, at which the interval of level 1 - alpha decides; else 1."""
+    """Return the least alpha, to a thousandth of itself, at which the interval of level 1 - alpha decides; else 1."""
     if claim.at(0.5) == OPEN:
         return 1.0
     low, high = math.log(1e-9), math.log(0.5)
@@ -132,7 +132,7 @@ def least_alpha(claim: Claim) -> float:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if claim.at(1 - math.exp(middle)) != OPEN else (middle, high)
-        if high - low < 1e-6:
+        if high - low < 1e-3:
             break
     return math.exp(high)
 

@@ -11,19 +11,24 @@ from .curve import Curve
 def restricted_mean(found: Curve, horizon: float, confidence: float = 0.95) -> tuple[float, float, float]:
     """Return the mean of min(T, horizon) = int_0^horizon S, with the ends of its interval.
 
-    The variance is sum_j A_j^2 d_j / (y_j (y_j - d_j)), A_j being the area behind the j-th event, times n / (n - 1);
-    the interval is Student's with n - 1 degrees of freedom, n the events.
+    The variance is sum_j A_j^2 d_j / (y_j (y_j - d_j)), A_j being the area behind the j-th event, times n / (n - 1), n
+    the events. The interval is Student's with n - 1 degrees of freedom, for the logit of mean / horizon.
     """
     area = area_to(found, horizon)
     inner = found.steps
-    behind = area - np.array([area_to(found, t) for t in np.minimum(inner.end, horizon)])
+    # An event is spread over its interval; half of it lies before the middle.
+    middle = np.where(np.isfinite(inner.begin), (inner.begin + inner.end) / 2, inner.end)
+    behind = area - np.array([area_to(found, t) for t in np.minimum(middle, horizon)])
     left = inner.at_risk - inner.events
     terms = np.where(left > 1e-9, behind**2 * inner.events / (inner.at_risk * np.where(left > 1e-9, left, 1)), 0.0)
     count = float(inner.events.sum())
     if count <= 1:
         return area, float("nan"), float("nan")
-    half = stdtrit(count - 1, (1 + confidence) / 2) * np.sqrt(terms.sum() * count / (count - 1))
-    return area, max(area - half, 0.0), min(area + half, horizon)
+    share = min(max(area / horizon, 1e-12), 1 - 1e-12)
+    error = np.sqrt(terms.sum() * count / (count - 1)) / horizon / (share * (1 - share))
+    half = stdtrit(count - 1, (1 + confidence) / 2) * error
+    logit = np.log(share / (1 - share))
+    return area, *(float(horizon / (1 + np.exp(-end))) for end in (logit - half, logit + half))
 
 
 def area_to(found: Curve, end: float) -> float:

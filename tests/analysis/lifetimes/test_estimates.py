@@ -100,8 +100,9 @@ def test_the_restricted_mean_of_known_times_is_their_mean():
     told = np.minimum(time, 1)
     assert mean == pytest.approx(told.mean(), rel=1e-12)
     assert area_to(found, 100.0) == pytest.approx(time.mean(), rel=1e-12)
-    half = stats.t.ppf(0.975, 49) * told.std(ddof=1) / 50**0.5
-    assert (mean - low, high - mean) == (pytest.approx(half, rel=0.02), pytest.approx(half, rel=0.02))
+    half = stats.t.ppf(0.975, 49) * told.std(ddof=1) / 50**0.5 / (mean * (1 - mean))
+    ends = np.log(mean / (1 - mean)) + np.array([-half, half])
+    np.testing.assert_allclose((low, high), 1 / (1 + np.exp(-ends)), rtol=0.002)
 
 
 def test_the_share_that_diverged_is_that_of_all_runs():
