@@ -13,6 +13,8 @@ from grokdyn.spec.arrays import floats
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.paths import path_of
 
+__all__ = ["from_torch", "optimizer_from_torch", "to_torch"]
+
 # What wrappers put in front of all names.
 WRAPPERS = ("module.", "_orig_mod.")
 # Beside the parameters: a causal mask, what TransformerLens writes where it masks, how many batches a norm has seen.

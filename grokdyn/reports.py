@@ -39,6 +39,7 @@ def report(
     Args:
         what: a Dataset, several by name, the folder of a store, or a folder of stores such as ``reproduce`` writes.
         out: the file; default: ``report.html`` in the folder, or in the working directory for a Dataset.
+        title: over the page; default: the name of the folder.
         threshold: accuracy in (0, 1] that counts as fitted.
         anyway: leave out what is damaged of a store.
 

@@ -33,6 +33,8 @@ def spread(
     `grokking_time` write it) count as longer than any other: a median or quantile that falls on or next to one is nan,
     "beyond the budget", so a median is nan once half of the runs are censored, and a mean once a single one is.
 
+    Returns a Dataset with the variables' names and units.
+
     Raises ValueError for an unknown `over`, or `quantiles`, `confidence` outside [0, 1].
     """
     dims = tuple(checks.dimension(ds, d, "over") for d in ([over] if isinstance(over, str) else over))

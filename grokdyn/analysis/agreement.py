@@ -81,6 +81,9 @@ def agreement(
             ``Predictions`` records: floats.
         classes: how many there are; by default the largest number seen, plus one.
         pairs: "all" or "disjoint".
+        confidence: of the intervals.
+
+    Returns the mean error and disagreement over runs, with their intervals.
 
     Raises ArgumentError (a ValueError) for fewer than two runs, no rows, shapes that do not fit, or what is no class.
     """
@@ -113,7 +116,10 @@ def disagreements(predictions: np.ndarray) -> np.ndarray:
 def calibration(predictions: np.ndarray, labels: np.ndarray, classes: int | None = None) -> Calibration:
     """Return how often classes are right, by the share of the runs that predict them.
 
-    Arguments and errors as for ``agreement``; one run will do.
+    Args:
+        predictions, labels, classes: as for ``agreement``; one run will do.
+
+    Raises ValueError as ``agreement`` does.
     """
     predictions, labels, classes = _checked(predictions, labels, classes, least=1)
     runs, rows = predictions.shape

@@ -21,6 +21,8 @@ def progress_phases(ds: xr.Dataset, generalised: float = 0.1) -> xr.Dataset:
     `circuit_formation`: the record with the least excluded loss up to there: from then on the network gets worse
     without its key frequencies. nan where a run does not generalise.
 
+    Returns a Dataset over the swept axes with the three times, in steps.
+
     Raises ValueError without `excluded_loss` and `test_loss`.
     """
     excluded, test = (checks.recorded(ds, name, "ds") for name in NEEDED)

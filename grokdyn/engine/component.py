@@ -53,6 +53,8 @@ def check_component(component: Any, experiment: Experiment | None = None) -> Non
         component: an instance.
         experiment: what it is put into; default: a tiny one that it fits. A few steps are trained.
 
+    Returns nothing.
+
     Raises:
         SpecError: for the first test that fails, naming what came and what is expected.
     """

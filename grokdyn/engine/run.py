@@ -134,6 +134,7 @@ def resume(
         path: the store.
         anyway: go on although versions, device or spec have changed since; a batch half way begins anew where steps
             are to be recorded that it has passed.
+        checkpoint_seconds: how long training goes on between two checkpoints.
         cluster: as in ``run``; a sweep need not go on where it began.
 
     Raises:

@@ -39,6 +39,7 @@ def ntk(
     its own kernel. A centred model has the kernel of the same model uncentred.
 
     Args:
+        params: the parameters w, arrays by name.
         x: rows [n, width]; y: other rows [m, width], default x.
         readout: what is kept of the outputs' axes; default: the mean over outputs.
         method: ``jacobian``, ``products``, ``layers`` (of models that have them), or ``auto``: the cheapest by count

@@ -66,5 +66,5 @@ def pick_tangent(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]
 
 
 def one_hot(labels: jax.Array, classes: int) -> jax.Array:
-    """Return bool [rows, classes]."""
+    """Return bool [rows, classes], true at the labels [rows]; a label that is no class has none. Raises nothing."""
     return labels[:, None] == jnp.arange(classes, dtype=labels.dtype)

@@ -61,6 +61,9 @@ def norm_constraint(
         scope: ``"global"``: |.| of all parameters as one vector; ``"tensor"``: every tensor by itself.
         at: None to hold from the start.
 
+    Returns:
+        a ``GradientTransformation``, whose ``update`` needs the params.
+
     Raises:
         ValueError: for an unknown scope, or if ``update`` is called without params.
     """

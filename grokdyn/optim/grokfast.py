@@ -77,8 +77,8 @@ class WindowState(NamedTuple):
 def grokfast_ema(alpha: Any = 0.98, lamb: Any = 2.0) -> optax.GradientTransformation:
     """Add lamb h to the gradient, h <- alpha h + (1 - alpha) g, as an optax transform to chain before an optimizer.
 
-    h starts at the first gradient, as in the released code, so that the first step sees (1 + lamb) g. Numbers may be
-    traced.
+    h starts at the first gradient, as in the released code of Lee et al. (2024), so that the first step sees
+    (1 + lamb) g. Numbers may be traced. Returns a ``GradientTransformation``; raises nothing of its own.
     """
 
     def init(params: Any) -> MeanState:
@@ -100,7 +100,7 @@ def grokfast_ma(window: int = 100, lamb: Any = 5.0) -> optax.GradientTransformat
 
     An optax transform to chain before an optimizer; ``lamb`` may be traced. A sum from which old gradients were
     subtracted would keep their rounding, and gradients shrink by many orders; here only those of the window are ever
-    added, each about twice.
+    added, each about twice. Returns a ``GradientTransformation``; raises nothing of its own.
     """
 
     def init(params: Any) -> WindowState:

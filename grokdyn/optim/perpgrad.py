@@ -49,6 +49,9 @@ def perpgrad(scope: str = "tensor", rescale: bool = True) -> optax.GradientTrans
         scope: ``"tensor"``: every tensor by itself; ``"global"``: all parameters as one vector.
         rescale: restore the norm of the gradient, of each tensor or of the whole.
 
+    Returns:
+        a ``GradientTransformation``, whose ``update`` needs the params.
+
     Raises:
         ValueError: for an unknown scope, if ``update`` is called without params, or with tensors that are no floats or
             not shaped as the parameters.

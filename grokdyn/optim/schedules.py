@@ -25,7 +25,7 @@ class Schedule(Spec):
 
 
 class Constant(Schedule):
-    """The factor 1."""
+    """The learning rate as it is: the factor is 1 at every step."""
 
     def factor(self, count: jax.Array) -> Any:
         return jnp.ones((), jnp.float64)

@@ -32,7 +32,8 @@ def animate(
 
     A frame shows a sweep as it was known at a record: a run that a stop rule ended keeps its last value, times and
     phases are those of what was recorded so far. Colours mean the same in all frames. `options` go to the figure, e.g.
-    `value`, `x`, `y`. Of many records `frames` are shown, evenly chosen, the first and the last among them.
+    `value`, `x`, `y`. Of many records `frames` are shown, evenly chosen, the first and the last among them, `fps` a
+    second, with `dpi` dots an inch. `out` is the file.
 
     Returns the path of the file, GIF or MP4 (which needs ffmpeg) by its suffix. Raises ValueError for another suffix,
     what else is to be drawn, fewer than one frame, and as the figure does.

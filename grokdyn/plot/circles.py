@@ -12,8 +12,9 @@ from .fourier import SIDES
 def circles(ds: xr.Dataset, step: int | None = None, *, ax: Axes | None = None) -> matplotlib.figure.Figure:
     """Draw the residues in the planes of their strongest frequencies, as recorded by the probe `circles`, of one run.
 
-    One row a side, one panel a frequency k, its share of the side's power in the title. Residues that lie 1/k apart
-    (mod p), hence next to each other on the circle, are joined; colour is the residue.
+    At `step`, by default the last record: one row a side, one panel a frequency k, its share of the side's power in
+    the title. Residues that lie 1/k apart (mod p), hence next to each other on the circle, are joined; colour is the
+    residue.
 
     `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 

@@ -34,7 +34,8 @@ def compare(
 
     Without `value` their curves: the sweeps in colour, `variables` in line styles, a panel for every value of the axes
     that both have, as `curves` draws them (`look` goes there). With `value` their diagrams over x and y, as
-    `phase_diagram` draws them, and second minus first. Only values of the axes that both sweeps have are drawn; steps
+    `phase_diagram` draws them (times with `threshold`), and second minus first. `names` are those of the sweeps. Only
+    values of the axes that both sweeps have are drawn; steps
     need not be the same.
 
     Returns the Figure, that of `ax` where one is given: of curves it must need one panel only, to diagrams it gives its

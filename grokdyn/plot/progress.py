@@ -36,7 +36,8 @@ def progress(
 
     Needs the probes `loss` and `progress_measures`. Where they are recorded, the Gini coefficients of the embeddings
     (`fourier_power`) and the weight norm follow below. Lines are medians over the runs along `over` with the band of
-    the 10 % and 90 % quantiles; shading is where most runs are in which phase, as in `analysis.progress_phases`.
+    the 10 % and 90 % quantiles; shading is where most runs are in which phase, as in `analysis.progress_phases`, with
+    `generalised`.
 
     `ax` of a figure's subplots gives its place to the panels; the Figure returned is then that of `ax`.
 

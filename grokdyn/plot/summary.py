@@ -33,7 +33,7 @@ def overview(
     xscale: str = "log",
     ax: Axes | None = None,
 ) -> matplotlib.figure.Figure:
-    """Draw a sweep over two axes at a glance.
+    """Draw a sweep over two axes, x and y, at a glance.
 
     a: test accuracy at the last record, mean over runs. b: phases as in `phases(ds, threshold, delay)`. c: first step
     with test accuracy >= threshold, median over runs. d to g: train and test accuracy of one cell for each phase, which

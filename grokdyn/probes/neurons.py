@@ -239,7 +239,7 @@ class KeyedProbe(Probe):
 
 
 class KeyFrequencies(KeyedProbe):
-    """Which frequencies are key: ``key_frequency`` 1 where they are, and their number ``key_frequencies``."""
+    """Which frequencies are key (Nanda et al. 2023): ``key_frequency`` is 1 there, ``key_frequencies`` their number."""
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         grid = residues_of(shapes.experiment.task)

@@ -207,6 +207,6 @@ def largest(logits: jax.Array) -> jax.Array:
 
 
 def mean(values: jax.Array, rows: jax.Array) -> jax.Array:
-    """Return the float64 mean of values [rows] over the marked rows; nan where none is marked."""
+    """Return the float64 mean of values [rows] over the marked rows; nan where none is marked. Raises nothing."""
     total = jnp.sum(jnp.where(rows, values, jnp.zeros((), values.dtype)), dtype=jnp.float64)
     return total / jnp.sum(rows)

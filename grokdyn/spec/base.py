@@ -28,7 +28,15 @@ RULES: weakref.WeakKeyDictionary[type, dict[str, Rule]] = weakref.WeakKeyDiction
 def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: Any = dataclasses.MISSING) -> Any:
     """Declare a field of a spec with the rule that its values obey.
 
-    ``kw_only``: given by name alone, as those are that a family's base gives all its members.
+    Args:
+        rule: what values are allowed, such as ``gd.Number(0)`` (a leaf, which sweeps may vary) or ``gd.Count()``.
+        default: without one the field must be given.
+        doc: what it is, with units, as ``grokdyn list`` shows it.
+        kw_only: given by name alone, as those are that a family's base gives all its members.
+
+    Returns:
+        what a class body binds to the field's name. Raises nothing: values are checked when an
+        instance is made.
     """
     return dataclasses.field(default=default, metadata={"rule": rule, "doc": doc}, kw_only=kw_only)
 

@@ -20,6 +20,9 @@ def load(path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | N
             as it is written.
         overrides: dotted path -> value, set last.
 
+    Returns:
+        an ``Experiment``, or a ``Sweep`` where the file has a table ``[sweep]``.
+
     Raises:
         SpecError: naming the field, what came and what is allowed.
     """
