@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Flag
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.packaged import place_in, read_images
 from grokdyn.tasks.signature import Classes, Images, Vectors
 
 ROWS, SIDE, DIGITS, BRIGHTEST = 1797, 8, 10, 16
@@ -47,26 +43,10 @@ class Digits(Task):
         path = source()
         if path is None:
             raise SpecError("task.kind", MISSING, FIX)
-        found = read(path)
+        found = read_images(path, ROWS, SIDE**2, BRIGHTEST, FIX)
         return Table(found.inputs.reshape(ROWS, *self.signature().inputs.shape), found.labels)
 
 
 def source() -> Path | None:
-    """Return the path of the images, or None. The package is found, not imported: importing it takes seconds."""
-    found = importlib.util.find_spec("sklearn")
-    places = [] if found is None else list(found.submodule_search_locations or [])
-    files = [Path(place) / "datasets" / "data" / "digits.csv.gz" for place in places]
-    return next((file for file in files if file.is_file()), None)
-
-
-@lru_cache(maxsize=1)
-def read(path: Path) -> Table:
-    """Read the images: a line for each, 64 pixels from 0 to 16 and the digit."""
-    try:
-        with gzip.open(path, "rt", encoding="ascii") as file:
-            values = np.loadtxt(file, delimiter=",")
-    except (OSError, EOFError, ValueError) as error:
-        raise SpecError("task.kind", Words(f"a damaged file {str(path)!r}: {error}"), FIX) from None
-    if values.shape != (ROWS, SIDE**2 + 1):
-        raise SpecError("task.kind", Words(f"values of shape {values.shape} in {str(path)!r}"), FIX)
-    return Table((values[:, :-1] / BRIGHTEST).astype(np.float32), values[:, -1].astype(np.int32))
+    """Return the path of the images, or None."""
+    return place_in("sklearn", "datasets/data/digits.csv.gz")

