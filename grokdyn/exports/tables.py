@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from grokdyn.analysis import final, grokking_time, parts, phases
+from grokdyn.analysis.apart import with_points
 from grokdyn.analysis.checks import swept_axes
 from grokdyn.analysis.classify import PHASES, UNKNOWN
 
@@ -18,6 +19,7 @@ def numbered(ds: xr.Dataset) -> tuple[xr.Dataset, str]:
 
     Coordinates along it are the axes and the number of the run in the sweep, in C order.
     """
+    ds = with_points(ds)
     axes = swept_axes(ds)
     if axes == ("run",):
         return ds, "run"

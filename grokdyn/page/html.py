@@ -126,6 +126,9 @@ def claims_told(claims: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def measured(claim: Mapping[str, Any]) -> str:
     """Return what was measured of a claim: the median and range of its numbers, and what else is short."""
     values = claim.get("measured")
+    if isinstance(values, str):  # told in full already
+        disputed = claim.get("disputed")
+        return f"{values} Disputed: {disputed}" if disputed else values
     parts = [spread_told(values, str(claim.get("unit", "")))] if isinstance(values, list) else []
     if values is not None and not isinstance(values, list | dict):
         parts.append(" ".join(filter(None, (number(values), str(claim.get("unit", ""))))))

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from grokdyn.analysis import checks, grokking_time, parts, phases
+from grokdyn.analysis.apart import with_points
 from grokdyn.analysis.classify import PHASES
 from grokdyn.analysis.words import written
 from grokdyn.plot.style import name_of
@@ -73,6 +74,7 @@ def sheet(
         most: recorded numbers that may be held.
         told: what else is said of it.
     """
+    ds = with_points(ds)
     axes = checks.swept_axes(ds)
     ds = ds if axes else ds.expand_dims("run")
     axes = axes or ("run",)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import grokdyn as gd
+from grokdyn.analysis.apart import with_points
 from grokdyn.analysis.checks import ArgumentError
 from tests.page import stores
 
@@ -33,6 +34,7 @@ def has(module):
 def test_what_is_read_again_is_what_was_written(name, to, tmp_path):
     ds = (stores.ALL | {"ended": stores.ended})[name]()
     paths = {path.stem: path for path in gd.export(ds, to, tmp_path)}
+    ds = with_points(ds)
     axes = gd.analysis.checks.swept_axes(ds) or ("run",)
     source = ds if "run" in ds.dims or axes != ("run",) else ds.expand_dims("run")
     found = read(paths["records"])
@@ -45,7 +47,7 @@ def test_what_is_read_again_is_what_was_written(name, to, tmp_path):
     runs = read(paths["runs"])
     assert list(runs["run"]) == list(range(len(runs)))
     for axis in axes:
-        if axis in ds.coords and axis != "run":
+        if axis in ds.coords and axis not in ("run", "point"):
             assert set(runs[axis]) == set(ds[axis].values.tolist())
     assert ("weight_norm_per_tensor" in ds) == ("records_weight_norm_per_tensor" in paths)
 

@@ -54,4 +54,17 @@ def points(n=60):
     return xr.Dataset(curves, labels | {"step": np.arange(5) * 100}, {"axes": "run"})
 
 
-ALL = {"one": one_run, "alone": alone, "regression": regression, "five": five_axes, "points": points}
+def points_of_seeds():
+    """Return single points with several seeds each."""
+    ds = points(6).expand_dims(seed=[0, 1], axis=1).assign_attrs(axes="run seed")
+    return ds.transpose("run", "seed", "step")
+
+
+ALL = {
+    "one": one_run,
+    "alone": alone,
+    "regression": regression,
+    "five": five_axes,
+    "points": points,
+    "point_seeds": points_of_seeds,
+}
