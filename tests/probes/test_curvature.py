@@ -9,7 +9,6 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import grokdyn as gd
-from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
 from grokdyn.kernel import gradients
 from grokdyn.models.activations import ACTIVATIONS
@@ -156,7 +155,7 @@ def test_tiles_of_rows_change_no_more_than_rounding(monkeypatch):
     )
     whole = seen(experiment)[1]
     monkeypatch.setattr(structure, "CPU_TILE", 8)
-    monkeypatch.setattr(plan, "VECTOR", 8)
+    monkeypatch.setattr(structure, "VECTOR", 8)
     run, tiled = seen(experiment)
     assert (run.program.rows, run.program.tile) == (40, 8)
     np.testing.assert_allclose(tiled["sharpness"], whole["sharpness"], rtol=1e-10)

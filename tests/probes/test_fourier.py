@@ -186,7 +186,7 @@ def test_tuning_in_tiles_is_that_of_the_whole(monkeypatch):
     params = random_params()
     whole = measured(params, gd.Neurons())
     monkeypatch.setattr(structure, "CPU_TILE", 26)
-    monkeypatch.setattr(plan, "VECTOR", 1)
+    monkeypatch.setattr(structure, "VECTOR", 1)
     tiled = measured(params, gd.Neurons())
     np.testing.assert_allclose(tiled.neuron_share, whole.neuron_share, rtol=1e-12)
     assert not np.array_equal(tiled.neuron_share, whole.neuron_share), "the tiles were not used"
@@ -383,7 +383,7 @@ def test_attention_entropy_is_that_of_the_weights(monkeypatch):
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
     experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
     monkeypatch.setattr(structure, "CPU_TILE", 10)
-    monkeypatch.setattr(plan, "VECTOR", 1)
+    monkeypatch.setattr(structure, "VECTOR", 1)
     assert structure.padded(24, cpu=True) == (24, 8)
     found = gd.run(experiment).attention_entropy
     with jax.enable_x64(True):
