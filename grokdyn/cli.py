@@ -172,10 +172,13 @@ def parser() -> argparse.ArgumentParser:
 
     later.add_argument("--anyway", action="store_true", help="although versions, device or settings have changed")
 
-    on = command("fork", commands.fork, "run on from a snapshot with other numbers")
+    on = command("fork", commands.fork, "run on from snapshots, with other numbers or after pruning")
     on.add_argument("store", metavar="DIR")
-    on.add_argument("--run", type=int, required=True, help="number of the run in the sweep")
-    on.add_argument("--step", type=int, required=True, help="one of the snapshots")
+    on.add_argument(
+        "--run", type=int, action="append", help="number of a run in the sweep, may be given again; default: all"
+    )
+    on.add_argument("--step", type=int, help="one of the snapshots; default: the last")
+    commands.add_interventions(on)
     on.add_argument("--change", nargs=2, action="append", default=[], metavar=("PATH", "VALUE"), help="a list: an axis")
     on.add_argument("--out", metavar="DIR", help="folder for the new store; default: runs/fork")
     on.add_argument("--anyway", action="store_true", help="although versions, device or settings have changed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -177,7 +177,7 @@ def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Measure more probes on the snapshots of a store."""
-    from grokdyn.engine.snapshots import probe as probe_store
+    from grokdyn.engine.probing import probe as probe_store
 
     say(probe_store(options.store, options.add, options.anyway))
     return 0
@@ -185,13 +185,15 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 def fork(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Run on from a snapshot with other numbers."""
-    from grokdyn.engine.snapshots import fork as fork_store
+    from grokdyn.engine.fork import fork as fork_store
     from grokdyn.outcome import tell
     from grokdyn.spec import toml
 
     change = {path.replace("-", "_"): toml.value(text) for path, text in options.change}
     folder = free_folder(Path("runs/fork")) if options.out is None else path_of(options.out, "out")
-    found = fork_store(options.store, options.run, options.step, change, out=folder, anyway=options.anyway)
+    run = options.run[0] if options.run and len(options.run) == 1 else options.run
+    more = {"apply": interventions(options), "rewind": options.rewind, "anyway": options.anyway}
+    found = fork_store(options.store, run, options.step, change, out=folder, **more)
     return tell(found, folder, quiet=False, figures=True)
 
 
@@ -207,6 +209,46 @@ def ledger(options: Namespace, overrides: Mapping[str, str]) -> int:
         write_text(folder / NAME, text)
     say(folder / NAME)
     return 0
+
+
+# What may be done to states, and the options that are fields of it.
+INTERVENTIONS = ("prune", "rescale", "reinitialise", "freeze")
+FIELDS = {
+    "keep": "share of the weights left that stay, or whose norm rescale takes",
+    "by": "scores that prune goes by: magnitude, random, snip, grasp, synflow",
+    "scope": "global or layer",
+    "tensors": "names, such as W_0,W_1",
+    "factor": "of rescale",
+    "norm": "of rescale --keep: l1 or l2",
+}
+
+
+def add_interventions(parser: ArgumentParser) -> None:
+    """Add the options that say what is done to stored states."""
+    told = f"what is done to the states first, may be given again: {', '.join(INTERVENTIONS)}"
+    parser.add_argument("--apply", action="append", default=[], choices=INTERVENTIONS, help=told)
+    for name, help in FIELDS.items():
+        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"{help}")
+    parser.add_argument("--rewind", type=int, metavar="STEP", help="a snapshot to go on from instead")
+
+
+def interventions(options: Namespace) -> list[Any]:
+    """Return what the options say is done to stored states.
+
+    Raises:
+        UsageError: for a field that none of it has.
+    """
+    from grokdyn.interventions import prune, tensors
+    from grokdyn.spec import base, toml
+
+    kinds = [getattr(prune if name == "prune" else tensors, name.capitalize()) for name in options.apply]
+    given = {name: text for name in FIELDS if (text := getattr(options, name)) is not None}
+    for name in given:
+        if not any(name in base.rules(kind) for kind in kinds):
+            told = ", ".join(options.apply) or "nothing"
+            raise UsageError(f"--{name}: got {given[name]} for --apply {told}; allowed: with what has such a field")
+    values = {name: text.split(",") if name == "tensors" else toml.value(text) for name, text in given.items()}
+    return [base.decode(kind, {n: v for n, v in values.items() if n in base.rules(kind)}, "apply") for kind in kinds]
 
 
 def extend(options: Namespace, overrides: Mapping[str, str]) -> int:

@@ -144,10 +144,18 @@ def facts(ds: xr.Dataset, manifest: dict[str, Any]) -> dict[str, str]:
         **({"own code": brought} if (brought := ", ".join(brought_by(ds.attrs.get("spec", "")))) else {}),
         "device": f"{manifest.get('devices', '?')} x {manifest.get('device_kind', '?')}",
         "cohorts": str(len(manifest.get("cohorts", []))),
+        **({"parent": parent_told(manifest["parent"])} if "parent" in manifest else {}),
         **costs(manifest),
         "finished": "yes" if manifest.get("finished") else "no",
         "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
     }
+
+
+def parent_told(parent: dict[str, Any]) -> str:
+    """Return where the runs of a store go on from."""
+    begin = f"round {parent.get('round', '?')}, from step {parent.get('begin', '?')} of {parent.get('store', '?')}"
+    done = "; ".join(map(str, parent.get("apply", [])))
+    return f"{begin}, after {done} at step {parent.get('step', '?')}" if done else begin
 
 
 def values_told(values: np.ndarray) -> str:

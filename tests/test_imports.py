@@ -12,7 +12,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "grokdyn"
 ORDER = (
-    *("spec", "tasks", "models", "losses", "optim", "kernel", "curvature", "theory", "probes", "train", "checks"),
+    *(
+        "spec",
+        "tasks",
+        "models",
+        "losses",
+        "optim",
+        "kernel",
+        "curvature",
+        "theory",
+        "probes",
+        "train",
+        "interventions",
+    ),
+    "checks",
     "engine",
 )
 # The rooms of the engine; what lies beside them is what a user calls, and imports any.

@@ -16,10 +16,11 @@ from grokdyn.engine.machines.where import executor
 from grokdyn.engine.mend import parts_of
 from grokdyn.engine.plan.effect import check_effect
 from grokdyn.engine.plan.plan import Plan
-from grokdyn.engine.store import pieces, reading
+from grokdyn.engine.store import reading, states
 from grokdyn.engine.store.collect import collect
 from grokdyn.engine.store.damage import read_results
 from grokdyn.engine.store.extension import complete, held, stage
+from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.manifest import check_same, described
 from grokdyn.engine.store.noted import generations
 from grokdyn.engine.store.results import MISSING, Part
@@ -67,8 +68,12 @@ def extend(
 def grow(path: Path, points: Any, anyway: bool) -> None:
     """Plan new runs of a store and put them into it."""
     sweep, known = reading.read_spec(path, anyway), reading.read_manifest(path, anyway)
-    start, origin = pieces.read_start(path, known), pieces.read_origin(path, known)
+    start, origin = states.read_start(path, known), states.read_origin(path, known)
     points = [*Sweep(sweep.base, points).points()] if isinstance(points, Mapping) else points
+    if origin.parents is not None:
+        raise StoreError(
+            f"{str(path)!r}: its runs go on from those of another store; allowed: to extend that one, or fork"
+        )
     before, after = old_and_new(sweep, points)
     whole = Sweep(sweep.base, {RUN: {"zip": {name: before[name] + after[name] for name in after}}})
     fresh = Sweep(sweep.base, {RUN: {"zip": after}})

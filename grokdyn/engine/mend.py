@@ -12,7 +12,7 @@ from grokdyn.engine.host.devices import devices
 from grokdyn.engine.host.say import say
 from grokdyn.engine.host.scope import scope
 from grokdyn.engine.plan.plan import Plan
-from grokdyn.engine.store import folder, pieces, reading
+from grokdyn.engine.store import folder, pieces, reading, states
 from grokdyn.engine.store.damage import DamageError, read_results
 from grokdyn.engine.store.files import StoreError, beside, sync, writing
 from grokdyn.engine.store.manifest import check_same, described
@@ -74,10 +74,10 @@ def lost_snapshots(path: Path, known: Mapping[str, Any]) -> dict[int, str]:
     """Return the batches of a finished store that have a snapshot no more or a damaged one, and how that is told."""
     lost = {}
     with suppress(StoreError, SpecError):  # what it began from was lost: then there is nothing to train it again from
-        steps = noted_snapshots(reading.spec_text(path, known), pieces.read_origin(path, known).step)
+        steps = noted_snapshots(reading.spec_text(path, known), states.read_origin(path, known).step)
         for number in reading.batches(path) if steps and "cohorts" in known else ():
             try:
-                pieces.check_snapshots(path, number, steps, known)
+                states.check_snapshots(path, number, steps, known)
             except StoreError as error:
                 lost[number] = str(error)
     return lost

@@ -12,12 +12,15 @@ import numpy as np
 from grokdyn.engine.host.devices import devices
 from grokdyn.engine.host.scope import scope
 from grokdyn.engine.plan.plan import Plan
-from grokdyn.engine.snapshots import kept, run_number, stored_lane
 from grokdyn.engine.store import reading
 from grokdyn.engine.store.files import StoreError
+from grokdyn.engine.stored import kept, run_number, stored_lane
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.paths import place_of
 from grokdyn.train.lane import begin
+
+# The parts of a state that belong to the network.
+KEPT = ("params", "model")
 
 
 def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None = None) -> dict[str, np.ndarray]:
@@ -45,9 +48,32 @@ def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None 
         raise StoreError(f"{str(path)!r} has no snapshots; allowed: a store of a spec with snapshots = [steps]")
     if step is not None and (isinstance(step, bool) or step not in steps):
         raise SpecError("step", step, "one of the snapshots: " + ", ".join(map(str, steps)))
-    leaves = stored_lane(path, batch, number, steps[-1] if step is None else int(step), known)
-    cohort = batch.cohort
+    found, cohort = stored_lane(path, batch, number, steps[-1] if step is None else int(step), known), batch.cohort
+    if "0" not in found:
+        return {name.partition(".")[2]: leaf for name, leaf in found.items() if name.partition(".")[0] in KEPT}
+    # An earlier version numbered the leaves.
     with jax.enable_x64(True):
         _, like = jax.eval_shape(lambda e: begin(cohort.program, e, cohort.table, cohort.given), cohort.template)
-    state = jax.tree.unflatten(jax.tree.structure(like), leaves)
+    state = jax.tree.unflatten(jax.tree.structure(like), list(found.values()))
     return state.params | state.model
+
+
+def masks(path: str | Path, run: int | Mapping[str, Any] = 0) -> dict[str, np.ndarray]:
+    """Return which weights of a run pruning has left, as truth values by the name of their tensor.
+
+    Args:
+        path: a store whose runs go on from those of another, pruned ones or not.
+        run: as in ``params``.
+
+    Raises:
+        SpecError: for a run that is not there.
+        StoreError: if the folder is not a store, or what its runs began from is damaged.
+    """
+    path = place_of(path)
+    sweep, known = reading.read_spec(path), reading.read_manifest(path)
+    number = run_number(sweep, run)
+    with scope(sweep):
+        batch = Plan.stored(path, sweep, known, devices()).batch_of(number)
+    alive = batch.cohort.origin.alive(np.asarray([number]))
+    shapes = batch.cohort.shapes.params
+    return {name: alive[name][0] if name in alive else np.ones(shapes[name].shape, bool) for name in sorted(shapes)}

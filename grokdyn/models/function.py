@@ -25,11 +25,14 @@ class Function:
     Attributes:
         first: w_0, where the function is ``anchored`` to it.
         state: what the model carries beside its parameters at present.
+        moves: bool like the parameters: the function does not depend on the other entries, as far as any derivative
+            tells; None: on all.
     """
 
     model: Any
     first: Params | None = None
     state: Params | None = None
+    moves: Params | None = None
 
     @property
     def anchored(self) -> bool:
@@ -45,8 +48,14 @@ class Function:
         model = self.model
         mode = mode._replace(state=self.state)
         more = (mode,) if model.takes_mode else () if mode.key is None else (mode.key,)
-        found = Output(*model.apply(params, inputs, *more))
+        found = Output(*model.apply(self.held(params), inputs, *more))
         return found._replace(logits=found.logits * jnp.asarray(model.output_scale, found.logits.dtype))
+
+    def held(self, params: Params) -> Params:
+        """Return the parameters as they are, with no derivative by those that do not move."""
+        if self.moves is None:
+            return params
+        return jax.tree.map(lambda m, w: jnp.where(m, w, jax.lax.stop_gradient(w)), self.moves, params)
 
     def output(
         self, params: Params, inputs: jax.Array, mode: Mode = MEASURED, offset: jax.Array | None = None
@@ -96,9 +105,10 @@ class Function:
 
     def prepared(self, params: Params, signature: Any, rows: int, mode: Mode) -> Any:
         """Return what training passes in place of the parameters on so many rows, made once a step."""
+        held = self.held(params)
         if self.anchored or mode.key is not None:
-            return params
-        return self.model.prepare(params, signature, rows)
+            return held
+        return self.model.prepare(held, signature, rows)
 
     @property
     def rescaling(self) -> Any:
@@ -118,6 +128,8 @@ class Function:
 
     def linear_layers(self, params: Params, inputs: jax.Array, combinations: jax.Array) -> list[Layer] | None:
         """Return the network's linear layers, see ``Model.linear_layers``, for combinations of its scaled logits."""
+        if self.moves is not None:
+            return None
         scaled = combinations * jnp.asarray(self.model.output_scale, combinations.dtype)
         return self.model.linear_layers(params, inputs, scaled)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ class Sweep:
     """
 
     base: Experiment
-    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    axes: Mapping[str, Any] = field(default_factory=dict)
     dims: Mapping[str, Axis] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -62,7 +63,7 @@ Loss = Callable[[Params], tuple[jax.Array, tuple[jax.Array, Params]]]
 def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: Mode, state: Params) -> Loss:
     """Return params -> what training descends at a step: sum of the real rows' losses / divisor, and the penalty of the
     model in the same proportion; with it its terms, and the state after these rows."""
-    function, in_force = function_of(lane, state), lane.experiment.loss.in_force(step)
+    function, in_force = function_of(replace(lane, moves=None), state), lane.experiment.loss.in_force(step)
 
     def loss(params: Params) -> tuple[jax.Array, tuple[jax.Array, Params]]:
         found = function.output(params, rows.inputs, mode, rows.offset)
@@ -79,7 +80,10 @@ def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: M
 
 
 def preparation(program: Program, lane: Lane, rows: int, mode: Mode) -> Callable[[Params], Any]:
-    """Return params -> what the model reads in their place on so many rows: what it prepares once a step."""
+    """Return params -> what the model reads in their place on so many rows: what it prepares once a step.
+
+    Here the gradient of what does not move goes; what is prepared has another shape, so that it could not later.
+    """
     return lambda params: function_of(lane).prepared(params, program.signature, rows, mode)
 
 
@@ -157,7 +161,7 @@ def first_state(program: Program, lane: Lane) -> Params:
 
 def function_of(lane: Lane, state: Params | None = None) -> Function:
     """Return the function that a run trains, for what its model carries at present."""
-    return Function(lane.experiment.model, lane.initial_params, state)
+    return Function(lane.experiment.model, lane.initial_params, state, lane.moves)
 
 
 def through(prepare: Callable[[Params], Any], gradient: Gradient) -> Gradient:

@@ -41,13 +41,21 @@ class Program(NamedTuple):
 
 
 class Lane(Tree):
-    """What a run is, on the device: its numbers, its own table if it draws one, its split, and its
-    first parameters if a probe compares with them."""
+    """What a run is, on the device.
+
+    Attributes:
+        experiment: its numbers.
+        table: its own, if it draws one.
+        initial_params: its first, if a probe compares with them.
+        moves: bool like the parameters, the entries that training moves: those that were pruned or frozen stay; None:
+            all move.
+    """
 
     experiment: Any
     table: Table | None
     split: Split
     initial_params: Params | None
+    moves: Params | None = None
 
 
 class State(Tree):

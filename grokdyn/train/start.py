@@ -66,21 +66,6 @@ class Start:
         return cls(params or None, arrays.get("train_rows"), arrays.get("train_labels"), optimizer or None)
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The stored state that runs go on from; as it stands here, none: they begin at step 0.
-
-    Attributes:
-        step: number of updates it has seen.
-        rows: the padding of train rows it was trained with, so that sums run alike.
-        leaves: the leaves of one run's ``State``.
-    """
-
-    step: int = 0
-    rows: int = 0
-    leaves: tuple[np.ndarray, ...] = ()
-
-
 class Given(Tree):
     """A checked Start as arrays; what is None is drawn."""
 

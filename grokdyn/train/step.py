@@ -70,9 +70,16 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
     if optimizer.ascends:
         grads = gradient(optimizer.elsewhere(state.params, grads)).gradient
     updates, memory = moved(optimizer, grads, state.optimizer, state.params)
-    params = jax.tree.map(jnp.add, state.params, updates)
+    params = jax.tree.map(jnp.add, state.params, moving(lane, updates))
     step = state.step + jnp.int32(1)
     return replace(state, params=params, optimizer=memory, order=order, model=carried, step=step), loss
+
+
+def moving(lane: Lane, updates: Params) -> Params:
+    """Return updates, none of what was pruned or frozen, whatever the optimizer makes of its neighbours."""
+    if lane.moves is None:
+        return updates
+    return jax.tree.map(lambda m, u: jnp.where(m, u, jnp.zeros((), u.dtype)), lane.moves, updates)
 
 
 def marked(state: State, broke_at: jax.Array) -> State:
@@ -145,7 +152,7 @@ def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table
     def update(grads: Params) -> Params:
         if optimizer.ascends:
             grads = descent(optimizer.elsewhere(state.params, grads)).gradient
-        return moved(optimizer, grads, state.optimizer, state.params)[0]
+        return moving(lane, moved(optimizer, grads, state.optimizer, state.params)[0])
 
     return kind(
         experiment=experiment,

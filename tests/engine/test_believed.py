@@ -210,7 +210,7 @@ def test_the_digest_of_the_source_covers_what_makes_the_numbers():
     known = set(manifest.sources())
     makers = [f"{part}/{file.name}" for part in ("train", "probes") for file in (ROOT / part).glob("*.py")]
     rooms = {"loop": ("batch", "train"), "store": ("results",), "plan": ("plan", "schedule")}
-    engine = [f"engine/{name}.py" for name in ("run", "snapshots", "mend")]
+    engine = [f"engine/{name}.py" for name in ("run", "probing", "fork", "rounds", "mend")]
     engine += [f"engine/{room}/{name}.py" for room, names in rooms.items() for name in names]
     needed = {str(file) for file in closure(map(Path, [*makers, *engine, "spec/stop.py", "spec/places.py"]))}
     kinds = {place.partition(":")[0] for kinds in KINDS.values() for place in kinds.values()}

@@ -16,7 +16,7 @@ import grokdyn as gd
 from grokdyn.engine.loop.batch import Batch
 from grokdyn.engine.store import folder as store
 from grokdyn.engine.store import reading
-from grokdyn.engine.store.pieces import read_snapshot
+from grokdyn.engine.store.states import read_snapshot
 
 pytestmark = pytest.mark.as_users
 
@@ -511,8 +511,8 @@ def test_a_fork_is_probed_and_run_on_from_like_any_store(sweep, tmp_path):
 def test_a_fork_goes_on_in_another_dtype(whole, tmp_path):
     gd.fork(whole[0], run=9, step=20, change={"dtype": "float64"}, out=tmp_path / "wide")
     narrow = gd.fork(tmp_path / "wide", run={}, step=25, change={"dtype": "float32"})
-    (before, _), (first, _), (last, _) = (
-        read_snapshot(path, 0, step, {})
+    before, first, last = (
+        list(read_snapshot(path, 0, step, {})[0].values())
         for path, step in ((whole[0], 20), (tmp_path / "wide", 20), (tmp_path / "wide", 60))
     )
     floats = [leaf.dtype.kind == "f" for leaf in before]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.checks.drawn import check_drawn
@@ -53,11 +55,29 @@ class Batch:
         numbers = placed(jax.tree.map(lambda column: column[positions], cohort.experiments), self.mesh, sharded=True)
         self.constants, self.states = self.programs.begin(numbers, self.table, shared.given)
         check_drawn(cohort.template.task, self.constants.table, cohort.program.signature)
-        if cohort.origin.leaves:
-            self.adopt([np.stack([leaf] * self.size) for leaf in cohort.origin.leaves])
+        if cohort.origin.groups:
+            self.go_on()
         self.chunk = 0
         self.records: dict[str, np.ndarray] = {}
         self.watch = Watch(jax.tree.map(lambda column: column[positions], cohort.experiments.stop), len(self.lanes))
+
+    def go_on(self) -> None:
+        """Take over the states that the runs go on from, and what training does not move in them."""
+        origin, runs = self.cohort.origin, self.cohort.runs[self.lanes.positions[self.lanes.real]]
+        self.adopt(origin.states(runs), origin.step)
+        first, moves, alive = self.constants.initial_params, origin.moves(runs), origin.alive(runs)
+        if moves:
+            self.constants = replace(self.constants, moves=self.on_lanes(moves))
+        if first is not None and origin.step == 0:
+            first = self.states.params
+        elif first is not None and alive:
+            first = jax.tree.map(lambda a, w: np.where(a[self.lanes.run_of], w, 0), alive, jax.device_get(first))
+            first = placed(first, self.mesh, sharded=True)
+        self.constants = replace(self.constants, initial_params=jax.tree.map(jnp.copy, first))
+
+    def on_lanes(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Return arrays of the runs [runs, ...] on the devices, lane by lane."""
+        return placed({name: np.asarray(x)[self.lanes.run_of] for name, x in arrays.items()}, self.mesh, sharded=True)
 
     @property
     def size(self) -> int:
@@ -196,22 +216,36 @@ class Batch:
         names = [jax.tree_util.keystr(path, simple=True, separator=".") for path in paths]
         return names if len(set(names)) == len(names) else [jax.tree_util.keystr(path) for path in paths]
 
-    def adopt(self, leaves: Sequence[np.ndarray]) -> None:
-        """Take over the state of all runs that ``leaves`` returned, in the dtype of this batch.
+    def named(self) -> dict[str, np.ndarray]:
+        """Return the state of all runs by the names of its leaves [runs, ...]."""
+        return dict(zip(self.leaf_names(), self.leaves(), strict=True))
+
+    def adopt(self, states: Mapping[str, np.ndarray], step: int = -1) -> None:
+        """Take over the state of all runs, its leaves by name or in their order, in the dtype of this batch.
+
+        Args:
+            step: at which it was; at step 0 an optimizer remembers nothing yet, so that another's memory is as good.
 
         Raises:
-            SpecError: if it is the state of another model or optimizer, as far as shapes tell.
+            SpecError: if it is the state of another model or optimizer, as far as names and shapes tell.
         """
+        names, own = self.leaf_names(), self.leaves()
+        if [*states] == [str(i) for i in range(len(states))]:  # an earlier version wrote it
+            states = dict(zip(names, states.values(), strict=False)) if len(states) == len(names) else {}
+        begun = {name for name in names if step == 0 and name.lstrip(".").startswith("optimizer")}
+        leaves = [own[i] if name in begun and name not in states else states.get(name) for i, name in enumerate(names)]
         if not self.fits(leaves):
-            raise SpecError(
-                "change", Words("another structure"), "the model and optimizer that the state was stored with"
-            )
+            unknown = [name for name, leaf in zip(names, leaves, strict=True) if leaf is None]
+            told = f"another structure{f': {unknown[0]} is new' if unknown else ''}"
+            raise SpecError("change", Words(told), "the model and optimizer that the state was stored with")
         alike = zip(leaves, jax.tree.leaves(self.states), strict=True)
         leaves = [np.asarray(leaf)[self.lanes.run_of].astype(like.dtype, copy=False) for leaf, like in alike]
         self.states = placed(jax.tree.unflatten(jax.tree.structure(self.states), leaves), self.mesh, sharded=True)
 
-    def fits(self, leaves: Sequence[np.ndarray]) -> bool:
+    def fits(self, leaves: Sequence[Any]) -> bool:
         """Return whether leaves could be the state of this batch's runs, as far as shapes tell."""
+        if any(leaf is None for leaf in leaves):
+            return False
         expected = jax.tree.leaves(self.states)
         shapes = [(np.shape(x), np.asarray(x).dtype.kind) for x in leaves]
         return shapes == [((self.size, *x.shape[1:]), x.dtype.kind) for x in expected]
@@ -223,7 +257,7 @@ class Batch:
             **self.lanes.saved(),
             "recorded": self.cohort.recorded,
             "records": {name: values[self.lanes.real] for name, values in self.records.items()},
-            "states": dict(zip(self.leaf_names(), self.leaves(), strict=True)),
+            "states": self.named(),
         }
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
@@ -243,5 +277,5 @@ class Batch:
         for name, values in saved["records"].items():
             self.records[name] = np.full((len(self.lanes), len(self.cohort.recorded), *values.shape[2:]), np.nan)
             self.records[name][:, : len(seen)] = values[self.lanes.run_of][:, np.searchsorted(before, seen)]
-        self.adopt(leaves)
+        self.adopt(saved["states"])
         return True

@@ -11,7 +11,7 @@ import numpy as np
 
 from grokdyn.engine.host.interrupt import Interrupted, Wish
 from grokdyn.engine.loop.batch import Batch
-from grokdyn.engine.store import pieces
+from grokdyn.engine.store import pieces, states
 from grokdyn.engine.store.checkpoint import Checkpoints
 from grokdyn.engine.store.files import StoreError, remove
 from grokdyn.engine.store.reading import is_finished
@@ -72,7 +72,7 @@ class Keeper:
                 return None
             if not np.array_equal(part.runs, runs):
                 raise StoreError(f"{str(pieces.part_file(self.path, name))!r} is of other runs")
-            pieces.check_snapshots(self.path, name, snapshots, self.known)
+            states.check_snapshots(self.path, name, snapshots, self.known)
         except StoreError as error:
             self.say(f"{error}; {told(name)} is trained again")
             return None
@@ -87,14 +87,15 @@ class Keeper:
     def begin(self, name: str, batch: Batch) -> None:
         """Bring a batch to where an earlier session left it, if its snapshots up to there are whole."""
         self.close()
-        pieces.check_clear(self.path, name, batch.cohort.snapshots)
+        others = states.snapshot_files(self.path, name, batch.cohort.snapshots)
+        pieces.check_clear(self.path, name, others)
         self.checkpoints = Checkpoints(self.path, name, self.known, self.say)
         before = self.checkpoints.load()
         if before is None:
             return
         try:
             passed = [step for step in batch.cohort.snapshots if step <= int(before["step"])]
-            pieces.check_snapshots(self.path, name, passed, self.known)
+            states.check_snapshots(self.path, name, passed, self.known)
         except StoreError as error:
             self.say(f"{error}; {told(name)} begins again")
         else:
@@ -116,7 +117,7 @@ class Keeper:
             raise StoreError(f"{str(self.path)!r}: another process has finished it")
         if batch.step in batch.cohort.snapshots:
             there = batch.lanes.ends_after[batch.lanes.real] >= batch.step
-            pieces.write_snapshot(self.path, name, batch.step, batch.leaves(), there, self.known)
+            states.write_snapshot(self.path, name, batch.step, batch.named(), there, self.known)
         if batch.done or self.checkpoints is None:
             return
         asked = self.wish.asked  # once: the answer may change in between
@@ -134,10 +135,10 @@ class Keeper:
             StoreError: if it cannot be written, or a snapshot went away meanwhile.
         """
         for step in snapshots:
-            if not pieces.snapshot_file(self.path, name, step).is_file():
+            if not states.snapshot_file(self.path, name, step).is_file():
                 if (part.ends() >= step).any():
                     raise StoreError(f"{str(self.path)!r}: the snapshot at step {step} went away; grokdyn resume")
-                pieces.write_snapshot(self.path, name, step, (), np.zeros(len(part.runs), bool), self.known)
+                states.write_snapshot(self.path, name, step, {}, np.zeros(len(part.runs), bool), self.known)
         pieces.write_part(pieces.part_file(self.path, name), part, self.known)
         remove(pieces.so_far_file(self.path, name))
         if self.checkpoints is not None:
@@ -149,11 +150,11 @@ class Keeper:
     def join(self, name: str, halves: Sequence[str], part: Part, snapshots: Iterable[int]) -> None:
         """Write what a batch found of which the halves are finished."""
         for step in snapshots:
-            pieces.join_snapshots(self.path, name, halves, step, self.known)
+            states.join_snapshots(self.path, name, halves, step, self.known)
         pieces.write_part(pieces.part_file(self.path, name), part, self.known)
         for half in halves:
             for step in snapshots:
-                remove(pieces.snapshot_file(self.path, half, step))
+                remove(states.snapshot_file(self.path, half, step))
             remove(pieces.part_file(self.path, half))
 
 

@@ -23,7 +23,8 @@ from grokdyn.engine.store.noted import noted_batches
 from grokdyn.engine.store.reading import read_manifest, read_spec
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -37,7 +37,8 @@ from grokdyn.spec.identity import homeless
 from grokdyn.spec.paths import place_of
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.compiled import TRACES
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 CHECKPOINT_SECONDS = 60.0
 # Numbers are not compressed further than to this share, unless runs end early.
@@ -180,5 +181,6 @@ def accepted(path: Path, sweep: Sweep, known: dict[str, Any], found: list[Any], 
         folder.restore_spec(path, known)
         if removed or (changed and known.get("spec") != present["spec"]) or not is_sound(path):
             made = {**present, **known, "spec": present["spec"]}
+            folder.adopt_spec(path, present["spec"])
             folder.unsettle(path, {"identity": identity(made), **made} if "given" in made else made)
     return changed

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from grokdyn.engine.machines import here
 from grokdyn.engine.machines.cluster import Cluster
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 
 class Executor(Protocol):

@@ -18,7 +18,8 @@ from distributed.core import Status
 from grokdyn.engine.host.interrupt import Interrupted, Wish
 from grokdyn.engine.machines.here import create, work
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 STAYS = (Status.running, Status.paused)
 # Between two looks whether the tasks of a worker that leaves are over.

@@ -14,7 +14,8 @@ from grokdyn.probes.base import Variable
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.shapes import Shapes
 from grokdyn.train.lane import Program
-from grokdyn.train.start import Given, Origin
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Given
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from grokdyn.engine.plan.cohort import Cohort
 from grokdyn.engine.plan.schedule import schedule
 from grokdyn.engine.plan.stacked import stack
 from grokdyn.engine.plan.structure import Structure, structure_of
+from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.shapes import Shapes
 from grokdyn.train.lane import begin
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 # Runs begin at step 0.
 NOWHERE = Origin()
@@ -74,7 +76,8 @@ def cohort(
         most: runs in a batch.
     """
     template, stacked, cpu = experiments[0], stack(experiments), devices[0].platform == "cpu"
-    found = structure_of(template, stacked, start, origin.rows, cpu)
+    found = structure_of(template, stacked, start, origin.rows(runs), cpu)
+    check_origin(origin, runs, found.shapes.params)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]
     constants, state = lane_bytes(found, template)
@@ -99,6 +102,18 @@ def cohort(
     work = made.update_operations * width * made.length
     slices = int(work / CHUNK_OPERATIONS["cpu" if cpu else "other"]) + 1
     return replace(made, schedule=schedule(recorded, snapshots, origin.step, slices))
+
+
+def check_origin(origin: Origin, runs: np.ndarray, expected: Any) -> None:
+    """Raise SpecError where the states that runs go on from are of another model, as far as its tensors tell."""
+    for group, _, _ in origin.shares(runs):
+        numbered = "0" in group.states  # an earlier version wrote it: shapes are looked at later
+        for name, like in {} if numbered else expected.items():
+            leaf = group.states.get(f"params.{name}")
+            if leaf is None or leaf.shape[1:] != like.shape:
+                told = "is new" if leaf is None else f"had the shape {leaf.shape[1:]}, has {like.shape}"
+                allowed = "the model that the state was stored with"
+                raise SpecError("change", Words(f"another structure: params.{name} {told}"), allowed)
 
 
 def check_memory(cohort: Cohort, devices: list[Any]) -> None:

@@ -164,7 +164,7 @@ def unread(planned: Sequence[Cohort], paths: Sequence[str]) -> set[str]:
             return set()
         stretches = jax.ShapeDtypeStruct(cohort.stretches.shape[1:], np.int32)
         table, given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), (cohort.table, cohort.given))
-        resumed, asked = bool(cohort.origin.leaves), list(places.values())
+        resumed, asked = bool(cohort.origin.groups), list(places.values())
         read = read_numbers(cohort.program, cohort.experiments, table, given, stretches, resumed, asked)
         paths = [path for path, place in places.items() if place not in read]
     return set(paths)

@@ -12,11 +12,12 @@ import numpy as np
 
 from grokdyn.engine.plan.cohort import Cohort
 from grokdyn.engine.plan.cohorts import NOWHERE, cohorts
-from grokdyn.engine.store import pieces
+from grokdyn.engine.store import states
 from grokdyn.engine.store.layout import layout
 from grokdyn.engine.store.noted import generations, sizes_of
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 
 class Planned(NamedTuple):
@@ -77,7 +78,7 @@ class Plan:
         Raises:
             StoreError: if what it began from, or how its runs were batched, was lost.
         """
-        sizes, start, origin = sizes_of(known), pieces.read_start(path, known), pieces.read_origin(path, known)
+        sizes, start, origin = sizes_of(known), states.read_start(path, known), states.read_origin(path, known)
         experiments, found = tuple(sweep.experiments()), []
         runs = places = 0
         for more, count in generations(known, len(experiments)):

@@ -29,12 +29,15 @@ from grokdyn.engine.store.files import (
     writing,
 )
 from grokdyn.engine.store.manifest import identity
-from grokdyn.engine.store.pieces import write_given
 from grokdyn.engine.store.reading import SCHEMA, copy_of_manifest, read_manifest
+from grokdyn.engine.store.regular import read_text
 from grokdyn.engine.store.seal import sealed
+from grokdyn.engine.store.spec_text import same
+from grokdyn.engine.store.states import write_given
 from grokdyn.spec.errors import shown
 from grokdyn.spec.sweep import Sweep
-from grokdyn.train.start import Origin, Start
+from grokdyn.train.origin import Origin
+from grokdyn.train.start import Start
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,6 +66,7 @@ def create(path: Path, sweep: Sweep, start: Start | None, origin: Origin, manife
         with beside(new, folder=True) as made:
             write_text(made / "spec.toml", sweep.to_toml())
             manifest = {**manifest, "given": write_given(made, start, origin)}
+            manifest |= {"parent": dict(origin.note)} if origin.note else {}
             unsettle(made, {**manifest, "identity": identity(manifest)})
             if there:
                 move_into(made, path)
@@ -189,3 +193,10 @@ def restore_spec(path: Path, known: dict[str, Any]) -> None:
     """Write a spec that is not there again, from what the manifest knows."""
     if not (path / "spec.toml").is_file() and "\n" in known.get("spec", ""):
         write_text(path / "spec.toml", known["spec"])
+
+
+def adopt_spec(path: Path, text: str) -> None:
+    """Write a spec that is to be the store's, where its file says another: a field that is new since, say."""
+    file = path / "spec.toml"
+    if not file.is_file() or not same(text, read_text(file, path)):
+        write_text(file, text)

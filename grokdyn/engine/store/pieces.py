@@ -1,4 +1,4 @@
-"""The pieces of a store: what batches found, stored states, given starts; each a file of its own.
+"""What the batches of a store found, each in a file of its own.
 
 A batch goes by its number, or, where memory was short and it was halved, by a word such as ``"000003-0"``.
 """
@@ -6,23 +6,18 @@ A batch goes by its number, or, where memory was short and it was halved, by a w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grokdyn.engine.store.arrays import AGAIN, arrays_in, checksum_in, write_arrays
+from grokdyn.engine.store.arrays import arrays_in, write_arrays
 from grokdyn.engine.store.files import StoreError, make_folder, writing
 from grokdyn.engine.store.lazy import StoredPart
 from grokdyn.engine.store.regular import check_regular
 from grokdyn.engine.store.results import STATUS, Part
 from grokdyn.probes.base import Variable
-from grokdyn.train.start import Origin, Start
-
-# What runs may begin from.
-GIVEN = ("start.npz", "origin.npz")
 
 
 def word(batch: int | str) -> str:
@@ -118,135 +113,12 @@ def stored_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> S
         return StoredPart(place, file["runs"], file["steps"], variables, {n: file[f"status.{n}"] for n in STATUS})
 
 
-def write_given(path: Path, start: Start | None, origin: Origin) -> dict[str, str]:
-    """Write what is given to begin from, and the stored state that runs go on from; return the checksums."""
-    sums = {}
-    if start is not None:
-        sums["start.npz"] = write_arrays(path / "start.npz", start.arrays(), {"piece": "start"})
-    if origin.leaves:
-        leaves = {f"leaf.{i}": leaf for i, leaf in enumerate(origin.leaves)}
-        arrays = {"step": np.int64(origin.step), "rows": np.int64(origin.rows), **leaves}
-        sums["origin.npz"] = write_arrays(path / "origin.npz", arrays, {"piece": "origin"})
-    return sums
-
-
-def check_given(path: Path, name: str, known: Mapping[str, Any]) -> bool:
-    """Return whether a store's runs begin from a file.
-
-    Raises:
-        StoreError: if it is not there, or another than the store was made with.
-    """
-    place, hint = path / name, "put a copy of it back, or train the spec anew in another folder"
-    check_regular(place, path)
-    if "given" not in known:  # an earlier version made the store, or the manifest was lost
-        return place.is_file()
-    noted = known["given"].get(name)
-    if noted is None and place.exists():
-        raise StoreError(f"{str(place)!r} is not what this store's runs began from: they began without; remove it")
-    if noted is not None and not place.is_file():
-        raise StoreError(f"{str(place)!r} is not there, which this store's runs begin from; {hint}")
-    if noted is not None and checksum_in(place) != noted:
-        raise StoreError(f"{str(place)!r} is damaged or another file than this store's runs began from; {hint}")
-    return noted is not None
-
-
-def read_start(path: Path, known: Mapping[str, Any]) -> Start | None:
-    """Return what is given for a store's runs to begin from, if anything.
-
-    Raises:
-        StoreError: if they were lost or are damaged.
-    """
-    if not check_given(path, "start.npz", known):
-        return None
-    with arrays_in(path / "start.npz", hint="put a copy of it back") as file:
-        return Start.of_arrays({name: file[name] for name in file.files})
-
-
-def read_origin(path: Path, known: Mapping[str, Any]) -> Origin:
-    """Return the stored state that a store's runs go on from, if any.
-
-    Raises:
-        StoreError: if it was lost or is damaged.
-    """
-    if not check_given(path, "origin.npz", known):
-        return Origin()
-    with arrays_in(path / "origin.npz", hint="put a copy of it back") as file:
-        return Origin(int(file["step"]), int(file["rows"]), leaves_of(file))
-
-
-def leaves_of(file: Any) -> tuple[np.ndarray, ...]:
-    return tuple(file[f"leaf.{i}"] for i in range(sum(name.startswith("leaf.") for name in file.files)))
-
-
-def snapshot_file(path: Path, batch: int | str, step: int) -> Path:
-    return path / "snapshots" / f"{word(batch)}-{step:010d}.npz"
-
-
-def write_snapshot(
-    path: Path,
-    batch: int | str,
-    step: int,
-    leaves: Sequence[np.ndarray],
-    there: np.ndarray,
-    known: Mapping[str, Any],
-) -> None:
-    """Write the state of a batch's runs at a step.
+def check_clear(path: Path, batch: int | str, others: Iterable[Path]) -> None:
+    """Raise StoreError if a folder is where a file of a batch belongs: that is told before training.
 
     Args:
-        there: marks the runs that were not over before [runs]; where all were, there are no leaves.
-        known: the manifest of the store.
+        others: files of it besides those of this room.
     """
-    place = snapshot_file(path, batch, step)
-    arrays = {"there": there, **{f"leaf.{i}": leaf for i, leaf in enumerate(leaves)}}
-    with writing(path):
-        make_folder(place.parent)
-        write_arrays(place, arrays, belongs(known, "snapshot", batch, step=int(step)))
-
-
-@contextmanager
-def snapshot(path: Path, batch: int | str, step: int, known: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the arrays of a snapshot.
-
-    Raises:
-        StoreError: if it is not there, is damaged, or of another sweep.
-    """
-    place = snapshot_file(path, batch, step)
-    check_regular(place, path)
-    try:
-        with arrays_in(place, belongs(known, "snapshot", batch, step=int(step))) as file:
-            yield file
-    except FileNotFoundError:
-        raise StoreError(f"{str(place)!r} is not there; {AGAIN}") from None
-
-
-def read_snapshot(
-    path: Path, batch: int | str, step: int, known: Mapping[str, Any]
-) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Return what ``write_snapshot`` wrote; raise StoreError as ``snapshot``."""
-    with snapshot(path, batch, step, known) as file:
-        return leaves_of(file), file["there"]
-
-
-def check_snapshots(path: Path, batch: int | str, steps: Iterable[int], known: Mapping[str, Any]) -> None:
-    """Raise StoreError unless all snapshots of a batch are there and whole."""
-    for step in steps:
-        with snapshot(path, batch, step, known):
-            pass
-
-
-def check_clear(path: Path, batch: int | str, steps: Iterable[int]) -> None:
-    """Raise StoreError if a folder is where a file of a batch belongs: that is told before training."""
-    for place in (part_file(path, batch), so_far_file(path, batch), *(snapshot_file(path, batch, s) for s in steps)):
+    for place in (part_file(path, batch), so_far_file(path, batch), *others):
         if place.is_dir():
             raise StoreError(f"{str(place)!r} is a folder; move it away, and grokdyn resume goes on")
-
-
-def join_snapshots(path: Path, batch: str, halves: Sequence[str], step: int, known: Mapping[str, Any]) -> None:
-    """Make one snapshot of those of a batch's halves."""
-    if all(not snapshot_file(path, half, step).is_file() for half in halves):
-        return  # an earlier session has done so, and removed them
-    found = [read_snapshot(path, half, step, known) for half in halves]
-    shapes = next((leaves for leaves, _ in found if leaves), ())
-    filled = [leaves or [np.zeros((len(there), *x.shape[1:]), x.dtype) for x in shapes] for leaves, there in found]
-    leaves = [np.concatenate(same) for same in zip(*filled, strict=True)]
-    write_snapshot(path, batch, step, leaves, np.concatenate([there for _, there in found]), known)

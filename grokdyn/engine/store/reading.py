@@ -15,13 +15,14 @@ from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.grid import Grid, grid_of
 from grokdyn.engine.store.lazy import StoredPart
 from grokdyn.engine.store.manifest import versions
-from grokdyn.engine.store.pieces import GIVEN, stored_part
+from grokdyn.engine.store.pieces import stored_part
 from grokdyn.engine.store.regular import check_regular, read_text
 from grokdyn.engine.store.results import dataset
 from grokdyn.engine.store.seal import SEAL, broken
 from grokdyn.engine.store.seal import session as is_session
 from grokdyn.engine.store.seal import whole as whole_number
 from grokdyn.engine.store.spec_text import MOST_TOLD, RESTORE, check_text, noted, same
+from grokdyn.engine.store.states import GIVEN
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment

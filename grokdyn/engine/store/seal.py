@@ -108,4 +108,5 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "bytes_per_batch": every(number),
     "planned_seconds": lambda value: value is None or number(value),
     "devices": whole,
+    "parent": lambda value: isinstance(value, dict),
 }

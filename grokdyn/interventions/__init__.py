@@ -1,0 +1,1 @@
+"""What is done to the states of runs between two rounds of training."""
