@@ -72,6 +72,43 @@ def test_what_is_no_state_dict_of_the_model_is_refused_by_name(given, path, word
     refused(given, path, words)
 
 
+CONVOLUTIONS = {
+    "features.0.weight": np.arange(54.0).reshape(3, 2, 3, 3),
+    "features.0.bias": np.arange(3.0),
+    "features.1.weight": np.full(3, 2.0),
+    "features.1.bias": np.full(3, 3.0),
+    "features.1.running_mean": np.full(3, 4.0),
+    "features.1.running_var": np.full(3, 5.0),
+    "features.1.num_batches_tracked": np.array(7),
+    "head.weight": np.arange(60.0).reshape(5, 12),
+    "head.bias": np.arange(5.0),
+}
+CNN = gd.CNN(channels=(3,), norm="batch")
+
+
+def test_kernels_norms_and_running_statistics_are_read():
+    found = read(CONVOLUTIONS, CNN)
+    np.testing.assert_array_equal(found["W_0"], np.moveaxis(CONVOLUTIONS["features.0.weight"], (2, 3, 1, 0), range(4)))
+    np.testing.assert_array_equal(found["b_0"], np.arange(3))
+    for value, name in enumerate(("scale_0", "shift_0", "mean_0", "variance_0"), 2):
+        np.testing.assert_array_equal(found[name], np.full(3, value))
+    # PyTorch's input c * 4 + place is ours place * 3 + c.
+    theirs = CONVOLUTIONS["head.weight"].reshape(5, 3, 4)
+    np.testing.assert_array_equal(found["W_1"].reshape(4, 3, 5), np.moveaxis(theirs, (2, 1, 0), range(3)))
+    np.testing.assert_array_equal(found["b_1"], np.arange(5))
+
+
+def test_what_is_no_convolutional_network_is_refused_by_name():
+    without = {name: w for name, w in CONVOLUTIONS.items() if not name.startswith("features.1")}
+    refused(without, "state_dict", "0 norms", CNN)
+    refused(CONVOLUTIONS, "state_dict", "1 kernels of 4 axes; allowed: 2", CNN.replace(channels=(3, 4), norm="none"))
+    wide = CONVOLUTIONS | {"features.1.running_var": np.ones(4)}
+    refused(wide, "state_dict.features.1.running_var", "shape (4,)", CNN)
+    refused(CONVOLUTIONS, "state_dict.features.0.weight", "kernel 0", CNN.replace(kernel=5))
+    lost = {name: w for name, w in CONVOLUTIONS.items() if name != "features.1.running_var"}
+    refused(lost, "state_dict.features.1.running_var", "nothing", CNN)
+
+
 def test_biases_belong_to_their_layer_wherever_they_stand():
     biased, rng = MLP.replace(bias=True), np.random.default_rng(1)
     biases = {f"{n}.bias": rng.normal(size=s[0]) for n, s in zip(NAMES, SHAPES, strict=True)}
