@@ -27,7 +27,8 @@ class Layered(Model):
 
     A norm has parameters ``scale_l`` and, but for ``rms``, ``shift_l`` of hidden layer l, from 1 and 0. Batch norm
     carries ``mean_l`` and ``variance_l``, from 0 and 1, by which it is measured; in training a row sees the others.
-    Where a norm and dropout are at one place, the norm comes first.
+    Where a norm and dropout are at one place, the norm comes first. A bias right before batch norm has no effect in
+    training, and a gradient of rounding, of which Adam makes whole steps in float32: leave it out (``bias = false``).
     """
 
     norm: str = field(Choice(NORMS), default="none", doc="of every hidden layer", kw_only=True)

@@ -113,3 +113,29 @@ def test_batch_norm_has_no_lazy_limit(change):
         gd.run(cases.tiny(model=BATCHED.replace(**change)))
     with pytest.raises(ValueError, match="rows see each other"):
         gd.ntk(BATCHED, {}, jnp.zeros((2, 2), jnp.int32))
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_dropout_of_an_mlp_drops_its_share_in_training_alone(place):
+    model = gd.MLP(hidden=(400,), activation="square", dropout=0.25, dropout_at=place)
+    signature, x = gd.ModularArithmetic(p=5).signature(), jnp.asarray(gd.ModularArithmetic(p=5).table().inputs)
+    params = model.start(jax.random.key(0), signature, "float64")
+    measured, plain = (m.forward(params, x) for m in (model, model.replace(dropout=0.0)))
+    np.testing.assert_array_equal(measured.logits, plain.logits)
+    dropped = model.forward(params, x, jax.random.key(1)).activations["hidden_0"]
+    gone = np.asarray(dropped) == 0
+    assert abs(gone.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / gone.size)
+    scale = 1 / 0.75 if place == "after" else 1 / 0.75**2
+    exact = np.asarray(plain.activations["hidden_0"]) * scale
+    np.testing.assert_allclose(dropped[~gone], exact[~gone], rtol=1e-4)
+
+
+def test_residual_layers_add_to_what_they_read():
+    model = gd.MLP(hidden=(4, 4), activation="tanh", residual=True)
+    signature, x = gd.ModularArithmetic(p=5).signature(), jnp.asarray(gd.ModularArithmetic(p=5).table().inputs)
+    params = model.start(jax.random.key(0), signature, "float64")
+    found = model.forward(params, x).activations
+    exact = found["hidden_0"] + np.tanh(found["hidden_0"] @ params["W_1"])
+    np.testing.assert_allclose(found["hidden_1"], exact, rtol=1e-12)
+    with pytest.raises(gd.SpecError, match=r"hidden layers of one width; here \[4, 5\]"):
+        gd.run(cases.tiny(model=model.replace(hidden=(4, 5))))
