@@ -1,0 +1,232 @@
+"""Norm or logit scale: what sets the time to generalise of networks held at a norm, with a temperature or a held scale."""
+
+import matplotlib.figure
+import numpy as np
+
+import grokdyn as gd
+from grokdyn.analysis import final, first_step, scaling
+from grokdyn.analysis.claims import Claim
+from grokdyn.plot import style
+
+SOURCE = "2606.18465, p = 59 and 97, MLP"
+GENERALISES = 0.9
+RESAMPLES = 2000
+
+
+def since_fork(ds):
+    """Return results with steps counted from the fork."""
+    at = gd.Sweep.from_toml(ds.attrs["spec"]).base.optimizer.at
+    after = ds.sel(step=slice(at, None))
+    return after.assign_coords(step=after.step - at)
+
+
+def log_times(ds):
+    """Return log of the steps from the fork until a run generalises, the middle of its interval; inf where it never did."""
+    found = first_step(since_fork(ds), "test_accuracy", GENERALISES)
+    return np.log((found.low + found.high) / 2).where(np.isfinite(found.high), np.inf)
+
+
+def effective(ds):
+    """Return the root mean square of a run's centred logits at its last record, over the temperature."""
+    return final(ds).logit_spread / ds.temperature
+
+
+def draws(ds, resamples=RESAMPLES):
+    """Return places of seeds: all of them, then drawn with replacement [1 + resamples, seeds]."""
+    n = ds.sizes["seed"]
+    return np.concatenate([[np.arange(n)], np.random.default_rng(0).integers(n, size=(resamples, n))])
+
+
+def medians(values, places):
+    """Return medians over the seeds of every draw [draw, ...cells]."""
+    array = values.transpose("seed", ...).values
+    return np.stack([np.median(array[place], axis=0) for place in places])
+
+
+def interval(values):
+    """Return the 2.5 % quantile of the draws, the value of all seeds, and the 97.5 % quantile."""
+    return [np.nanquantile(values[1:], 0.025), values[0], np.nanquantile(values[1:], 0.975)]
+
+
+def explained(ds):
+    """Return R^2 of the cells' median log times, per draw, by what explains them."""
+    places = draws(ds)
+    time = medians(log_times(ds), places).reshape(len(places), -1)
+    scale = medians(np.log(effective(ds)), places).reshape(len(places), -1)
+    like = log_times(ds).isel(seed=0)
+    norm, temperature = (np.log(ds[name]).broadcast_like(like).transpose(*like.dims).values.ravel() for name in AXES)
+    found = {}
+    for name, columns in {
+        "logit scale": lambda i: [scale[i]],
+        "norm": lambda i: [norm],
+        "temperature": lambda i: [temperature],
+        "norm and logit scale": lambda i: [norm, scale[i]],
+        "norm and temperature": lambda i: [norm, temperature],
+    }.items():
+        found[name] = np.array([r_squared(time[i], columns(i)) for i in range(len(places))])
+    return found
+
+
+AXES = ("factor", "temperature")
+
+
+def r_squared(y, columns):
+    """Return 1 - the squared residuals of least squares over those of the mean; of the cells whose median is known."""
+    known = np.isfinite(y)
+    X = np.column_stack([np.ones(known.sum()), *(c[known] for c in columns)])
+    rest = y[known] - X @ np.linalg.lstsq(X, y[known], rcond=None)[0]
+    return 1 - np.sum(rest**2) / np.sum((y[known] - y[known].mean()) ** 2)
+
+
+def norm_effect(ds, **at):
+    """Return log T at the largest norm less that at factor 1, per draw, in the cell of some other axis."""
+    one = log_times(ds).sel(**at, method="nearest")
+    both = medians(one.sel(factor=[1.0, float(ds.factor.max())], method="nearest"), draws(ds))
+    return both[:, 1] - both[:, 0]
+
+
+def recovered(results):
+    """Return the share of the norm's effect that a held logit scale takes away, per draw."""
+    up = norm_effect(results["clamp"], temperature=1.0)
+    return 1 - norm_effect(results["held_scale"], scale=3.0) / up
+
+
+def recovered_by(ds, temperature):
+    """Return (log T_up - log T_tau) / (log T_up - log T_base), per draw."""
+    times, places = log_times(ds), draws(ds)
+    top = float(ds.factor.max())
+    base, up, undone = (
+        medians(times.sel(factor=f, temperature=t, method="nearest"), places)
+        for f, t in ((1.0, 1.0), (top, 1.0), (top, temperature))
+    )
+    return (up - undone) / (up - base)
+
+
+def exponents(ds, *names):
+    """Return the exponents of the time since the fork, with intervals: term -> low, value, high."""
+    fit = scaling(since_fork(ds), f"test_accuracy >= {GENERALISES} ~ " + " + ".join(names))
+    ends = ("exponent_low", "exponent", "exponent_high")
+    return {name: [float(fit.sel(term=name)[end]) for end in ends] for name in names}
+
+
+def claims(results):
+    r2 = explained(results["clamp"])
+    more = interval(r2["logit scale"] - r2["norm"])
+    share = interval(recovered(results))
+    held = exponents(results["held_scale"], "factor", "scale")
+    norm = exponents(results["clamp"].sel(temperature=1.0, method="nearest"), "factor")["factor"]
+    mse = exponents(results["mse"], "factor")["factor"]
+    found = [
+        Claim(
+            "the logit scale explains more of log T than the norm",
+            SOURCE,
+            ".97 against .41",
+            more,
+            low=0,
+            unit="of R^2",
+        ),
+        Claim(
+            "a held logit scale recovers most of what the norm adds", SOURCE, ".83 to .89", share, low=0.5, unit="of it"
+        ),
+    ]
+    for temperature in (1.2, 1.4):
+        by = interval(recovered_by(results["clamp"], temperature))
+        text = f"temperature {temperature:g} recovers most of what the norm adds"
+        found.append(Claim(text, SOURCE, "a share of .83 to .89 at the best temperature", by, low=0.5, unit="of it"))
+    found += [
+        Claim(
+            "at one temperature T rises with the norm",
+            "2606.13753",
+            "power 7.64 [7.47, 7.81]",
+            norm,
+            low=0,
+            unit="power",
+        ),
+        Claim("at one norm T rises with the logit scale", SOURCE, "it does", held["scale"], low=0, unit="power"),
+        Claim(
+            "at one logit scale T rises with the norm", SOURCE, "a power near 0", held["factor"], -1, 1, unit="power"
+        ),
+        Claim(
+            "under squared error T rises with the norm", SOURCE, "1.9 times at factor 1.15", mse, low=0, unit="power"
+        ),
+    ]
+    return found
+
+
+def figure(results):
+    with style.context():
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 4.9), layout="constrained")
+        axes = drawn.subplot_mosaic([["norm", "scale", "held"], ["mse", "r2", "share"]])
+        for letter, ax in zip("abcdef", axes.values(), strict=False):
+            style.letter(ax, letter)
+        draw_clamp(axes["norm"], axes["scale"], results["clamp"])
+        draw_lines(axes["held"], results["held_scale"], "scale", "logit scale held")
+        axes["held"].set_title("logit scale held in the loss")
+        draw_lines(axes["mse"], results["mse"], None, "")
+        axes["mse"].set_title("control: squared error")
+        draw_r2(axes["r2"], results["clamp"])
+        draw_shares(axes["share"], results)
+    return drawn
+
+
+def draw_clamp(left, right, ds):
+    """Draw every cell's median T against the norm, and against the effective logit scale, by temperature."""
+    time, scale = log_times(ds).median("seed"), effective(ds).median("seed")
+    for color, tau in zip(style.CYCLE, ds.temperature.values, strict=False):
+        t, s = time.sel(temperature=tau), scale.sel(temperature=tau)
+        left.plot(ds.factor, np.exp(t.where(np.isfinite(t))), "o-", ms=3, lw=0.9, color=color, label=f"{tau:g}")
+        right.plot(s, np.exp(t.where(np.isfinite(t))), "o", ms=3.5, color=color)
+    left.legend(title="temperature")
+    left.set(
+        yscale="log", xlabel="norm held, of the free one", ylabel="steps from the fork, median", title="cross-entropy"
+    )
+    right.set(
+        xscale="log", yscale="log", xlabel="effective logit scale at the end", title="the same runs by logit scale"
+    )
+    right.set_xticks([2, 3, 4, 5], ["2", "3", "4", "5"])
+    right.minorticks_off()
+
+
+def draw_lines(ax, ds, axis, title):
+    """Draw median T against the norm, a line for each value of an axis; cells whose median is censored as triangles."""
+    time = log_times(ds).median("seed")
+    last = float(since_fork(ds).step[-1])
+    for color, value in zip(style.CYCLE, ds[axis].values if axis else [None], strict=False):
+        t = time if axis is None else time.sel({axis: value})
+        seen = np.isfinite(t)
+        ax.plot(
+            ds.factor,
+            np.exp(t.where(seen)),
+            "o-",
+            ms=3,
+            lw=0.9,
+            color=color,
+            label=None if axis is None else f"{value:g}",
+        )
+        ax.plot(ds.factor[~seen], np.full(int((~seen).sum()), last), "^", ms=4, mfc="none", color=color)
+    if axis:
+        ax.legend(title=title)
+    ax.set(yscale="log", xlabel="norm held, of the free one", ylabel="steps from the fork, median")
+
+
+def draw_r2(ax, ds):
+    found = explained(ds)
+    for i, values in enumerate(found.values()):
+        low, middle, high = interval(values)
+        ax.errorbar([middle], [i], xerr=[[middle - low], [high - middle]], fmt="o", ms=3, lw=0.9, color=style.CYCLE[0])
+    ax.set_yticks(range(len(found)), list(found))
+    ax.invert_yaxis()
+    ax.set(xlabel="R² of log T over the cells", xlim=(0, 1.02), title="what explains it")
+
+
+def draw_shares(ax, results):
+    rows = {"logit scale held": recovered(results)}
+    rows |= {f"temperature {t:g}": recovered_by(results["clamp"], t) for t in (1.2, 1.4)}
+    for i, values in enumerate(rows.values()):
+        low, middle, high = interval(values)
+        ax.errorbar([middle], [i], xerr=[[middle - low], [high - middle]], fmt="o", ms=3, lw=0.9, color=style.CYCLE[0])
+    ax.axvspan(0.82, 0.91, color="#DDDDDD", lw=0, label="published, at its temperature")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.invert_yaxis()
+    ax.legend(loc="lower left")
+    ax.set(xlabel="share of the norm's effect taken away", title="recovered")
