@@ -2,9 +2,7 @@
 
 import matplotlib.figure
 import numpy as np
-import xarray as xr
 
-import grokdyn as gd
 from grokdyn.analysis import scaling
 from grokdyn.analysis.claims import Claim
 from grokdyn.plot import style
