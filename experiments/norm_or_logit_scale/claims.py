@@ -1,4 +1,4 @@
-"""Norm or logit scale: what sets the time to generalise of networks held at a norm, with a temperature or a held scale."""
+"""Norm or logit scale: which sets the time to generalise, by networks held at a norm, a temperature, a logit scale."""
 
 import matplotlib.figure
 import numpy as np
@@ -21,7 +21,7 @@ def since_fork(ds):
 
 
 def log_times(ds):
-    """Return log of the steps from the fork until a run generalises, the middle of its interval; inf where it never did."""
+    """Return log of the steps from the fork to generalisation, the middle of its interval; inf where it never came."""
     found = first_step(since_fork(ds), "test_accuracy", GENERALISES)
     return np.log((found.low + found.high) / 2).where(np.isfinite(found.high), np.inf)
 
