@@ -5,7 +5,8 @@ import numpy as np
 
 import grokdyn as gd
 from grokdyn.analysis import final, first_step, scaling
-from grokdyn.analysis.claims import Claim
+from grokdyn.analysis.checks import ArgumentError
+from grokdyn.analysis.claims import Claim, Student, exponent
 from grokdyn.plot import style
 
 SOURCE = "2606.18465, p = 59 and 97, MLP"
@@ -43,9 +44,16 @@ def medians(values, places):
     return np.stack([np.median(array[place], axis=0) for place in places])
 
 
+def finite(values):
+    """Return values, those of a median that is censored as nan."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def interval(values):
     """Return the 2.5 % quantile of the draws, the value of all seeds, and the 97.5 % quantile."""
-    return [np.nanquantile(values[1:], 0.025), values[0], np.nanquantile(values[1:], 0.975)]
+    known = values[1:][np.isfinite(values[1:])]
+    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
+    return low, values[0], high
 
 
 def explained(ds):
@@ -73,6 +81,8 @@ AXES = ("factor", "temperature")
 def r_squared(y, columns):
     """Return 1 - the squared residuals of least squares over those of the mean; of the cells whose median is known."""
     known = np.isfinite(y)
+    if known.sum() <= len(columns) + 1:
+        return np.nan
     X = np.column_stack([np.ones(known.sum()), *(c[known] for c in columns)])
     rest = y[known] - X @ np.linalg.lstsq(X, y[known], rcond=None)[0]
     return 1 - np.sum(rest**2) / np.sum((y[known] - y[known].mean()) ** 2)
@@ -81,7 +91,7 @@ def r_squared(y, columns):
 def norm_effect(ds, **at):
     """Return log T at the largest norm less that at factor 1, per draw, in the cell of some other axis."""
     one = log_times(ds).sel(**at, method="nearest")
-    both = medians(one.sel(factor=[1.0, float(ds.factor.max())], method="nearest"), draws(ds))
+    both = finite(medians(one.sel(factor=[1.0, float(ds.factor.max())], method="nearest"), draws(ds)))
     return both[:, 1] - both[:, 0]
 
 
@@ -96,61 +106,80 @@ def recovered_by(ds, temperature):
     times, places = log_times(ds), draws(ds)
     top = float(ds.factor.max())
     base, up, undone = (
-        medians(times.sel(factor=f, temperature=t, method="nearest"), places)
+        finite(medians(times.sel(factor=f, temperature=t, method="nearest"), places))
         for f, t in ((1.0, 1.0), (top, 1.0), (top, temperature))
     )
     return (up - undone) / (up - base)
 
 
-def exponents(ds, *names):
-    """Return the exponents of the time since the fork, with intervals: term -> low, value, high."""
-    fit = scaling(since_fork(ds), f"test_accuracy >= {GENERALISES} ~ " + " + ".join(names))
-    ends = ("exponent_low", "exponent", "exponent_high")
-    return {name: [float(fit.sel(term=name)[end]) for end in ends] for name in names}
+def powers(ds, *names):
+    """Return the law of the time since the fork in some axes; None where too few runs generalise for one."""
+    try:
+        return scaling(since_fork(ds), f"test_accuracy >= {GENERALISES} ~ " + " + ".join(names))
+    except ArgumentError:
+        return None
+
+
+def exponent_of(fit, name):
+    return None if fit is None else exponent(fit, name)
 
 
 def claims(results):
     r2 = explained(results["clamp"])
-    more = interval(r2["logit scale"] - r2["norm"])
-    share = interval(recovered(results))
-    held = exponents(results["held_scale"], "factor", "scale")
-    norm = exponents(results["clamp"].sel(temperature=1.0, method="nearest"), "factor")["factor"]
-    mse = exponents(results["mse"], "factor")["factor"]
-    found = [
+    held = powers(results["held_scale"], "factor", "scale")
+    norm = powers(results["clamp"].sel(temperature=1.0, method="nearest"), "factor")
+    seeds = results["clamp"].sizes["seed"]
+    more = drawn(r2["logit scale"] - r2["norm"], seeds, "R² of the logit scale less that of the norm")
+    return [
         Claim(
-            "the logit scale explains more of log T than the norm",
+            "the logit scale explains more of log T than the norm", SOURCE, ".97 against .41", more, (0.1, 1), (0, 1)
+        ),
+        Claim(
+            "a held logit scale takes away most of what the norm adds to log T",
             SOURCE,
-            ".97 against .41",
-            more,
-            low=0,
-            unit="of R^2",
+            "a share of .83 to .89, by a temperature",
+            drawn(recovered(results), seeds, "share taken away"),
+            (0.7, 1.1),
+            (0.5, 1.3),
         ),
+        *(by_temperature(results["clamp"], temperature, seeds) for temperature in (1.2, 1.4)),
         Claim(
-            "a held logit scale recovers most of what the norm adds", SOURCE, ".83 to .89", share, low=0.5, unit="of it"
-        ),
-    ]
-    for temperature in (1.2, 1.4):
-        by = interval(recovered_by(results["clamp"], temperature))
-        text = f"temperature {temperature:g} recovers most of what the norm adds"
-        found.append(Claim(text, SOURCE, "a share of .83 to .89 at the best temperature", by, low=0.5, unit="of it"))
-    found += [
-        Claim(
-            "at one temperature T rises with the norm",
+            "at one temperature T rises with a power of the norm of at least 3",
             "2606.13753",
-            "power 7.64 [7.47, 7.81]",
-            norm,
-            low=0,
-            unit="power",
-        ),
-        Claim("at one norm T rises with the logit scale", SOURCE, "it does", held["scale"], low=0, unit="power"),
-        Claim(
-            "at one logit scale T rises with the norm", SOURCE, "a power near 0", held["factor"], -1, 1, unit="power"
+            "a power of 7.64 [7.47, 7.81] with GELU and decay 1",
+            exponent_of(norm, "factor"),
+            (3, np.inf),
         ),
         Claim(
-            "under squared error T rises with the norm", SOURCE, "1.9 times at factor 1.15", mse, low=0, unit="power"
+            "at one logit scale the power of the norm is below 1",
+            SOURCE,
+            "nearly none",
+            exponent_of(held, "factor"),
+            (-1, 1),
+        ),
+        Claim("at one norm T rises with the logit scale", SOURCE, "it does", exponent_of(held, "scale"), (0.5, np.inf)),
+        Claim(
+            "control: under squared error T rises with the norm though the logits' scale hardly moves",
+            SOURCE,
+            "1.9 times from factor 1 to 1.15",
+            exponent_of(powers(results["mse"], "factor"), "factor"),
+            (1, np.inf),
+            (0, np.inf),
         ),
     ]
-    return found
+
+
+def by_temperature(ds, temperature, seeds):
+    share = drawn(recovered_by(ds, temperature), seeds, "share taken away")
+    text = f"a temperature of {temperature:g} takes away most of what the norm adds to log T"
+    return Claim(text, SOURCE, "a share of .83 to .89 at the temperature they choose", share, (0.7, 1.5), (0.5, 2))
+
+
+def drawn(values, seeds, what):
+    """Return a number with the spread of its draws over seeds as its error; None where it has none."""
+    if not np.isfinite(values[0]) or np.isfinite(values[1:]).mean() < 0.9:
+        return None
+    return Student(float(values[0]), float(np.nanstd(values[1:], ddof=1)), seeds - 1, seeds, what)
 
 
 def figure(results):
