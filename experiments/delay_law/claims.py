@@ -2,7 +2,6 @@
 
 import matplotlib.figure
 import numpy as np
-import xarray as xr
 
 from grokdyn.analysis import event_times, scaling
 from grokdyn.analysis.checks import ArgumentError
@@ -12,7 +11,6 @@ from grokdyn.analysis.lifetimes.regression import fit as fit_times
 from grokdyn.plot import style
 
 AXES = ("learning_rate", "weight_decay", "train_fraction", "width")
-LAW = "delay ~ " + " + ".join(AXES)
 NORM, CRITICAL, POWERS = "norm separation (2603.13331)", "critical decay (2605.20441)", "FoGen (openreview Qh29Wjs8oo)"
 # By axis: who gives which exponent.
 PUBLISHED = {
@@ -21,6 +19,7 @@ PUBLISHED = {
     "train_fraction": {POWERS: -2.04},
     "width": {POWERS: -0.27},
 }
+MARKERS = {NORM: "D", CRITICAL: "s", POWERS: "v"}
 NEAR, BREAK = 0.05, 0.1
 RESAMPLES = 200
 # Offsets r of T = c (r + 1 / decay), and critical decays over the least decay run, that are tried.
@@ -33,10 +32,10 @@ def with_width(ds):
     return ds.assign(width=(axis, [int(str(value).split("-")[0]) for value in ds[axis].values]))
 
 
-def law(ds):
+def law(ds, names=AXES):
     """Return the fit of the law, runs resampled one by one; None where too few runs generalised for one."""
     try:
-        return scaling(with_width(ds), LAW, over="run", resamples=RESAMPLES)
+        return scaling(with_width(ds), "delay ~ " + " + ".join(names), over="run", resamples=RESAMPLES)
     except ArgumentError:
         return None
 
@@ -68,20 +67,14 @@ def change(ds, term):
     return Student(high.value - low.value, error, low.freedom, min(low.seeds, high.seeds), name)
 
 
-def together(results):
-    """Return the runs of the region and those below its least decay as one Dataset."""
-    both = [results["low_decay"], results["mlp"]]
-    return xr.concat(both, "weight_decay", combine_attrs="override", data_vars="all", join="outer")
-
-
-def forms(results):
+def forms(ds):
     """Return AIC and further numbers of three laws of the decay, each with powers of the other three axes.
 
     A: T = c (r + 1 / decay), an offset and 1 / decay. B: c decay^-a. C: c (decay - critical)^-nu. By the likelihood of
     log-normal times known to an interval, r and the critical decay on a grid; of C with the interval of the critical
     decay that a loss of 1.92 in log-likelihood gives. None where no run generalised.
     """
-    ds = with_width(together(results))
+    ds = with_width(ds)
     found = event_times(ds, "delay")
     if not np.isfinite(found.high).any():
         return None
@@ -118,7 +111,7 @@ def forms(results):
 
 def claims(results):
     found = []
-    for name in sorted(set(results) - {"low_decay"}):
+    for name in sorted(results):
         fit = law(results[name])
         for term, sources in PUBLISHED.items():
             for source, value in sources.items():
@@ -149,12 +142,14 @@ def told(term):
 
 def figure(results):
     with style.context():
-        drawn = matplotlib.figure.Figure(figsize=(7.2, 3.5), layout="constrained")
-        left, right = drawn.subplots(1, 2, width_ratios=[1.15, 1])
-        draw_fit(left, results["mlp"])
-        draw_exponents(right, results["mlp"])
-        for letter, ax in zip("ab", (left, right), strict=True):
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 5.6), layout="constrained")
+        axes = drawn.subplot_mosaic([["fit", "powers"], ["local", "slopes"]])
+        for letter, ax in zip("abcd", axes.values(), strict=True):
             style.letter(ax, letter)
+        draw_fit(axes["fit"], results["mlp"])
+        draw_exponents(axes["powers"], results["mlp"])
+        draw_local(axes["local"], results["mlp"])
+        draw_decay(axes["slopes"], results["mlp"])
     return drawn
 
 
@@ -181,25 +176,70 @@ def draw_fit(ax, ds):
 
 
 def draw_exponents(ax, ds):
-    """Draw the exponents with their intervals, of all runs and of the halves of each axis, beside published ones."""
-    whole = law(ds)
-    for i, term in enumerate(AXES):
-        rows = dict(
-            zip(("all runs", "lower half", "upper half"), (exponent(whole, term), *halves(ds, term)), strict=True)
-        )
-        for k, (label, one) in enumerate(rows.items()):
-            if one is None:
-                continue
-            low, high = one.interval(0.95)
-            look = {"fmt": "o", "ms": 3, "lw": 0.9, "color": style.CYCLE[(6, 0, 1)[k]]}
-            bar = [[one.value - low], [high - one.value]]
-            ax.errorbar([one.value], [i + 0.2 * k], xerr=bar, label=label if i == 0 else None, **look)
-        for value in sorted(set(PUBLISHED[term].values())):
-            ax.plot([value], [i - 0.2], "D", ms=3, mfc="none", mew=0.7, color="#777777")
-            where = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
-            ax.annotate(f"{value:g}", (value, i - 0.2), fontsize=5.5, color="#555555", **where)
-    ax.set_yticks(range(len(AXES)), [told(term) for term in AXES])
-    ax.set_ylim(len(AXES) - 0.4, -0.6)
-    ax.axvline(0, color=style.INK, linewidth=0.4)
-    ax.set(xlabel="exponent of the delay", title="95 % intervals; open diamonds: published")
-    ax.legend(loc="lower left")
+    """Draw exponents with their intervals, of all runs and of the halves of each axis, beside published ones.
+
+    That of the data is far from the others and is written instead.
+    """
+    whole, drawn = law(ds), [name for name in AXES if name != "train_fraction"]
+    for i, term in enumerate(drawn):
+        for k, one in enumerate((exponent(whole, term), *halves(ds, term))):
+            if one is not None:
+                low, high = one.interval(0.95)
+                bar = [[one.value - low], [high - one.value]]
+                look = {"fmt": "o", "ms": 3, "lw": 0.9, "color": style.CYCLE[(6, 0, 1)[k]]}
+                label = ("all runs", "lower half", "upper half")[k] if i == 0 else None
+                ax.errorbar([one.value], [i + 0.18 * k], xerr=bar, label=label, **look)
+        for (source, marker), color in zip(MARKERS.items(), ("#444444", "#777777", "#777777"), strict=True):
+            if source in PUBLISHED[term]:
+                label = source.split(" (")[0] if term == "weight_decay" else None
+                ax.plot(PUBLISHED[term][source], i - 0.18, marker, ms=4, mfc="none", mew=0.8, color=color, label=label)
+    ax.set_yticks(range(len(drawn)), [told(term) for term in drawn])
+    ax.set_ylim(len(drawn) - 0.4, -0.5)
+    ax.set(xlabel="exponent of the delay", title="95 % intervals; open marks: published")
+    ax.legend(loc="lower left", fontsize=6)
+    data = exponent(whole, "train_fraction")
+    if data is not None:
+        low, high = data.interval(0.95)
+        ends = f"data: {data.value:.2f} ({low:.2f} to {high:.2f}); published {PUBLISHED['train_fraction'][POWERS]:g}"
+        ax.text(0.98, 0.02, ends, transform=ax.transAxes, ha="right", fontsize=6)
+
+
+def draw_local(ax, ds):
+    """Draw the exponents of the rate and of the decay at every train fraction by itself."""
+    names = [name for name in AXES if name != "train_fraction"]
+    for color, term in zip(style.CYCLE, names, strict=False):
+        found = {}
+        for share in ds.train_fraction.values:
+            one = law(ds.sel(train_fraction=share), names)
+            if one is not None:
+                found[float(share)] = exponent(one, term)
+        if not found:
+            continue
+        values = np.array([[e.interval(0.95)[0], e.value, e.interval(0.95)[1]] for e in found.values()]).T
+        look = {"fmt": "o-", "ms": 3, "lw": 0.9, "color": color, "label": told(term)}
+        ax.errorbar(list(found), values[1], yerr=[values[1] - values[0], values[2] - values[1]], **look)
+    for value in (-1, -0.5):
+        ax.axhline(value, color=style.INK, lw=0.4, ls=":")
+    ax.set(xlabel="train fraction", ylabel="exponent of the delay", title="at each train fraction by itself")
+    ax.legend()
+
+
+def draw_decay(ax, ds):
+    """Draw delays against the decay, by train fraction at the middle rate and width; censored ones as triangles."""
+    found = event_times(ds, "delay")
+    middle = found.isel({dim: found.sizes[dim] // 2 for dim in ("learning_rate", "hidden")})
+    last = float(ds.step[-1])
+    for color, share in zip(style.CYCLE, ds.train_fraction.values, strict=False):
+        one = middle.sel(train_fraction=share)
+        times = ((one.low + one.high) / 2).transpose("weight_decay", "seed").values
+        times[times <= 0] = 1.0
+        for seed in range(times.shape[1]):
+            t = times[:, seed]
+            seen = np.isfinite(t)
+            label = f"{float(share):g}" if seed == 0 else None
+            ax.plot(ds.weight_decay[seen], t[seen], ".-", ms=4, lw=0.7, color=color, label=label)
+            ax.plot(ds.weight_decay[~seen], np.full((~seen).sum(), last), "^", ms=4, mfc="none", color=color)
+    ax.set(
+        xscale="log", yscale="log", xlabel="weight decay", ylabel="delay, steps", title="at the middle rate and width"
+    )
+    ax.legend(title="train fraction")
