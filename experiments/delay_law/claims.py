@@ -21,7 +21,8 @@ PUBLISHED = {
 }
 MARKERS = {NORM: "D", CRITICAL: "s", POWERS: "v"}
 NEAR, BREAK = 0.05, 0.1
-RESAMPLES = 200
+RESAMPLES = 100
+FORMS = {"A": "offset", "B": "power", "C": "critical decay"}
 # Offsets r of T = c (r + 1 / decay), and critical decays over the least decay run, that are tried.
 OFFSETS, CRITICALS = np.concatenate([[0], np.geomspace(0.05, 20, 60)]), np.linspace(0, 0.98, 50)
 
@@ -239,7 +240,12 @@ def draw_decay(ax, ds):
             label = f"{float(share):g}" if seed == 0 else None
             ax.plot(ds.weight_decay[seen], t[seen], ".-", ms=4, lw=0.7, color=color, label=label)
             ax.plot(ds.weight_decay[~seen], np.full((~seen).sum(), last), "^", ms=4, mfc="none", color=color)
-    ax.set(
-        xscale="log", yscale="log", xlabel="weight decay", ylabel="delay, steps", title="at the middle rate and width"
-    )
+    ax.set(xscale="log", yscale="log", xlabel="weight decay", ylabel="delay", title="at the middle rate and width")
+    ax.set_xticks(ds.weight_decay.values, [f"{value:g}" for value in ds.weight_decay.values])
+    ax.set_xticks([], minor=True)
     ax.legend(title="train fraction")
+    found = forms(ds)
+    if found is not None:
+        least = min(form["aic"] for form in found.values())
+        words = ", ".join(f"{FORMS[name]} {form['aic'] - least:.0f}" for name, form in found.items())
+        ax.text(0.02, 0.02, f"AIC above the best form's: {words}", transform=ax.transAxes, fontsize=6)

@@ -68,8 +68,8 @@ def explained(ds):
         "logit scale": lambda i: [scale[i]],
         "norm": lambda i: [norm],
         "temperature": lambda i: [temperature],
-        "norm and logit scale": lambda i: [norm, scale[i]],
-        "norm and temperature": lambda i: [norm, temperature],
+        "norm, logit scale": lambda i: [norm, scale[i]],
+        "norm, temperature": lambda i: [norm, temperature],
     }.items():
         found[name] = np.array([r_squared(time[i], columns(i)) for i in range(len(places))])
     return found
@@ -196,15 +196,16 @@ def drawn(values, seeds, what):
 
 def figure(results):
     with style.context():
-        drawn = matplotlib.figure.Figure(figsize=(7.2, 4.9), layout="constrained")
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 4.4), layout="constrained")
         axes = drawn.subplot_mosaic([["norm", "scale", "held"], ["mse", "r2", "share"]])
         for letter, ax in zip("abcdef", axes.values(), strict=False):
             style.letter(ax, letter)
         draw_clamp(axes["norm"], axes["scale"], results["clamp"])
         draw_lines(axes["held"], results["held_scale"], "scale", "logit scale held")
-        axes["held"].set_title("logit scale held in the loss")
+        axes["held"].set_title("logit scale held")
         draw_lines(axes["mse"], results["mse"], None, "")
-        axes["mse"].set_title("control: squared error")
+        axes["mse"].set_title("squared error")
+        plain_ticks(*(axes[name] for name in ("norm", "scale", "held", "mse")))
         draw_r2(axes["r2"], results["clamp"])
         draw_shares(axes["share"], results)
     return drawn
@@ -218,12 +219,8 @@ def draw_clamp(left, right, ds):
         left.plot(ds.factor, np.exp(t.where(np.isfinite(t))), "o-", ms=3, lw=0.9, color=color, label=f"{tau:g}")
         right.plot(s, np.exp(t.where(np.isfinite(t))), "o", ms=3.5, color=color)
     left.legend(title="temperature")
-    left.set(
-        yscale="log", xlabel="norm held, of the free one", ylabel="steps from the fork, median", title="cross-entropy"
-    )
-    right.set(
-        xscale="log", yscale="log", xlabel="effective logit scale at the end", title="the same runs by logit scale"
-    )
+    left.set(yscale="log", xlabel="norm held / free norm", ylabel="steps from the fork", title="cross-entropy")
+    right.set(xscale="log", yscale="log", xlabel="effective logit scale", title="by logit scale")
     right.set_xticks([2, 3, 4, 5], ["2", "3", "4", "5"])
     right.minorticks_off()
 
@@ -246,8 +243,19 @@ def draw_lines(ax, ds, axis, title):
         )
         ax.plot(ds.factor[~seen], np.full(int((~seen).sum()), last), "^", ms=4, mfc="none", color=color)
     if axis:
-        ax.legend(title=title)
-    ax.set(yscale="log", xlabel="norm held, of the free one", ylabel="steps from the fork, median")
+        ax.legend(
+            title=title, loc="lower right", bbox_to_anchor=(1, 0.12), ncols=3, columnspacing=0.8, handlelength=0.8
+        )
+    ax.set(yscale="log", xlabel="norm held / free norm", ylabel="steps from the fork")
+
+
+def plain_ticks(*axes):
+    """Write the steps of logarithmic axes as numbers."""
+    for ax in axes:
+        low, high = ax.get_ylim()
+        ticks = [t for t in (30, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if low <= t <= high]
+        ax.set_yticks(ticks, [f"{t:,}" for t in ticks])
+        ax.minorticks_off()
 
 
 def draw_r2(ax, ds):
@@ -257,17 +265,17 @@ def draw_r2(ax, ds):
         ax.errorbar([middle], [i], xerr=[[middle - low], [high - middle]], fmt="o", ms=3, lw=0.9, color=style.CYCLE[0])
     ax.set_yticks(range(len(found)), list(found))
     ax.invert_yaxis()
-    ax.set(xlabel="R² of log T over the cells", xlim=(0, 1.02), title="what explains it")
+    ax.set(xlabel="R² over the 25 cells", xlim=(0, 1.02), title="R² of log T")
 
 
 def draw_shares(ax, results):
-    rows = {"logit scale held": recovered(results)}
+    rows = {"scale held": recovered(results)}
     rows |= {f"temperature {t:g}": recovered_by(results["clamp"], t) for t in (1.2, 1.4)}
     for i, values in enumerate(rows.values()):
         low, middle, high = interval(values)
         ax.errorbar([middle], [i], xerr=[[middle - low], [high - middle]], fmt="o", ms=3, lw=0.9, color=style.CYCLE[0])
-    ax.axvspan(0.82, 0.91, color="#DDDDDD", lw=0, label="published, at its temperature")
+    ax.axvspan(0.82, 0.91, color="#DDDDDD", lw=0, label="published")
     ax.set_yticks(range(len(rows)), list(rows))
-    ax.invert_yaxis()
-    ax.legend(loc="lower left")
-    ax.set(xlabel="share of the norm's effect taken away", title="recovered")
+    ax.legend(loc="upper left")
+    ax.set(xlabel="share taken away", title="the norm's effect")
+    ax.set_ylim(len(rows) - 0.5, -0.9)
