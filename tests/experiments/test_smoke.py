@@ -13,14 +13,17 @@ SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
 # The longest, most of it compilation, are left to the slow suite.
 LONG = {
+    "delay_law",
     "edge_figure2",
     "edge_figure4",
     "edge_figure6",
     "gotu",
     "grokfast",
     "nanda_progress",
+    "norm_or_logit_scale",
     "omnigrok_norm",
     "power_division",
+    "slingshots",
     "xor_clusters",
 }
 
