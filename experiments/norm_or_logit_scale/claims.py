@@ -114,8 +114,8 @@ def recovered_by(ds, temperature):
 
 def renamed(ds):
     """Return results with the axis ``scale``, which is also the name of a law's spread, under another name."""
-    axes = [{"scale": "logit_scale"}.get(name, name) for name in ds.attrs["axes"].split()]
-    return ds.rename(scale="logit_scale").assign_attrs(axes=" ".join(axes))
+    axes = ds.attrs["axes"].replace("scale", "logit_scale")
+    return ds.rename(scale="logit_scale").assign_attrs(axes=axes)
 
 
 def powers(ds, *names):
