@@ -138,7 +138,7 @@ def arrays(value: Any) -> Any:
 def as_markdown(verdicts: Sequence[Verdict], made: Mapping[str, Any]) -> str:
     """Return verdicts as a list that reads well in a terminal."""
     head = f"# {made.get('experiment', 'claims')}, scale {made.get('scale', '?')}"
-    lines = [head, "", f"{made_told(made)}", ""]
+    lines = [head, "", *textwrap.wrap(made_told(made), WIDTH), ""]
     for i, v in enumerate(verdicts, 1):
         mark = f"{i}. "
         for text in (f"**{v.verdict}**: {v.claim.text}.", measured_told(v), source_told(v)):
@@ -158,6 +158,8 @@ def made_told(made: Mapping[str, Any]) -> str:
         words.append(f"{made['seconds']:,.0f} s of training")
     if made.get("commit"):
         words.append(f"commit {made['commit'][:10]}")
+    if made.get("note"):
+        words.append(str(made["note"]))
     return ", ".join(words) or "made by hand"
 
 
