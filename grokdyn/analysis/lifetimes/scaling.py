@@ -65,6 +65,10 @@ def scaling(
     cluster = clusters(found["low"], over)[kept]
     draws = resampled(LAWS[law], low, high, used, cluster, best, resamples)
     out = out.merge(drawn(draws, told, confidence)).merge(goodness(LAWS[law], low, high, used, best))
+    taken = [str(dim) for dim in found["low"].dims if dim in out.variables or dim in out.dims]
+    if taken:
+        name = taken[0]
+        raise checks.ArgumentError(f"ds: the axis {name!r} has the name of a result of the law; ds.rename({name}=...).")
     predicted = np.exp(table @ best.values[:-1] + np.exp(best.values[-1]) * MEDIANS[law])
     out["predicted"] = found["low"].copy(data=predicted.reshape(found["low"].shape))
     out = out.assign({name: found[name] for name in ("low", "high", "censoring")})

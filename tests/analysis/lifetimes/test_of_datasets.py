@@ -115,6 +115,9 @@ MISTAKES = {
     "cannot be told apart": lambda ds: analysis.scaling(
         ds.assign(twice=ds.weight_decay**2), "delay ~ weight_decay + twice"
     ),
+    "the axis 'scale' has the name of a result of the law": lambda ds: analysis.scaling(
+        ds.rename(weight_decay="scale"), "delay ~ scale", resamples=2
+    ),
     "so no time is known": lambda ds: analysis.scaling(ds.isel(step=[0, 1]), "delay ~ weight_decay"),
     "has no kaplan_meier": plot.survival,
 }
