@@ -43,24 +43,34 @@ def test_a_model_keeps_its_dtype(model, dtype):
     assert output.logits.shape == (min(signature.rows, MOST), signature.outputs)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("model", cases.cases("model"))
-def test_scales_and_rows_act_as_documented(model):
-    """Both scales multiply, a network starts the same in every dtype, and measured rows do not see each other."""
-    scaled = model.replace(init_scale=2 * model.init_scale), model.replace(output_scale=2 * model.output_scale)
+def test_a_network_starts_the_same_in_every_dtype_and_its_scale_multiplies(model):
+    key, signature = jax.random.key(0), task_of(model).signature()
+
+    @jax.jit
+    def all_of(model, larger):
+        wide, narrow = (model.start(key, signature, dtype) for dtype in ("float64", "float32"))
+        return wide, narrow, larger.start(key, signature, "float64")
+
+    wide, narrow, double = all_of(*arrays((model, model.replace(init_scale=2 * model.init_scale))))
+    assert all(np.array_equal(np.float32(wide[name]), narrow[name]) for name in wide)
+    assert all(np.array_equal(2 * wide[name], double[name]) for name in wide)
+
+
+@pytest.mark.parametrize("model", cases.cases("model"))
+def test_the_scale_of_the_output_multiplies_and_measured_rows_do_not_see_each_other(model):
     key, task = jax.random.key(0), task_of(model)
     signature, inputs = task.signature(), task.table().inputs[:MOST]
     state = model.initial_state(signature, "float64")
 
     @jax.jit
-    def all_of(model, larger, louder):
-        wide, narrow = (model.start(key, signature, dtype) for dtype in ("float64", "float32"))
-        logits, part = (model.forward(wide, jnp.asarray(rows), state=state).logits for rows in (inputs, inputs[3:9]))
-        loud = louder.forward(wide, jnp.asarray(inputs), state=state).logits
-        return wide, narrow, larger.start(key, signature, "float64"), logits, part, loud
+    def all_of(model, louder):
+        params = model.start(key, signature, "float64")
+        logits, part = (model.forward(params, jnp.asarray(rows), state=state).logits for rows in (inputs, inputs[3:9]))
+        return logits, part, louder.forward(params, jnp.asarray(inputs), state=state).logits
 
-    wide, narrow, double, logits, part, loud = all_of(*arrays((model, *scaled)))
-    assert all(np.array_equal(np.float32(wide[name]), narrow[name]) for name in wide)
-    assert all(np.array_equal(2 * wide[name], double[name]) for name in wide)
+    logits, part, loud = all_of(*arrays((model, model.replace(output_scale=2 * model.output_scale))))
     tolerance = {"rtol": 1e-12, "atol": 1e-13 * np.abs(logits).max()}
     np.testing.assert_allclose(part, logits[3:9], **tolerance)
     np.testing.assert_allclose(loud, 2 * logits, **tolerance)

@@ -154,7 +154,7 @@ def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answe
     labels.reshape(40, -1)[corrupted, 0] = rng.integers(0, 3, 8)
     view = object.__new__(View)
     task = SimpleNamespace(signature=lambda: gd.Signature(gd.Vectors(1), gd.Classes(3, answers=answers), rows=40))
-    view.experiment = SimpleNamespace(loss=gd.CrossEntropy(precision="float64"), task=task)
+    view.experiment = SimpleNamespace(loss=gd.CrossEntropy(precision="float64"), task=task, model=gd.MLP())
     view.step, view.noisy = 0, True
     view.clean_labels = jax.numpy.asarray(clean)
     view.split = Split(jax.numpy.asarray(order), jax.numpy.int32(25), jax.numpy.asarray(labels), corrupted)
