@@ -57,16 +57,16 @@ def extend(
     """
     path = place_of(path)
     complete(path)
-    with held(path):
-        grow(path, points, anyway)
-    complete(path)
     with executor(cluster) as trainer:
+        with held(path):
+            grow(path, points, anyway, trainer.batches)
+        complete(path)
         trainer.train(path, progress=progress, anyway=anyway, checkpoint_seconds=checkpoint_seconds)
     return collect(path)
 
 
-def grow(path: Path, points: Any, anyway: bool) -> None:
-    """Plan new runs of a store and put them into it."""
+def grow(path: Path, points: Any, anyway: bool, batches: int) -> None:
+    """Plan new runs of a store, in so many batches at least where they are enough, and put them into it."""
     sweep, known = reading.read_spec(path, anyway), reading.read_manifest(path, anyway)
     start, origin = states.read_start(path, known), states.read_origin(path, known)
     points = [*Sweep(sweep.base, points).points()] if isinstance(points, Mapping) else points
@@ -80,7 +80,7 @@ def grow(path: Path, points: Any, anyway: bool) -> None:
     with scope(whole):
         found = devices()
         check_same(known, described(sweep, found), anyway, "extend")
-        plan = Plan.of(fresh, found, start, origin)
+        plan = Plan.of(fresh, found, start, origin, batches)
         check_axes(list(whole.shape), [cohort.variables for cohort in plan.cohorts])
         check_effect(plan, True)
         check_disk(path, plan.results_bytes + plan.snapshot_bytes)

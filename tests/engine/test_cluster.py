@@ -85,6 +85,16 @@ def test_a_cluster_gives_the_same_bits(whole, client, tmp_path):
     assert len(manifest["sessions"]) == manifest["cohorts"][0]["batches"]
 
 
+def test_a_store_is_extended_on_a_cluster(client, tmp_path):
+    old, new = gd.Sweep(SWEEP.base, {"seed": range(6)}), {"seed": range(6, 24)}
+    for place, where in (("here", None), ("there", client)):
+        gd.run(old, out=tmp_path / place, cluster=where, progress=False)
+    found = [gd.extend(tmp_path / p, new, cluster=c, progress=False) for p, c in (("here", None), ("there", client))]
+    assert found[1].identical(found[0])
+    assert found[1].sizes["run"] == 24
+    assert len(reading.batches(tmp_path / "there")) >= 2 * shard.BATCHES_EACH
+
+
 def test_a_worker_that_is_told_to_leave_hands_its_batch_on(whole, client, tmp_path, monkeypatch):
     gone = client.cluster.workers[0]
     slowly(monkeypatch, lambda count: gone.loop.add_callback(worker.leave_soon, gone) if count == 20 else None)

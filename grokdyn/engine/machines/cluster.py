@@ -60,6 +60,10 @@ class Cluster:
     def client(self) -> Client:
         return self.stack.enter_context(connected(self.cluster))
 
+    @property
+    def batches(self) -> int:
+        return BATCHES_EACH * len(workers(self.client))
+
     def create(self, sweep: Sweep, out: Path, start: Start | None, origin: Origin, asked: Collection[str] = ()) -> None:
         """Have a worker make the store of a sweep, in a folder that all machines see; it records the device.
 
@@ -68,7 +72,7 @@ class Cluster:
         """
         path = place_of(out, "out")
         check_free(path)
-        batches = BATCHES_EACH * len(workers(self.client))
+        batches = self.batches
         from grokdyn.engine.machines import worker  # needs dask, which is there
 
         made = self.client.submit(worker.prepare, sweep, str(path), start, origin, batches, list(asked), pure=False)

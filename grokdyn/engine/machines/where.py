@@ -24,6 +24,11 @@ class Executor(Protocol):
 
     alone: bool
 
+    @property
+    def batches(self) -> int:
+        """How many batches there should be at least, for all that train to have some."""
+        ...
+
     def create(
         self, sweep: Sweep, out: Path, start: Start | None, origin: Origin, *, asked: Collection[str] = ()
     ) -> Any:
@@ -47,6 +52,7 @@ class Here:
     """This process."""
 
     alone = True
+    batches = 1
 
     create = staticmethod(partial(here.create, alone=True))
     train = staticmethod(here.work)

@@ -7,6 +7,7 @@ after a kill half way, goes on where it was. So a store has either the old runs 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from grokdyn.engine.store.pieces import part_file, write_part
 from grokdyn.engine.store.reading import EXTENSION, copy_of_manifest
 from grokdyn.engine.store.results import Part
 
+# How long whoever finds somebody else at it waits, and between two looks.
+PATIENCE, SOON_SECONDS = 10.0, 0.02
 BUSY = "another process trains or extends it; allowed: when that is over"
 
 
@@ -84,23 +87,34 @@ def complete(path: Path) -> None:
     Raises:
         StoreError: if the folder cannot be written, or somebody is at it.
     """
+    until = time.monotonic() + PATIENCE
+    while (path / EXTENSION).is_dir():
+        try:
+            with held(path), writing(path):
+                take_up(path)
+        except StoreError:  # somebody else is at it, and soon done
+            if time.monotonic() > until:
+                raise
+            time.sleep(SOON_SECONDS)
+
+
+def take_up(path: Path) -> None:
+    """Put what waits in a store into its places, one file after the other; what is there already stays."""
     waiting = path / EXTENSION
-    if not waiting.is_dir():
-        return
-    with held(path), writing(path):
-        make_folder(path / "parts")
+    make_folder(path / "parts")
+    if (waiting / "parts").is_dir():
         for file in sorted((waiting / "parts").glob("*.npz")):
             os.replace(file, path / "parts" / file.name)
         sync(path / "parts")
-        if (waiting / "manifest.json").is_file():
-            with beside(path / "results.zarr", folder=True) as old:
-                if (path / "results.zarr").is_dir():
-                    os.replace(path / "results.zarr", old)
-                    sync(path)
-            write_text(copy_of_manifest(path), (waiting / "manifest.json").read_text(encoding="utf-8"))
-            os.replace(waiting / "manifest.json", path / "manifest.json")
-            sync(path)
-        if (waiting / "spec.toml").is_file():
-            os.replace(waiting / "spec.toml", path / "spec.toml")
-            sync(path)
-        remove(waiting)
+    if (waiting / "manifest.json").is_file():
+        with beside(path / "results.zarr", folder=True) as old:
+            if (path / "results.zarr").is_dir():
+                os.replace(path / "results.zarr", old)
+                sync(path)
+        write_text(copy_of_manifest(path), (waiting / "manifest.json").read_text(encoding="utf-8"))
+        os.replace(waiting / "manifest.json", path / "manifest.json")
+        sync(path)
+    if (waiting / "spec.toml").is_file():
+        os.replace(waiting / "spec.toml", path / "spec.toml")
+        sync(path)
+    remove(waiting)
