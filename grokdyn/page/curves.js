@@ -66,7 +66,7 @@ function drawCurves(stage, sweep, view, group, act) {
     stage.replaceChildren(el("p", { class: "note" }, view.chosen.length ? "Nothing was recorded of these runs that can be drawn so." : "Choose a cell of the diagram or a run of the table."));
     return { legend: [], note: "" };
   }
-  const margin = [10, 12, 38, 52], [top, right, bottom, left] = margin;
+  const margin = [10, 22, 38, 52], [top, right, bottom, left] = margin;
   const x = (view.logX ? logarithmic : linear)(steps[from], Math.max(steps[steps.length - 1], steps[from] + 1), left, width - right);
   const y = valueScale(range, group, view, height - bottom, top);
   const units = sweep.byName.get(group.names[0]).units;

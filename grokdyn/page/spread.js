@@ -49,7 +49,7 @@ function drawSpread(stage, sweep, view, act) {
     stage.replaceChildren(el("p", { class: "note" }, quantity.classes && !time ? "Phases have no order to spread over; choose a time or a number." : "No run has a value."));
     return [];
   }
-  const width = Math.max(280, stage.clientWidth || 560), height = 260, margin = [10, 12, 38, 52];
+  const width = Math.max(280, stage.clientWidth || 560), height = 260, margin = [10, 22, 38, 52];
   const ends = time ? [0, sweep.steps[sweep.steps.length - 1]] : range;
   const smallest = extent(groups.flatMap((group) => group.curve.map((point) => point.at)).filter((at) => at > 0));
   const log = smallest && range[0] >= 0 && ends[1] > 30 * smallest[0];
