@@ -11,6 +11,7 @@ import xarray as xr
 
 from grokdyn.analysis.checks import ArgumentError, choice, fraction
 from grokdyn.engine.store.files import whole, writing
+from grokdyn.engine.store.reading import open_store
 from grokdyn.exports.tables import tables
 from grokdyn.spec.paths import path_of
 
@@ -72,7 +73,7 @@ def export(
         return exported_parameters(what, to, place, run, step, given=out is not None)
     if run is not None or step is not None:
         raise ArgumentError(f"run, step: choose parameters; to={to!r} writes all runs. Select before: ds.isel(...).")
-    ds = what if isinstance(what, xr.Dataset) else opened(what, anyway)
+    ds = what if isinstance(what, xr.Dataset) else open_store(what, anyway)
     if to in TABLES:
         return written_tables(ds, to, place, threshold)
     from grokdyn.exports import trackers
@@ -81,12 +82,6 @@ def export(
         place.mkdir(parents=True, exist_ok=True)
     name = "results" if isinstance(what, xr.Dataset) else path_of(what).absolute().name
     return getattr(trackers, to)(ds, name, place, threshold)
-
-
-def opened(store: str | Path, anyway: bool) -> xr.Dataset:
-    from grokdyn.engine.store.reading import open_store
-
-    return open_store(store, anyway)
 
 
 def written_tables(ds: xr.Dataset, to: str, place: Path, threshold: float) -> list[Path]:

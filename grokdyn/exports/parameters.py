@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grokdyn.engine.fork import run_number
 from grokdyn.engine.parameters import params
 from grokdyn.engine.store.reading import read_spec
 from grokdyn.interop import to_torch
@@ -20,8 +21,6 @@ ALIGNED = 8
 
 def of_run(store: str | Path, run: int | Mapping[str, Any], step: int | None) -> tuple[int, dict[str, np.ndarray]]:
     """Return the number of a stored run, and its parameters by PyTorch's names."""
-    from grokdyn.engine.snapshots import run_number
-
     sweep = read_spec(store)
     number = run_number(sweep, run)
     arrays = params(store, number, step)
