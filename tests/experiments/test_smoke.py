@@ -14,6 +14,7 @@ FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experimen
 # The longest, most of it compilation, are left to the slow suite.
 LONG = {
     "delay_law",
+    "doshi_phases",
     "edge_figure2",
     "edge_figure4",
     "edge_figure6",
