@@ -119,7 +119,8 @@ class Source:
         over = self.runs[~there[self.mine]]
         if len(over):
             told = f"run {over[0]} was" if len(over) == 1 else f"{len(over)} runs, {over[0]} among them, were"
-            raise StoreError(f"{str(self.path)!r}: {told} over before step {step}")
+            others = "; allowed: run = a list of the others" if len(self.runs) > len(over) else ""
+            raise StoreError(f"{str(self.path)!r}: {told} over before step {step}{others}")
         if batch is not None and "0" in found:
             return dict(zip(batch.leaf_names(), found.values(), strict=True))
         return found
