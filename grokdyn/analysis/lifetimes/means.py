@@ -28,7 +28,8 @@ def restricted_mean(found: Curve, horizon: float, confidence: float = 0.95) -> t
     error = np.sqrt(terms.sum() * count / (count - 1)) / horizon / (share * (1 - share))
     half = stdtrit(count - 1, (1 + confidence) / 2) * error
     logit = np.log(share / (1 - share))
-    return area, *(float(horizon / (1 + np.exp(-end))) for end in (logit - half, logit + half))
+    low, high = (float(horizon / (1 + np.exp(-end))) for end in (logit - half, logit + half))
+    return area, low, high
 
 
 def area_to(found: Curve, end: float) -> float:
