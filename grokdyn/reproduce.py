@@ -70,7 +70,7 @@ def made_of(folder: Path, scale: str, stores: Iterable[Path]) -> dict[str, Any]:
     """Return how the runs of a reproduction were made: when, on what, at which cost, by which code."""
     manifests = [json.loads((store / "manifest.json").read_text()) for store in stores]
     sessions = [session for manifest in manifests for session in manifest.get("sessions", [])]
-    commits = {str(manifest.get("commit")) for manifest in manifests}
+    commits = {manifest.get("commit") for manifest in manifests}
     return {
         "experiment": folder.absolute().name,
         "scale": scale,
