@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from grokdyn.engine.fork import run_number
 from grokdyn.engine.parameters import params
 from grokdyn.engine.store.reading import read_spec
+from grokdyn.engine.stored import run_number
 from grokdyn.interop import to_torch
 
 # https://github.com/huggingface/safetensors: a header of JSON, its length before it in 8 bytes, then the arrays.
