@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cache
 
 import jax
 from jax._src import compiler
@@ -39,7 +40,27 @@ def options_of(*args, env_options_overrides=None, **kwargs):
 
 
 def quick_options() -> dict:
-    return OPTIONS if _quick else {}
+    return known_options() if _quick else {}
+
+
+@cache
+def known_options() -> dict:
+    """Return those of our options that this version of XLA has; from jax 0.12 on the emitters cannot be left out."""
+    return {name: value for name, value in OPTIONS.items() if is_known(name, value)}
+
+
+def is_known(name: str, value: object) -> bool:
+    global _quick
+    before, _quick = _quick, False
+    try:
+        jax.jit(lambda: 0.0).lower().compile(compiler_options={name: value})
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return False
+    finally:
+        _quick = before
+    return True
 
 
 def environment() -> dict[str, str]:
