@@ -21,6 +21,7 @@ from grokdyn.engine.store import extension, reading
 from tests import cases
 from tests.engine.test_interrupted import CutError, cut_after
 
+pytestmark = pytest.mark.as_users  # bits are compared with those of processes of their own
 EXTEND = """
 import json, sys
 import grokdyn as gd
