@@ -97,7 +97,8 @@ def test_every_method_gives_every_part_of_the_kernel(pair, method):
 def test_the_cheapest_method_is_chosen_and_memory_bounds_it(monkeypatch):
     model = gd.MLP(hidden=(200, 200))
     params = jax.eval_shape(lambda: model.start(jax.random.key(0), gd.ModularArithmetic(p=113).signature(), "float32"))
-    known = costs(Function(model), params, input_shape(gd.ModularArithmetic(p=113).signature(), 64), None, 113, Readout())
+    shape = input_shape(gd.ModularArithmetic(p=113).signature(), 64)
+    known = costs(Function(model), params, shape, None, 113, Readout())
     assert module.cheapest(known) == "layers"
     # Below the 9.6e8 multiplications of one training step on 5107 rows: at most 2 % if measured every 50 steps.
     assert known["layers"].work < 9e8 < 10 * min(known[name].work for name in ("products", "jacobian"))
