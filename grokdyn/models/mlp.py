@@ -35,9 +35,7 @@ class MLP(Layered):
     activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi")
     bias: bool = field(Flag(), default=False, doc="with b_l")
     init: str = field(Choice(INITS), default="torch", doc="distribution of the weights at step 0")
-    residual: bool = field(
-        Flag(), default=False, doc="hidden layers but the first add to what they read", kw_only=True
-    )
+    residual: bool = field(Flag(), default=False, doc="hidden layers but the first add to what they read", kw_only=True)
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.residual and len(set(self.hidden)) > 1:
