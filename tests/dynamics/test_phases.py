@@ -10,37 +10,35 @@ from tests.parity.test_mlp import doshi
 pytestmark = pytest.mark.as_users
 
 
-# What is said below is of these decays; the others are trained before a release.
-DECAYS = [0.0, 1.0, 5.0, 10.0, 20.0]
+GIVE = 0.15  # two seeds on the boundary of a phase
+# Weight decay, train fractions -> between which the mean test accuracy over seeds is.
+EXPECTED = [
+    (0, [0.2, 0.3, 0.4, 0.5, 0.6], 0, 0.4 + GIVE),
+    (0, [0.7, 0.8, 0.9], 0.95, 1),
+    (1, [0.3], 0, 0.1 + GIVE),
+    (1, [0.5, 0.6, 0.7, 0.8, 0.9], 0.95, 1),
+    (5, [0.3], 0.4 - GIVE, 0.9 + GIVE),
+    (5, [0.4, 0.5, 0.6, 0.7, 0.8, 0.9], 0.95, 1),
+    (10, [0.2], 0, 0.1 + GIVE),
+    (10, [0.5, 0.6, 0.7, 0.8, 0.9], 0.8, 1),
+    (20, np.linspace(0.2, 0.9, 8), 0, 0.1),
+]
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [{"sweep.optimizer.weight_decay": DECAYS}, pytest.param({}, marks=pytest.mark.slow)],
-    ids=["five decays", "all of it"],
-)
-def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(overrides):
+@pytest.mark.parametrize("decays", [[1, 5, 20], pytest.param([0, 1, 5, 10, 20], marks=pytest.mark.slow)], ids=str)
+def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(decays):
+    overrides = {"sweep.optimizer.weight_decay": [float(decay) for decay in decays]}
     quickstart = gd.run(gd.load(QUICKSTART, overrides=overrides), progress=False)
     assert set(np.unique(gd.analysis.phases(quickstart).phase)) == {0, 1, 2, 3}
     assert (quickstart.status == 0).all()
     final = quickstart.test_accuracy.isel(step=-1).mean("seed")
-    give = 0.15  # two seeds on the boundary of a phase
-
-    def at(weight_decay, fractions):
-        return final.sel(weight_decay=weight_decay).sel(train_fraction=fractions, method="nearest")
-
-    assert (at(0, [0.2, 0.3, 0.4, 0.5, 0.6]) < 0.4 + give).all()
-    assert (at(0, [0.7, 0.8, 0.9]) > 0.95).all()
-    assert (at(1, [0.3]) < 0.1 + give).all()
-    assert (at(1, [0.5, 0.6, 0.7, 0.8, 0.9]) > 0.95).all()
-    assert (np.abs(at(5, [0.3]) - 0.65) < 0.25 + give).all()
-    assert (at(5, [0.4, 0.5, 0.6, 0.7, 0.8, 0.9]) > 0.95).all()
-    assert (at(10, [0.2]) < 0.1 + give).all()
-    assert (at(10, [0.5, 0.6, 0.7, 0.8, 0.9]) > 0.8).all()
-    assert (at(20, np.linspace(0.2, 0.9, 8)) < 0.1).all()
+    for decay, fractions, low, high in EXPECTED:
+        if decay in decays:
+            found = final.sel(weight_decay=decay).sel(train_fraction=fractions, method="nearest")
+            assert ((low <= found) & (found <= high)).all(), (decay, fractions, found.values)
 
 
-@pytest.mark.parametrize("seeds", [8, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [4, pytest.param(32, marks=pytest.mark.slow)])
 def test_doshi_clean_generalises_between_steps_30_and_36(seeds):
     sweep = gd.Sweep(doshi(5.0, steps=50).replace(record=gd.At(tuple(range(20, 51)))), {"seed": range(seeds)})
     ds = gd.run(sweep, progress=False)

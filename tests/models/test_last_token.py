@@ -35,7 +35,7 @@ def test_a_signature_tells_which_tokens_are_constant(name):
     assert signature.inputs.fixed == tuple(int(seen[0]) if len(seen) == 1 else None for seen in columns)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(options=st.fixed_dictionaries(OPTIONS), name=st.sampled_from(tuple(TASKS)))
 def test_logits_and_gradients_are_the_naive_models(options, name):
     model, signature = MODEL.replace(**options), TASKS[name].signature()
