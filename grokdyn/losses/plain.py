@@ -96,7 +96,8 @@ def whole_labels(labels: Any, classes: int) -> jax.Array:
     if not jnp.issubdtype(y.dtype, jnp.integer):
         raise SpecError("labels", picture(y), LABELS)
     if isinstance(y, np.ndarray):  # JAX would cut 64 bits to 32 without a word
-        return jnp.asarray(np.where((y >= 0) & (y < classes), y, -1).astype(np.int32))
+        inside = (y >= 0) & (y < classes)
+        return jnp.asarray(np.where(inside, np.where(inside, y, 0).astype(np.int32), np.int32(-1)))
     return y.astype(jnp.int32) if y.dtype.itemsize < 4 else y
 
 

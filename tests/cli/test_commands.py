@@ -221,6 +221,7 @@ def test_every_experiment_reads_at_every_scale(path):
         assert gd.load(path, scale) is not None
 
 
+@pytest.mark.slow
 def test_the_doshi_diagram_runs_at_its_smoke_scale(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["run", str(EXPERIMENTS / "doshi_phases/spec.toml"), "--scale", "smoke", "--quiet"]) == 0

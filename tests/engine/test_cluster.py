@@ -85,6 +85,8 @@ def test_a_cluster_gives_the_same_bits(whole, client, tmp_path):
     assert len(manifest["sessions"]) == manifest["cohorts"][0]["batches"]
 
 
+# By default tests/engine/test_extend.py, and the other tests here, stand for it.
+@pytest.mark.slow
 def test_a_store_is_extended_on_a_cluster(client, tmp_path):
     old, new = gd.Sweep(SWEEP.base, {"seed": range(6)}), {"seed": range(6, 24)}
     for place, where in (("here", None), ("there", client)):

@@ -20,6 +20,7 @@ LONG = {
     "edge_figure6",
     "gotu",
     "grokfast",
+    "lazy_to_rich",
     "nanda_progress",
     "norm_or_logit_scale",
     "omnigrok_norm",

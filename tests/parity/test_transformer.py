@@ -35,6 +35,8 @@ def test_nandas_transformer_follows_pytorch():
     np.testing.assert_allclose(ds.test_loss.sel(step=steps), reference["test_loss"][at], rtol=1e-3)
 
 
+# By default that of NumPy below stands for it.
+@pytest.mark.slow
 def test_in_float64_it_follows_pytorch_closely():
     """The same start and split, the size of the paper, 50 steps."""
     start, reference = load("nanda_transformer"), load("nanda_transformer_f64")
