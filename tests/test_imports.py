@@ -34,6 +34,8 @@ ONLY_DATASETS = ("analysis", "plot", "page")
 # Not for traced code: what draws, what is labelled.
 HEAVY = {"matplotlib", "xarray", "zarr", "rich"}
 TRACED = ORDER[: ORDER.index("engine")]
+# Among what is traced, what users call to have closed forms under the names of results.
+BESIDE = {"theory/lines/of.py"}
 
 
 def imported(path):
@@ -113,7 +115,7 @@ def test_analysis_plot_and_page_know_only_datasets():
 @pytest.mark.parametrize("part", TRACED)
 def test_traced_code_imports_nothing_that_labels_or_draws(part):
     found = {(file, name) for file, where, name in imports() if where == part and name.split(".")[0] in HEAVY}
-    assert not found
+    assert not {(file, name) for file, name in found if file not in BESIDE}
 
 
 def test_the_package_imports_what_it_says_it_needs():

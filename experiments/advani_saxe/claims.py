@@ -1,13 +1,11 @@
 """Advani and Saxe 2017: the error of a linear student at all times, for every number of examples."""
 
 import numpy as np
-import xarray as xr
 from matplotlib.ticker import NullFormatter
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, Contrast, MaximalError, Order
 from grokdyn.plot import style
-from grokdyn.theory.linear import learning_curves
 
 SOURCE = "Advani & Saxe 2017 (arXiv 1710.03667), closed form for many dimensions"
 # How many steps are compared.
@@ -16,18 +14,9 @@ POINTS = 20
 
 def exact(ds, points=None):
     """Return the closed form of these steps as a Dataset over (train_points, step)."""
-    base = gd.Sweep.from_toml(ds.attrs["spec"]).base
-    points, rate = ds.train_points.values if points is None else points, 2 * base.optimizer.learning_rate
-    spreads = {
-        "teacher_std": base.task.teacher_std,
-        "noise_std": base.task.noise_std,
-        "init_std": base.model.init_scale,
-        "rate": rate,
-    }
-    curves = [learning_curves(rate * ds.step.values, p / base.task.dimension, **spreads) for p in points]
-    dims = ("train_points", "step")
-    data = {f"{part}_loss": (dims, np.stack([getattr(c, part) for c in curves])) for part in ("train", "test")}
-    return xr.Dataset(data, coords={"train_points": points, "step": ds.step})
+    sweep = gd.Sweep.from_toml(ds.attrs["spec"])
+    sweep = sweep if points is None else gd.Sweep(sweep.base, {"task.train_points": points})
+    return gd.theory.of(sweep, ds.step)
 
 
 def farthest(ds, part):
@@ -98,7 +87,7 @@ def figure(results):
             mean = one.test_loss.mean("seed")[1:]
             left.plot(rate * ds.step[1:], mean, "o", ms=2.5, color=color, label=f"P/N = {ratio:g}")
         left.set(xscale="log", xlabel="time", ylabel="test error", ylim=(0, None))
-        points = np.geomspace(ds.train_points[0], ds.train_points[-1], 101)
+        points = np.unique(np.rint(np.geomspace(ds.train_points[0], ds.train_points[-1], 101)).astype(int))
         dense, mean = exact(ds, points).test_loss, ds.test_loss.mean("seed")
         ends = {"at the end": lambda x: x.isel(step=-1), "at the best time": lambda x: x.min("step")}
         for color, (name, end) in zip(style.CYCLE, ends.items(), strict=False):

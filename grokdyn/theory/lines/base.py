@@ -1,0 +1,73 @@
+"""What a theory says of itself, so that ``theory.of`` can find it: what it assumes, and its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from grokdyn.optim.schedules import Constant
+from grokdyn.optim.sgd import SGD
+from grokdyn.spec.kinds import kind_of
+
+# The path of a field of the experiment, what it is, what the theory allows.
+Failure = tuple[str, Any, str]
+
+
+class Line:
+    """Base of all: a closed form of what some experiments record.
+
+    Attributes:
+        name: in a few words; source: who derived it.
+        of_seed: whether it is of the rows that a run's seed drew, and so a line for every seed.
+    """
+
+    name = ""
+    source = ""
+    of_seed = False
+
+    def failures(self, experiment: Any) -> Iterator[Failure]:
+        """Yield the assumptions that an experiment does not meet, the weightiest first; none where the theory holds."""
+        raise NotImplementedError
+
+    def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the variables of some names are after these numbers of updates, each like ``steps``."""
+        raise NotImplementedError
+
+
+def other_than(path: str, part: Any, cls: type, allowed: str) -> Iterator[Failure]:
+    """Yield a failure where a part of an experiment is not of a class."""
+    if not isinstance(part, cls):
+        yield f"{path}.kind", kind_of(part), allowed
+
+
+def unequal(path: str, spec: Any, **wanted: Any) -> Iterator[Failure]:
+    """Yield a failure for every field that has not the value wanted of it."""
+    for name, value in wanted.items():
+        came = getattr(spec, name)
+        if came != value:
+            yield f"{path}.{name}".lstrip("."), came, repr(value)
+
+
+def not_plain_descent(experiment: Any, momentum: bool = False, decay: bool = False) -> Iterator[Failure]:
+    """Yield what makes training other than full-batch gradient descent at a constant rate.
+
+    Args:
+        momentum, decay: whether the theory knows them.
+    """
+    optimizer = experiment.optimizer
+    yield from other_than("optimizer", optimizer, SGD, "sgd")
+    if isinstance(optimizer, SGD):
+        yield from other_than("optimizer.schedule", optimizer.schedule, Constant, "constant")
+        wanted: dict[str, Any] = {"clip_norm": None}
+        wanted |= {} if momentum else {"momentum": 0.0}
+        wanted |= {} if decay else {"weight_decay": 0.0}
+        yield from unequal("optimizer", optimizer, **wanted)
+    yield from unequal("", experiment, batch_size=None)
+
+
+def train_points(task: Any) -> int:
+    """Return how many rows of a task without parts train."""
+    return int(jax.tree.map(np.asarray, task).train_count(task.signature().rows))
