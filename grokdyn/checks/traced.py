@@ -12,6 +12,8 @@ import numpy as np
 
 from grokdyn.checks.told import AbsentError, telling
 from grokdyn.models.output import Mode, Output
+from grokdyn.optim.base import AnyOptimizer
+from grokdyn.optim.gradient import Gradient
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.view import View
 from grokdyn.spec.errors import SpecError, Words
@@ -24,6 +26,12 @@ from grokdyn.train.step import update, view_of
 
 FLOAT64 = (
     "(float64 comes from float64 constants and from jnp.eye, jnp.zeros, jax.nn.one_hot and the like without a dtype)"
+)
+
+# What earlier versions asked where the gradient is taken, and what takes its place.
+BEFORE = ("ascends", "elsewhere")
+INSTEAD = (
+    "estimate(self, gradient, params, memory), which calls gradient(params) where it wants and returns its memory too"
 )
 
 
@@ -157,11 +165,14 @@ def check_run(program: Program, lane: Lane, state: State, table: Table, shapes: 
 
 def check_update(optimizer: Any, state: State) -> None:
     """Raise SpecError unless updates are shaped as parameters and the memory keeps its shape."""
-    name = f"{type(optimizer).__name__}.transform"
-    with telling("optimizer", optimizer, "transform"):
-        transform = optimizer.transform()
-        gradient = jax.tree.map(jnp.zeros_like, state.params)
-        updates, memory = transform.update(gradient, state.optimizer, state.params)
+    own = "update" if type(optimizer).update is not AnyOptimizer.update else "transform"
+    name = f"{type(optimizer).__name__}.{own}"
+    for old in BEFORE:
+        if hasattr(optimizer, old):
+            raise SpecError("optimizer", Words(f"{type(optimizer).__name__}.{old}"), INSTEAD)
+    with telling("optimizer", optimizer, own):
+        gradient = Gradient(lambda params: jax.tree.map(jnp.zeros_like, params), state.step, lambda: jax.random.key(0))
+        updates, memory = optimizer.update(gradient, state.params, state.optimizer)
     for what, new, old in (("updates", updates, state.params), ("its memory", memory, state.optimizer)):
         if jax.tree.structure(new) != jax.tree.structure(old):
             allowed = "a tree like the parameters" if what == "updates" else "the tree that init made"

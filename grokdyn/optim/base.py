@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokdyn.optim.gradient import Gradient
 from grokdyn.optim.schedules import Constant
 from grokdyn.spec.base import Spec, field, rules
 from grokdyn.spec.kinds import Part
@@ -20,9 +21,30 @@ class AnyOptimizer(Spec):
     """Base of whatever moves parameters, optimizers and what wraps them."""
 
     @property
-    def ascends(self) -> bool:
-        """Whether an update takes its gradient ``elsewhere`` than at the parameters."""
-        return False
+    def plain(self) -> bool:
+        """Whether an update steps along the gradient at the parameters, which is one evaluation of it."""
+        return type(self).estimate is AnyOptimizer.estimate and type(self).update is AnyOptimizer.update
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients an update takes; ``plan`` counts them."""
+        return 1
+
+    def init(self, params: Any) -> Any:
+        """Return the memory before the first update, a tree of arrays."""
+        return self.transform().init(params)
+
+    def update(self, gradient: Gradient, params: Any, memory: Any) -> tuple[Any, Any]:
+        """Return what to add to the parameters, and the new memory; the same in training and in recording.
+
+        It steps along an ``estimate`` of the gradient as ``transform`` says. One that does otherwise writes this whole.
+        """
+        estimate, memory = self.estimate(gradient, params, memory)
+        return self.transform().update(estimate, memory, params)
+
+    def estimate(self, gradient: Gradient, params: Any, memory: Any) -> tuple[Any, Any]:
+        """Return the gradient that the update steps along, and the memory after looking at it."""
+        return gradient(params), memory
 
     def transform(self) -> optax.GradientTransformation:
         """Return the whole update as an optax transform, built from numbers that may be traced."""
@@ -44,10 +66,6 @@ class AnyOptimizer(Spec):
         """Return what divides the gradient, a tree like the parameters, from the transform's state; None: nothing."""
         return None
 
-    def elsewhere(self, params: Any, gradient: Any) -> Any:
-        """Return the parameters at which an update takes its gradient, from those at hand and the gradient there."""
-        return params
-
     def conflicts(self, shapes: Shapes) -> Conflicts:
         """Yield ``(field, came, allowed)`` where a field does not fit the model's parameters or the task."""
         for name, inner in inside(self):
@@ -55,12 +73,12 @@ class AnyOptimizer(Spec):
                 yield f"{name}.{path}", came, allowed
 
 
-def moved(optimizer: AnyOptimizer, gradient: Any, memory: Any, params: Any) -> tuple[Any, Any]:
+def moved(optimizer: AnyOptimizer, gradient: Gradient, memory: Any, params: Any) -> tuple[Any, Any]:
     """Return an optimizer's update in the dtypes of the parameters, and its new memory in those of the old.
 
     Numbers may be traced in float64, and what an optax transform makes of float32 arrays with them is float64.
     """
-    updates, new = optimizer.transform().update(gradient, memory, params)
+    updates, new = optimizer.update(gradient, params, memory)
     return in_dtypes(updates, params), in_dtypes(new, memory)
 
 
@@ -82,16 +100,46 @@ def inside(optimizer: AnyOptimizer) -> Iterator[tuple[str, AnyOptimizer]]:
 
 
 class Wrapper(AnyOptimizer):
-    """Base of what changes the gradient or the update of an inner optimizer."""
+    """Base of what changes the gradient or the update of an inner optimizer.
+
+    What comes ``before`` acts on the gradient that the inner optimizer steps along, wherever that was taken; what comes
+    ``after`` on its update; ``seen`` is where the gradient is taken. So SAM in a filter is the filter in SAM.
+    """
 
     inner: Any = field(Part("optimizer"), doc="the optimizer inside")
 
     @property
-    def ascends(self) -> bool:
-        return self.inner.ascends
+    def plain(self) -> bool:
+        own = type(self)
+        untouched = own.seen is Wrapper.seen and own.estimate is Wrapper.estimate and own.update is AnyOptimizer.update
+        return untouched and self.inner.plain
 
-    def elsewhere(self, params: Any, gradient: Any) -> Any:
-        return self.inner.elsewhere(params, gradient)
+    @property
+    def gradients(self) -> int:
+        return self.inner.gradients
+
+    def before(self) -> list[optax.GradientTransformation]:
+        """Return transforms of the gradient before the inner optimizer steps along it."""
+        return []
+
+    def after(self) -> list[optax.GradientTransformation]:
+        """Return transforms of the inner optimizer's update."""
+        return []
+
+    def seen(self, gradient: Gradient) -> Gradient:
+        """Return the gradient function that the inner optimizer is given."""
+        return gradient
+
+    def transform(self) -> optax.GradientTransformation:
+        before, after = self.before(), self.after()
+        return optax.chain(*before, self.inner.transform(), *after) if before or after else self.inner.transform()
+
+    def estimate(self, gradient: Gradient, params: Any, memory: Any) -> tuple[Any, Any]:
+        gradient, place = self.seen(gradient), len(self.before())
+        if type(self).transform is not Wrapper.transform or not (place or self.after()):
+            return self.inner.estimate(gradient, params, memory)
+        estimate, inner = self.inner.estimate(gradient, params, memory[place])
+        return estimate, (*memory[:place], inner, *memory[place + 1 :])
 
 
 class Optimizer(AnyOptimizer):

@@ -36,8 +36,8 @@ class NormConstraint(Wrapper):
         if self.at is not None and self.at >= steps:
             yield from ((name, f"the run ends at step {steps}") for name in ("at", "norm", "factor"))
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.chain(self.inner.transform(), norm_constraint(self.norm, self.scope, self.factor, self.at))
+    def after(self) -> list[optax.GradientTransformation]:
+        return [norm_constraint(self.norm, self.scope, self.factor, self.at)]
 
 
 class NormState(NamedTuple):

@@ -28,8 +28,8 @@ class GrokfastEMA(Wrapper):
         if self.lamb == 0:
             yield "alpha", "lamb is 0"
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.chain(grokfast_ema(self.alpha, self.lamb), self.inner.transform())
+    def before(self) -> list[optax.GradientTransformation]:
+        return [grokfast_ema(self.alpha, self.lamb)]
 
 
 class GrokfastMA(Wrapper):
@@ -48,8 +48,8 @@ class GrokfastMA(Wrapper):
         if self.window > steps + 1:
             yield from ((name, f"no window is full by step {steps}") for name in ("lamb", "window"))
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.chain(grokfast_ma(self.window, self.lamb), self.inner.transform())
+    def before(self) -> list[optax.GradientTransformation]:
+        return [grokfast_ma(self.window, self.lamb)]
 
 
 class MeanState(NamedTuple):

@@ -47,8 +47,9 @@ class Muon(Optimizer):
     leave: tuple[str, ...] = field(Names(), default=(), doc="matrices that rest moves too, e.g. W_E, W_U")
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
-        if self.rest.ascends:
-            yield "rest", Words("an optimizer with sam inside"), "one without; sam may hold muon"
+        if not self.rest.plain:
+            came = Words("an optimizer that takes gradients of its own, such as sam")
+            yield "rest", came, "one that steps along the gradient; sam and its like may hold muon"
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.momentum == 0:

@@ -30,8 +30,8 @@ class PerpGrad(Wrapper):
     scope: str = field(Choice(SCOPES), default="tensor", doc="project each tensor, or all parameters as one vector")
     rescale: bool = field(Flag(), default=True, doc="restore the norm of the gradient")
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.chain(perpgrad(self.scope, self.rescale), self.inner.transform())
+    def before(self) -> list[optax.GradientTransformation]:
+        return [perpgrad(self.scope, self.rescale)]
 
 
 def perpgrad(scope: str = "tensor", rescale: bool = True) -> optax.GradientTransformation:

@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from grokdyn.optim.base import Wrapper
+from grokdyn.optim.gradient import Gradient
 from grokdyn.optim.perpgrad import dot, scaled
 from grokdyn.spec.base import field
-from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Flag, Number
 
 
@@ -28,21 +27,18 @@ class SAM(Wrapper):
     adaptive: bool = field(Flag(), default=False, doc="measure the step relative to the weights")
 
     @property
-    def ascends(self) -> bool:
-        return True
-
-    def problems(self) -> Iterator[tuple[str, Any, str]]:
-        if self.inner.ascends:
-            yield "inner", Words("another sam"), "an optimizer without sam inside"
+    def gradients(self) -> int:
+        return 2 * self.inner.gradients
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.rho == 0:
             yield "adaptive", "rho is 0"
 
-    def transform(self) -> optax.GradientTransformation:
-        return self.inner.transform()
+    def seen(self, gradient: Gradient) -> Gradient:
+        return gradient.seen_through(lambda at, params: at(self.uphill(params, at(params))))
 
-    def elsewhere(self, params: Any, gradient: Any) -> Any:
+    def uphill(self, params: Any, gradient: Any) -> Any:
+        """Return w + e, from the parameters w and the gradient there."""
         sizes = jax.tree.map(jnp.abs, params) if self.adaptive else jax.tree.map(jnp.ones_like, params)
         # Of order 1 by a power of two, which rounds nothing and drops out: its product with weights is in range.
         leaves, tree = jax.tree.flatten(gradient)

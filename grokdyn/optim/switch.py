@@ -11,8 +11,8 @@ import optax
 from jax import lax
 
 from grokdyn.optim.base import AnyOptimizer
+from grokdyn.optim.gradient import Gradient
 from grokdyn.spec.base import field
-from grokdyn.spec.errors import Words
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Integer
 
@@ -27,10 +27,13 @@ class SwitchOptimizer(AnyOptimizer):
     then: Any = field(Part("optimizer"), doc="the optimizer from the step on")
     at: int = field(Integer(), doc="first step of the second optimizer")
 
-    def problems(self) -> Iterator[tuple[str, Any, str]]:
-        for name in ("first", "then"):
-            if getattr(self, name).ascends:
-                yield name, Words("an optimizer with sam inside"), "one without; sam may hold a switch_optimizer"
+    @property
+    def plain(self) -> bool:
+        return self.first.plain and self.then.plain
+
+    @property
+    def gradients(self) -> int:
+        return max(self.first.gradients, self.then.gradients)
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.at > steps:
@@ -39,7 +42,22 @@ class SwitchOptimizer(AnyOptimizer):
             yield "first", "the switch is at step 0"
 
     def transform(self) -> optax.GradientTransformation:
-        return switched(self.first.transform(), self.then.transform(), self.at)
+        return switched(self.first.transform(), self.then.transform(), self.at, self.plain)
+
+    def estimate(self, gradient: Gradient, params: Any, memory: Any) -> tuple[Any, Any]:
+        if self.plain:
+            return gradient(params), memory
+
+        def early() -> tuple[Any, Any]:
+            found, new = self.first.estimate(gradient, params, memory.first)
+            return found, memory._replace(first=new)
+
+        def late() -> tuple[Any, Any]:
+            old = begun(self.then.init(params), memory, self.at)
+            found, new = self.then.estimate(gradient, params, old)
+            return found, memory._replace(then=new)
+
+        return lax.cond(memory.count >= self.at, late, early)
 
 
 class SwitchState(NamedTuple):
@@ -50,8 +68,16 @@ class SwitchState(NamedTuple):
     then: Any
 
 
-def switched(first: Any, then: Any, at: Any) -> optax.GradientTransformation:
-    """Return ``first`` for the updates numbered below ``at`` (from 0), ``then`` afterwards; ``at`` may be traced."""
+def begun(fresh: Any, state: SwitchState, at: Any) -> Any:
+    """Return the second optimizer's state, a fresh one at the switch: it may remember the parameters of then."""
+    return jax.tree.map(lambda a, b: jnp.where(state.count == at, a, b), fresh, state.then)
+
+
+def switched(first: Any, then: Any, at: Any, begins: bool = True) -> optax.GradientTransformation:
+    """Return ``first`` for the updates numbered below ``at`` (from 0), ``then`` afterwards; ``at`` may be traced.
+
+    ``begins``: the second state is made afresh here; else whoever took the gradient did so.
+    """
 
     def init(params: Any) -> SwitchState:
         return SwitchState(jnp.zeros((), jnp.int32), first.init(params), then.init(params))
@@ -62,8 +88,7 @@ def switched(first: Any, then: Any, at: Any) -> optax.GradientTransformation:
             return moved, new, state.then
 
         def late() -> tuple[Any, Any, Any]:
-            fresh = state.count == at  # its state may remember parameters: those of the switch
-            old = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), then.init(params), state.then)
+            old = begun(then.init(params), state, at) if begins else state.then
             moved, new = then.update(updates, old, params)
             return moved, state.first, new
 

@@ -20,7 +20,7 @@ METHODS = {
     "task": ("signature", "table", "draw"),
     "model": ("initial", "apply"),
     "loss": ("rows",),
-    "optimizer": ("direction", "transform"),
+    "optimizer": ("direction", "transform", "update"),
     "schedule": ("factor",),
     "probe": ("variables", "measure"),
     "stop": ("stops_at",),

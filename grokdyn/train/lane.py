@@ -117,7 +117,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     order = None
     if experiment.batch_size is not None and not experiment.batch_replacement:
         order = jnp.arange(program.rows, dtype=jnp.int32)
-    memory = experiment.optimizer.transform().init(params)
+    memory = experiment.optimizer.init(params)
     if start is not None:
         memory = start.memory(memory)
     carried = experiment.model.initial_state(signature, experiment.dtype)

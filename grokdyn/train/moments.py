@@ -141,4 +141,4 @@ def replaced(moments: Mapping[str, Any], field: str, value: Any) -> Any:
 def state_of(optimizer: Any, params: Params) -> Any:
     """Return the shapes of an optimizer's state at step 0."""
     with jax.enable_x64(True):
-        return jax.eval_shape(optimizer.transform().init, params)
+        return jax.eval_shape(optimizer.init, params)

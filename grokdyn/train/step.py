@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,9 +12,10 @@ import numpy as np
 
 from grokdyn.models.output import Params
 from grokdyn.optim.base import moved
+from grokdyn.optim.gradient import Gradient, known_at
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import Rows, batch_gradient, full_gradient, function_of, train_rows
+from grokdyn.train.gradient import Descent, Rows, batch_gradient, full_gradient, function_of, train_rows
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, split_keys, stream
 
 # A step that no run reaches.
@@ -67,12 +69,20 @@ def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[Stat
         order, ranks = draw_batch(program, lane, state)
         gradient = batch_gradient(program, lane, rows, ranks, state.step, key, state.model)
     loss, grads, carried = gradient(state.params)
-    if optimizer.ascends:
-        grads = gradient(optimizer.elsewhere(state.params, grads)).gradient
-    updates, memory = moved(optimizer, grads, state.optimizer, state.params)
+    updates, memory = moved(optimizer, as_function(lane, state, gradient, grads), state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, moving(lane, updates))
     step = state.step + jnp.int32(1)
     return replace(state, params=params, optimizer=memory, order=order, model=carried, step=step), loss
+
+
+def as_function(lane: Lane, state: State, descent: Callable[[Params], Descent], here: Params) -> Gradient:
+    """Return what the optimizer is given, from what it descends and the gradient at the present parameters."""
+
+    def key() -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(stream(lane.experiment, "batch"), NEVER - 1), state.step)
+
+    at = known_at(state.params, here, lambda params: descent(params).gradient)
+    return Gradient(at, state.step, key)
 
 
 def moving(lane: Lane, updates: Params) -> Params:
@@ -149,10 +159,9 @@ def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table
     def terms_and_gradient(params: Params) -> tuple[jax.Array, Params]:
         return descent(params)[:2]
 
-    def update(grads: Params) -> Params:
-        if optimizer.ascends:
-            grads = descent(optimizer.elsewhere(state.params, grads)).gradient
-        return moving(lane, moved(optimizer, grads, state.optimizer, state.params)[0])
+    def update(here: Params) -> Params:
+        given = as_function(lane, state, descent, here)
+        return moving(lane, moved(optimizer, given, state.optimizer, state.params)[0])
 
     return kind(
         experiment=experiment,

@@ -41,9 +41,8 @@ def stepped(place):
         state, found = transform.init(w), []
         for scale in (1.0, -0.5, 0.25):
             gradient = jax.tree.map(lambda x, scale=scale: x * jnp.asarray(scale, x.dtype), g)
-            if optimizer.ascends:  # what is looked at elsewhere is here the same
-                elsewhere = optimizer.elsewhere(w, gradient)
-                found.append(elsewhere)
+            if isinstance(optimizer, gd.SAM):  # what is looked at elsewhere is here the same
+                found.append(optimizer.uphill(w, gradient))
             update, state = transform.update(gradient, state, w)
             found.append(update)
         return found

@@ -119,8 +119,8 @@ def operations_per_step(cohort: Cohort) -> float:
         return batch_gradient(program, lane, rows, ranks, state.step)(state.params)
 
     shapes = jax.eval_shape(lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template)
-    gradients = 2 if cohort.template.optimizer.ascends else 1
-    return gradients * float((jax.jit(gradient).lower(*shapes).cost_analysis() or {}).get("flops", 0.0))
+    found = jax.jit(gradient).lower(*shapes).cost_analysis() or {}
+    return cohort.template.optimizer.gradients * float(found.get("flops", 0.0))
 
 
 def program_key(cohort: Cohort, found: list[Any]) -> str:

@@ -93,8 +93,8 @@ class Cohort:
 
     @property
     def update_operations(self) -> float:
-        """A rough number of floating-point operations of an update of a run: two a parameter and row, thrice."""
-        rows = self.template.batch_size or self.program.rows
+        """A rough number of floating-point operations of an update of a run: six a parameter, row and gradient."""
+        rows = self.template.optimizer.gradients * (self.template.batch_size or self.program.rows)
         return 6.0 * sum(leaf.size for leaf in jax.tree.leaves(self.shapes.params)) * rows
 
     def bytes_of(self, lanes: int) -> int:

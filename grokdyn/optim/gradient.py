@@ -1,0 +1,40 @@
+"""What an optimizer is given: the gradient of the rows of one update, as a function of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+
+class Gradient(NamedTuple):
+    """The gradient that an update descends, as a function; every call at other parameters costs a gradient.
+
+    Attributes:
+        at: params -> gradient, a tree like them: over the rows of this update, with the same dropout at every call. At
+            the run's own parameters it is known already.
+        step: int32, number of updates made.
+        draws: () -> key of this update's own random numbers, the same in training and in recording.
+    """
+
+    at: Callable[[Any], Any]
+    step: jax.Array
+    draws: Callable[[], jax.Array]
+
+    def __call__(self, params: Any) -> Any:
+        return self.at(params)
+
+    @property
+    def key(self) -> jax.Array:
+        """A key of this update's own random numbers."""
+        return self.draws()
+
+    def seen_through(self, change: Callable[[Callable[[Any], Any], Any], Any]) -> Gradient:
+        """Return the gradient whose value at params is ``change(gradient, params)``."""
+        return self._replace(at=lambda params: change(self.at, params))
+
+
+def known_at(params: Any, value: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function whose value at these very parameters is known."""
+    return lambda asked: value if asked is params else function(asked)
