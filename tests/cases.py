@@ -22,6 +22,7 @@ TASKS = (
     gd.ModularArithmetic(op="add|mul", p=5, sequence="<eos> a op b = c", label_noise=0.5),
     gd.SparseParity(bits=2, noise_bits=4, strings=20, label_noise=0.25),
     gd.SparseParity(bits=2, noise_bits=20, strings=20),
+    gd.SparseParity(bits=2, noise_bits=20, strings=20, fresh=True),
     gd.MultiIndex(dimension=4, points=20, indices=2, linear=0.5, label_noise=0.25),
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
@@ -42,6 +43,7 @@ MODELS = (
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
     gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
     gd.FixedReadout(width=5, output_scale=2.0),
+    gd.SoftCommittee(width=3, along=0.5, spread=0.75),
     gd.MLP(hidden=(4,), activation="tanh", linearised=True),
     gd.MLP(hidden=(5, 5), norm="batch", norm_at="after", ghost=6, dropout=0.25, dropout_at="before", residual=True),
     gd.MLP(hidden=(5, 4), norm="layer", norm_momentum=0.2, activation="tanh"),
@@ -118,6 +120,7 @@ PROBES = (
     gd.ExampleScores(rows=5, part="train"),
     gd.Predictions(rows=5),
     gd.CommitteeError(),
+    gd.OrderParameters(),
     gd.ClusterFeatures(per_neuron=True),
     gd.TailError(most=3),
     gd.FourierPower(),
@@ -142,6 +145,12 @@ HOMES = {
     gd.CommitteeError: {
         "task": gd.MultiIndex(dimension=4, points=30, indices=2, linear=0.3, constant=0.1),
         "model": gd.Committee(width=3, centred=True),
+        "loss": gd.MSE(),
+    },
+    gd.SoftCommittee: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
+    gd.OrderParameters: {
+        "task": gd.TeacherStudent(dimension=4, points=20, teacher=gd.SoftCommittee(along=1.0, spread=0.25)),
+        "model": gd.SoftCommittee(width=3),
         "loss": gd.MSE(),
     },
     gd.ClusterFeatures: {
@@ -195,7 +204,9 @@ def within(family, component):
 
 
 def home(component):
-    """Return what a model or probe needs that fits few experiments, as changes of an experiment."""
+    """Return what a task, model or probe needs that fits few experiments, as changes of an experiment."""
+    if getattr(component, "endless", False):
+        return {"batch_size": 4}
     return HOMES.get(type(component), with_attention(component))
 
 

@@ -19,26 +19,36 @@ LOOKED_AT = 8
 
 
 def check_draws(stacked: Any, template: Any, signature: Signature) -> None:
-    """Raise SpecError where tables that some of the runs draw are not what the signature says.
+    """Raise SpecError where tables that some of the runs draw, or rows for an update, are not what the signature says.
 
     Args:
         stacked: the experiment with the numbers of all runs [runs].
     """
     task = template.task
-    if not task.drawn or not has_foreign(task):
+    if not (task.drawn or task.endless) or not has_foreign(task):
         return
 
     def draw(experiment: Any) -> Table:
         return Table(*pair(task, experiment.task.draw(split_keys(experiment)[1]), "draw"))
 
+    def sample(experiment: Any) -> Table:
+        split_key, table_key = split_keys(experiment)
+        found = experiment.task.sample(experiment.task.rule(table_key), split_key, template.batch_size)
+        return Table(*pair(task, found, "sample"))
+
     runs = len(jax.tree.leaves(stacked)[0])
     with jax.enable_x64(True), telling("task", task, "draw"):
         one = jax.tree.map(lambda column: column[0], stacked)
-        refuse(task, "draw", shapes_off(jax.eval_shape(draw, one), signature))
-        compiled = jax.jit(draw)
-        for run in np.unique(np.linspace(0, runs - 1, LOOKED_AT).astype(int)):
-            table = jax.device_get(compiled(jax.tree.map(lambda column, run=run: column[run], stacked)))
-            refuse(task, "draw", values_off(table, signature))
+        if task.drawn:
+            refuse(task, "draw", shapes_off(jax.eval_shape(draw, one), signature))
+            compiled = jax.jit(draw)
+            for run in np.unique(np.linspace(0, runs - 1, LOOKED_AT).astype(int)):
+                table = jax.device_get(compiled(jax.tree.map(lambda column, run=run: column[run], stacked)))
+                refuse(task, "draw", values_off(table, signature))
+        if task.endless and template.batch_size is not None:
+            few = Signature(signature.inputs, signature.targets, template.batch_size)
+            refuse(task, "sample", shapes_off(jax.eval_shape(sample, one), few))
+            refuse(task, "sample", values_off(jax.device_get(jax.jit(sample)(one)), few))
 
 
 def check_drawn(task: Task, tables: Table | None, signature: Signature) -> None:

@@ -20,8 +20,8 @@ from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.foreign import has_foreign
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.signature import Reals, Tokens
-from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import Lane, Program, State, begin
+from grokdyn.train.rows import lasting_rows
 from grokdyn.train.step import update, view_of
 
 FLOAT64 = (
@@ -151,7 +151,7 @@ def check_run(program: Program, lane: Lane, state: State, table: Table, shapes: 
     """Raise SpecError where an update would change a shape, or a probe measures other than it declares."""
     experiment = lane.experiment
     check_update(experiment.optimizer, state)
-    rows = train_rows(program, lane, table)
+    rows = lasting_rows(program, lane, table)
     with telling("model", experiment.model, "apply, differentiated"):
         after, _ = update(program, lane, rows, state)
     with telling("optimizer", experiment.optimizer, "transform"):  # as the loop over updates will

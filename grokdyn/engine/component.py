@@ -93,6 +93,8 @@ def tiny(family: str, component: Any, home: dict[str, Any]) -> Experiment:
     if family == "task":  # what serves its targets
         signature = checked_signature(component)
         parts |= {"task": component, **(REAL if isinstance(signature.targets, Reals) else {})}
+        if component.endless:
+            parts["batch_size"] = 4
         if signature.answers > 1:
             parts["model"] = Transformer(1, 8, 2, 8, answers=signature.answers)
     if family == "record":

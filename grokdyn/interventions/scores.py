@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from grokdyn.models.output import Params
 from grokdyn.spec.base import put
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import Gradient, full_gradient, function_of, train_rows
+from grokdyn.train.gradient import Gradient, full_gradient
 from grokdyn.train.lane import Lane, Program, State
+from grokdyn.train.rows import function_of, rows_at
 
 # Rounds in which SynFlow prunes.
 FLOWS = 100
@@ -59,7 +60,7 @@ def synflow(
         tensors: what is pruned; the others stay.
         each: the share is one of every tensor, not of all together.
     """
-    rows = train_rows(program, lane, table)
+    rows = rows_at(program, lane, table, state.step)
     network = partial(function_of(replace(lane, moves=None), state.model).network)
     tokens = jnp.issubdtype(rows.inputs.dtype, jnp.integer)
     inputs = rows.inputs if tokens else jnp.ones_like(rows.inputs[:1])
@@ -95,5 +96,5 @@ def left(scores: Any, first: Any, group: list[str], share: jax.Array) -> dict[st
 
 
 def descent(program: Program, lane: Lane, state: State, table: Table) -> Gradient:
-    rows = train_rows(program, lane, table)
+    rows = rows_at(program, lane, table, state.step)
     return full_gradient(program, lane, rows, state.step, state=state.model)

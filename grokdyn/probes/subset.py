@@ -26,7 +26,7 @@ class SubsetProbe(Probe):
 
     ``part``: of the ``table``, or of a part that the task names, rows evenly spaced, the same for all runs of an
     enumerated task; of the ``train`` or ``test`` rows that the train fraction divides, those that come first in the
-    run's own order.
+    run's own order. Where every update draws rows of its own, there are only the table's, and all of them test.
     """
 
     rows: int = field(Count(2, 100_000), default=64, doc="number of rows")
@@ -35,6 +35,11 @@ class SubsetProbe(Probe):
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         parts, (fewest, most) = parts_of(shapes.experiment.task), shapes.n_train
+        if shapes.experiment.task.endless:
+            fewest, most = 0, 0
+            if self.part == "train":
+                yield "part", "train", "table or test, where every update draws rows of its own"
+                return
         pool = len(parts.rows(POOL)) + len(parts.rows(TRAIN))
         counts = {"table": shapes.signature.rows, "train": fewest, "test": pool - most}
         counts |= {name: int(parts.mask(name).sum()) for name in parts.names if name in parts.roles}

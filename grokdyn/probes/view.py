@@ -33,7 +33,9 @@ class View:
         function: (params, inputs) -> logits as the loss sees them, with what the model carries at present; see
             ``models.function.Function``.
         tile: rows whose activations are alive together.
-        rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones.
+        rows: the train rows alone (index, inputs, labels, counts), padded; ``counts`` marks the real ones. Of an
+            ``endless`` task they are those of the next update, which stand behind the rows of the table: the train loss
+            is what that update descends, the gradient is its gradient, and the whole table tests.
         step: int32.
         terms_and_gradient_at: params -> the terms whose sum is what the training gradient is of, over all train rows
             and without dropout, and that gradient; see ``loss_of_objective``.

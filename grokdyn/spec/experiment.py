@@ -20,7 +20,7 @@ class Seeds(Spec):
     init: int | None = field(SEED, default=None, doc="parameters at step 0")
     split: int | None = field(SEED, default=None, doc="which rows train; the table itself where drawn")
     noise: int | None = field(SEED, default=None, doc="which labels are corrupted, and to what")
-    batch: int | None = field(SEED, default=None, doc="order of mini-batches, dropout")
+    batch: int | None = field(SEED, default=None, doc="order of mini-batches, fresh rows, dropout")
     probe: int | None = field(SEED, default=None, doc="randomness inside probes")
 
 
@@ -73,6 +73,8 @@ class Experiment(Spec):
             yield "batch_replacement", "there is no batch_size"
             if not self.model.stochastic():
                 yield "seeds.batch", "there is no batch_size, and the model draws nothing"
+        elif self.task.endless:
+            yield "batch_replacement", "every update draws rows of its own"
         if self.task.label_noise == 0:
             yield "seeds.noise", "label_noise is 0"
         if isinstance(self.record, At):

@@ -62,6 +62,7 @@ class Task(Spec):
     )
 
     drawn = False  # True where the table itself is random and every run draws its own
+    endless = False  # True where every update draws rows of its own (``sample``) and the table only tests
 
     def train_count(self, rows: int) -> Any:
         """Return the number of train rows among the pool's, for the numbers of one run (traced) or of many."""
@@ -71,7 +72,9 @@ class Task(Spec):
         return points.astype(np.int32)
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
-        if self.train_points is not None:
+        if self.endless:
+            yield from ((name, "every update draws rows of its own") for name in ("train_fraction", "train_points"))
+        elif self.train_points is not None:
             yield "train_fraction", "train_points is given"
         if self.label_noise == 0:
             yield "noise", "label_noise is 0"
@@ -99,6 +102,18 @@ class Task(Spec):
 
     def draw(self, key: jax.Array) -> Table:
         """Return the table of one run of a task whose table is random (``drawn``); traced."""
+        raise NotImplementedError
+
+    def rule(self, key: jax.Array) -> Any:
+        """Return what a run of an ``endless`` task learns and never changes, such as its teacher's weights; traced.
+
+        Args:
+            key: that of ``draw``, so that the table tests the very rule; an enumerated task needs none.
+        """
+        return None
+
+    def sample(self, rule: Any, key: jax.Array, rows: int) -> Table:
+        """Return so many rows that no update saw before, independent of all others, for an ``endless`` task; traced."""
         raise NotImplementedError
 
 

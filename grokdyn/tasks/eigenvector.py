@@ -27,8 +27,10 @@ class KernelEigenvector(GaussianRegression):
         yield from super().problems()
         if self.index > self.points:
             yield "index", self.index, f"at most points, {self.points}"
+        if self.fresh:
+            yield "fresh", True, "false: an eigenvector has entries at the points of the table alone"
 
-    def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
+    def targets(self, rule: None, key: jax.Array, x: jax.Array) -> jax.Array:
         gram = x @ x.T
         _, vectors = jnp.linalg.eigh(gram + self.epsilon**2 * jnp.square(gram))
         vector = jnp.take(vectors, self.points - jnp.asarray(self.index, jnp.int32), axis=1)

@@ -20,8 +20,11 @@ class LinearTeacher(GaussianRegression):
     teacher_std: float = field(Number(0), default=1.0, doc="standard deviation of the teacher's weights")
     noise_std: float = field(Number(0), default=0.0, doc="standard deviation of the noise on every target")
 
-    def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        w_key, e_key = jax.random.split(key)
-        w = jax.random.normal(w_key, (self.dimension,), jnp.float64)
-        e = jax.random.normal(e_key, (self.points,), jnp.float64)
-        return self.teacher_std * (x @ w) + self.noise_std * e
+    def rule(self, key: jax.Array) -> jax.Array:
+        w_key, _ = jax.random.split(jax.random.split(key)[1])
+        return jax.random.normal(w_key, (self.dimension,), jnp.float64)
+
+    def targets(self, rule: jax.Array, key: jax.Array, x: jax.Array) -> jax.Array:
+        _, e_key = jax.random.split(key)
+        e = jax.random.normal(e_key, (x.shape[0],), jnp.float64)
+        return self.teacher_std * (x @ rule) + self.noise_std * e

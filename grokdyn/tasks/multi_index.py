@@ -43,8 +43,11 @@ class MultiIndex(GaussianRegression):
             return beta
         return beta * jnp.sqrt(jnp.float64(self.dimension)) / jnp.linalg.norm(beta, axis=0)
 
-    def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        g = polynomial(x @ self.directions(key), self.coefficients())
+    def rule(self, key: jax.Array) -> jax.Array:
+        return self.directions(jax.random.split(key)[1])
+
+    def targets(self, rule: jax.Array, key: jax.Array, x: jax.Array) -> jax.Array:
+        g = polynomial(x @ rule, self.coefficients())
         if self.combine == "product":
             return jnp.prod(g, axis=1)
         return jnp.sum(g, axis=1) / jnp.sqrt(jnp.float64(self.indices))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Count
+from grokdyn.spec.rules import Count, Flag
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.signature import Classes, Vectors
 
@@ -21,14 +21,23 @@ class SparseParity(Task):
     """Learn the parity of ``bits`` bits, followed by ``noise_bits`` that mean nothing (Prieto et al. 2025, figure 4).
 
     Every run draws its own ``strings`` distinct bit strings, uniformly, from its split stream. The inputs are zeros
-    and ones, the parity bits first; the label is their sum mod 2.
+    and ones, the parity bits first; the label is their sum mod 2. With ``fresh`` these strings test, and every update
+    draws strings of its own, uniformly among all.
     """
 
     bits: int = field(Count(1, 60), default=3, doc="bits whose parity is the label")
     noise_bits: int = field(Count(0, 59), default=40, doc="further bits")
     strings: int = field(Count(2, 10_000_000), default=2000, doc="distinct strings, the rows")
+    fresh: bool = field(
+        Flag(), default=False, doc="every update draws batch_size new strings; the table only tests", kw_only=True
+    )
 
     drawn = True
+
+    @property
+    def endless(self) -> bool:
+        """Whether every update draws rows of its own."""
+        return self.fresh
 
     @property
     def width(self) -> int:
@@ -45,7 +54,13 @@ class SparseParity(Task):
         return Signature(Vectors(self.width), Classes(2), self.strings)
 
     def draw(self, key: jax.Array) -> Table:
-        codes = distinct(key, self.strings, self.width)
+        return self.labelled(distinct(key, self.strings, self.width))
+
+    def sample(self, rule: None, key: jax.Array, rows: int) -> Table:
+        return self.labelled(jax.random.bits(key, (rows,), jnp.uint64) >> jnp.uint64(64 - self.width))
+
+    def labelled(self, codes: jax.Array) -> Table:
+        """Return the strings of these numbers with their parities."""
         places = jnp.arange(self.width - 1, -1, -1, dtype=codes.dtype)
         bits = ((codes[:, None] >> places) & 1).astype(jnp.int32)
         return Table(bits.astype(jnp.float32), jnp.sum(bits[:, : self.bits], axis=1, dtype=jnp.int32) % 2)

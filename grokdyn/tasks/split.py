@@ -43,6 +43,16 @@ def draw_split(task: Task, labels: jax.Array, key: jax.Array) -> Split:
     return Split(order, train_counts(task, parts), labels, jnp.zeros(rows, bool))
 
 
+def fresh_split(task: Task, labels: jax.Array, batch: int) -> Split:
+    """Return the split of a run whose every update draws rows of its own: the whole table tests.
+
+    The rows of an update are seen behind those of the table, see ``train.fresh``. No label here is theirs.
+    """
+    rows = labels.shape[0]
+    order = jnp.concatenate([rows + jnp.arange(batch, dtype=jnp.int32), jnp.arange(rows, dtype=jnp.int32)])
+    return Split(order, jnp.int32(batch), labels, jnp.zeros(rows + batch, bool))
+
+
 def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:
     """Corrupt the labels of a share of the train rows.
 

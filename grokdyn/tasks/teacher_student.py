@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from grokdyn.spec.base import field
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Count, Number
-from grokdyn.tasks.base import Table
 from grokdyn.tasks.regression import GaussianRegression
 
 
@@ -38,13 +37,12 @@ class TeacherStudent(GaussianRegression):
     def outputs(self) -> int:
         return self.teacher_outputs
 
-    def draw(self, key: jax.Array) -> Table:
-        x_key, y_key = jax.random.split(key)
-        x = self.input_std * jax.random.normal(x_key, (self.points, self.dimension), jnp.float64)
-        x = x.astype(jnp.float32)
-        return Table(x, self.targets(y_key, x.astype(jnp.float64)).astype(jnp.float32))
+    def scaled(self, x: jax.Array) -> jax.Array:
+        return jnp.asarray(self.input_std, x.dtype) * x
 
-    def targets(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        signature, dtype = self.signature(), jnp.float64
-        params = self.teacher.start(key, signature, dtype)
-        return self.teacher.forward(params, x, state=self.teacher.initial_state(signature, dtype)).logits
+    def rule(self, key: jax.Array) -> Any:
+        return self.teacher.start(jax.random.split(key)[1], self.signature(), jnp.float64)
+
+    def targets(self, rule: Any, key: jax.Array, x: jax.Array) -> jax.Array:
+        state = self.teacher.initial_state(self.signature(), jnp.float64)
+        return self.teacher.forward(rule, x, state=state).logits

@@ -10,34 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.losses.base import of_rows
-from grokdyn.models.function import Function
 from grokdyn.models.output import Mode, Params
-from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Lane, Program
-
-
-class Rows(NamedTuple):
-    """Train rows, padded. ``counts`` marks the real ones; padding repeats the first row and weighs nothing.
-
-    ``index`` is each row's place in the table; ``offset`` what a centred model's logits are lessened by.
-    """
-
-    index: jax.Array
-    inputs: jax.Array
-    labels: jax.Array
-    counts: jax.Array
-    offset: jax.Array | None = None
-
-
-def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
-    """Gather the run's train rows from the table."""
-    ranks = jnp.arange(program.rows, dtype=jnp.int32)
-    counts = ranks < lane.split.n_train
-    order = jnp.resize(lane.split.order, (max(program.rows, lane.split.order.shape[0]),))
-    rows = jnp.where(counts, order[: program.rows], order[0])
-    inputs = table.inputs[rows]
-    offset = function_of(lane).offset(inputs)
-    return Rows(rows, inputs, lane.split.labels[rows], counts, offset)
+from grokdyn.train.rows import Rows, function_of
 
 
 class Descent(NamedTuple):
@@ -157,11 +132,6 @@ def batch_gradient(
 
 def first_state(program: Program, lane: Lane) -> Params:
     return lane.experiment.model.initial_state(program.signature, lane.experiment.dtype)
-
-
-def function_of(lane: Lane, state: Params | None = None) -> Function:
-    """Return the function that a run trains, for what its model carries at present."""
-    return Function(lane.experiment.model, lane.initial_params, state, lane.moves)
 
 
 def through(prepare: Callable[[Params], Any], gradient: Gradient) -> Gradient:

@@ -12,7 +12,7 @@ from grokdyn.models.output import Params
 from grokdyn.spec.tree import Tree
 from grokdyn.tasks.base import Signature, Table
 from grokdyn.tasks.fit import read
-from grokdyn.tasks.split import Split, draw_split, with_noise
+from grokdyn.tasks.split import Split, draw_split, fresh_split, with_noise
 
 STREAMS = ("init", "split", "noise", "batch", "probe")
 OK, NON_FINITE = 0, 1
@@ -47,6 +47,7 @@ class Lane(Tree):
         experiment: its numbers.
         table: its own, if it draws one.
         initial_params: its first, if a probe compares with them.
+        rule: what it learns, where every update draws rows of its own (``tasks.base.Task.rule``).
         moves: bool like the parameters, the entries that training moves: those that were pruned or frozen stay; None:
             all move.
     """
@@ -56,6 +57,7 @@ class Lane(Tree):
     split: Split
     initial_params: Params | None
     moves: Params | None = None
+    rule: Any = None
 
 
 class State(Tree):
@@ -107,7 +109,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     split_key, table_key = split_keys(experiment)
     table = drawn_table(task, table_key, signature, experiment.dtype) if shared is None else shared
     labels = jnp.asarray(table.labels)
-    split = draw_split(task, labels, split_key)
+    split = fresh_split(task, labels, experiment.batch_size) if task.endless else draw_split(task, labels, split_key)
     if program.noisy:  # drawing noise for all runs of a clean cohort would cost a third of this program
         split = with_noise(task, split, signature.classes, stream(experiment, "noise"))
     params = experiment.model.start(stream(experiment, "init"), signature, experiment.dtype)
@@ -115,7 +117,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
         split, params = start.applied(split, params)
     zero = jnp.zeros((), jnp.int32)
     order = None
-    if experiment.batch_size is not None and not experiment.batch_replacement:
+    if experiment.batch_size is not None and not experiment.batch_replacement and not task.endless:
         order = jnp.arange(program.rows, dtype=jnp.int32)
     memory = experiment.optimizer.init(params)
     if start is not None:
@@ -126,4 +128,5 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     state = State(params, memory, order, carried, zero, zero + OK, zero - 1)
     compared = Function(experiment.model).anchored or any(probe.needs_initial_params for probe in experiment.probes)
     first = params if compared else None
-    return Lane(experiment, table if shared is None else None, split, first), state
+    rule = task.rule(table_key) if task.endless else None
+    return Lane(experiment, table if shared is None else None, split, first, rule=rule), state

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import Lane, Program, State, begin
+from grokdyn.train.rows import lasting_rows
 from grokdyn.train.step import advance, update
 
 
@@ -100,7 +100,7 @@ def read_numbers(
 
     def one_update(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
         lane, state = begun(experiment, table, given)
-        rows = train_rows(program, lane, cast(Table, lane.table if table is None else table))
+        rows = lasting_rows(program, lane, cast(Table, lane.table if table is None else table))
         return update(program, lane, rows, state)
 
     def whole(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:

@@ -15,8 +15,9 @@ from grokdyn.optim.base import moved
 from grokdyn.optim.gradient import Gradient, known_at
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import Descent, Rows, batch_gradient, full_gradient, function_of, train_rows
+from grokdyn.train.gradient import Descent, batch_gradient, full_gradient
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, split_keys, stream
+from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
 
 # A step that no run reaches.
 NEVER = np.int32(np.iinfo(np.int32).max)
@@ -35,9 +36,10 @@ def advance(
         The state after all of them, and every probe's values, stacked on a leading axis [records].
     """
     table = cast(Table, lane.table if shared is None else shared)
-    rows = train_rows(program, lane, table)
+    rows = lasting_rows(program, lane, table)
 
-    never = jnp.full((lane.experiment.batch_size or program.tile,), NEVER, jnp.int32)
+    parts = program.tile if rows is None else lane.experiment.batch_size or program.tile
+    never = jnp.full((parts,), NEVER, jnp.int32)
 
     def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         def one(_: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
@@ -55,15 +57,18 @@ def advance(
     return jax.lax.scan(stretch, state, stretches)
 
 
-def update(program: Program, lane: Lane, rows: Rows, state: State) -> tuple[State, jax.Array]:
+def update(program: Program, lane: Lane, rows: Rows | None, state: State) -> tuple[State, jax.Array]:
     """Make one optimizer update; return the new state, and the loss before it in parts [rows of a tile].
+
+    Where there are no rows that train all the time, this update draws its own.
 
     A run whose loss is not finite goes on: the host drops its later records and leaves it out of the next chunk.
     Choosing between old and new values of every parameter in every step would cost a tenth of a small network's time.
     """
     optimizer = lane.experiment.optimizer
     key = training_key(program, lane, state.step)
-    if lane.experiment.batch_size is None:
+    if rows is None or lane.experiment.batch_size is None:
+        rows = fresh_rows(program, lane, state.step) if rows is None else rows
         order, gradient = state.order, full_gradient(program, lane, rows, state.step, key, state.model)
     else:
         order, ranks = draw_batch(program, lane, state)
@@ -142,7 +147,7 @@ def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | 
     return order, jax.lax.dynamic_slice_in_dim(order, place * size, size)
 
 
-def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table) -> dict[str, jax.Array]:
+def record(program: Program, lane: Lane, rows: Rows | None, state: State, table: Table) -> dict[str, jax.Array]:
     """Measure every probe of the experiment on the present state."""
     view, found = view_of(program, lane, rows, state, table), {}
     for probe in lane.experiment.probes:
@@ -150,9 +155,14 @@ def record(program: Program, lane: Lane, rows: Rows, state: State, table: Table)
     return found
 
 
-def view_of(program: Program, lane: Lane, rows: Rows, state: State, table: Table, kind: type[View] = View) -> View:
-    """Return what probes see of the present state."""
+def view_of(
+    program: Program, lane: Lane, rows: Rows | None, state: State, table: Table, kind: type[View] = View
+) -> View:
+    """Return what probes see of the present state; of fresh rows, those of the next update."""
     experiment, optimizer = lane.experiment, lane.experiment.optimizer
+    if rows is None:
+        rows = fresh_rows(program, lane, state.step)
+        lane, table = beheld(lane, table, rows)
 
     descent = full_gradient(program, lane, rows, state.step, state=state.model)
 

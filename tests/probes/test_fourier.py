@@ -10,8 +10,8 @@ import grokdyn as gd
 from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
 from grokdyn.spec import base
-from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import begin
+from grokdyn.train.rows import train_rows
 from grokdyn.train.step import record
 from tests import cases
 from tests.contract import arrays

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from grokdyn.engine.plan import cohorts as plan
 from grokdyn.spec import base
-from grokdyn.train.gradient import train_rows
 from grokdyn.train.lane import begin
+from grokdyn.train.rows import train_rows
 from tests.contract import arrays
 
 

@@ -18,8 +18,9 @@ from grokdyn.engine.loop.batch import Batch, Shared
 from grokdyn.engine.plan.cohort import Cohort, cut
 from grokdyn.engine.store.manifest import versions
 from grokdyn.tasks.base import Table
-from grokdyn.train.gradient import batch_gradient, full_gradient, train_rows
+from grokdyn.train.gradient import batch_gradient, full_gradient
 from grokdyn.train.lane import Lane, State, begin
+from grokdyn.train.rows import rows_at
 
 # A trial trains at least this many lanes per device, and goes on until updates have taken this many seconds; records
 # alone are timed again until this many have passed.
@@ -112,8 +113,8 @@ def operations_per_step(cohort: Cohort) -> float:
     shared = None if cohort.table is None else Table(*(jnp.asarray(x) for x in cohort.table))
 
     def gradient(lane: Lane, state: State) -> Any:
-        rows = train_rows(program, lane, cast(Table, lane.table if shared is None else shared))
-        if lane.experiment.batch_size is None:
+        rows = rows_at(program, lane, cast(Table, lane.table if shared is None else shared), state.step)
+        if lane.experiment.task.endless or lane.experiment.batch_size is None:
             return full_gradient(program, lane, rows, state.step)(state.params)
         ranks = jnp.arange(lane.experiment.batch_size)
         return batch_gradient(program, lane, rows, ranks, state.step)(state.params)

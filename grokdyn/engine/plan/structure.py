@@ -11,7 +11,7 @@ from grokdyn.checks.drawn import check_draws
 from grokdyn.checks.told import telling
 from grokdyn.checks.traced import check_params, check_traced
 from grokdyn.engine.plan.fit import check_fit, check_inputs
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import Missing, SpecError, Words
 from grokdyn.spec.identity import own_code
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.fit import checked_signature, enumerated
@@ -81,6 +81,8 @@ def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cp
 def is_noisy(stacked: Any, start: Start | None) -> bool:
     """Return whether any run has corrupted labels."""
     noise = float(np.max(stacked.task.label_noise))
+    if noise > 0 and stacked.task.endless:
+        raise SpecError("task.label_noise", noise, "0 where every update draws rows of its own")
     if noise > 0 and start is not None and start.train_rows is not None:
         raise SpecError("task.label_noise", noise, "0 for given train_rows: give corrupted labels as train_labels")
     return noise > 0 or (start is not None and start.train_labels is not None)
@@ -88,6 +90,9 @@ def is_noisy(stacked: Any, start: Start | None) -> bool:
 
 def checked_counts(stacked: Any, template: Any, parts: Parts, checked: Given | None) -> np.ndarray:
     """Return the number of train rows of every run."""
+    batch = template.batch_size
+    if template.task.endless:
+        return fresh_counts(stacked, batch, parts, checked)
     fractions, pool = np.asarray(stacked.task.train_fraction), parts.count(POOL)
     counts = np.broadcast_to(np.asarray(train_counts(stacked.task, parts)), fractions.shape).copy()
     if checked is not None and checked.order is not None:
@@ -98,10 +103,20 @@ def checked_counts(stacked: Any, template: Any, parts: Parts, checked: Given | N
     if counts.max() > pool + parts.count(TRAIN):
         most = int(counts.max()) - parts.count(TRAIN)
         raise SpecError("task.train_points", most, f"at most the number of rows, {pool}")
-    batch = template.batch_size
     if batch is not None and batch > counts.min():
         raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")
     return counts
+
+
+def fresh_counts(stacked: Any, batch: int | None, parts: Parts, checked: Given | None) -> np.ndarray:
+    """Return the number of train rows where every update draws its own: those of one update."""
+    if batch is None:
+        raise SpecError("batch_size", Missing(), "the number of rows that an update draws, where task.fresh is true")
+    if not parts.whole:
+        raise SpecError("task", Words("endless rows"), "a finite table for a task whose rows belong to named parts")
+    if checked is not None and checked.order is not None:
+        raise SpecError("start.train_rows", Words("rows"), "nothing, where every update draws rows of its own")
+    return np.full(np.shape(stacked.task.train_fraction), batch)
 
 
 def padded(most: int, cpu: bool) -> tuple[int, int]:
