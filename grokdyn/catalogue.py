@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from grokdyn.engine.host.console import Console
-from grokdyn.spec.places import KINDS
+from grokdyn.spec.places import FAMILIES
 
 PACKAGE = Path(__file__).parent
 
@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent
 def tell_all() -> None:
     """Print the kinds of all families."""
     console = Console()
-    for family, kinds in KINDS.items():
+    for family, kinds in FAMILIES.items():
         console.print(kinds_table(family, kinds))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grokdyn.spec.paths import path_of
+from grokdyn.spec.places import INTERVENTIONS
 from grokdyn.usage import UsageError, default_folder, free_folder, hint, read, say, shown
 
 QUICKSTART = Path(__file__).with_name("quickstart.toml")
@@ -52,12 +53,17 @@ def train(
     cluster: Any = None,
 ) -> int:
     """Train what a file describes, tabulate it, draw it."""
+    from grokdyn.engine.chain import run_round
     from grokdyn.engine.run import run as train_sweep
     from grokdyn.outcome import tell
+    from grokdyn.spec.round import Round
 
-    described = read(spec, scale, overrides)
+    described, shown = read(spec, scale, overrides), False if quiet else None
+    if isinstance(described, Round):  # goes on where it ended
+        folder = default_folder(spec) if out is None else path_of(out, "out")
+        return tell(run_round(described, folder, shown, cluster), folder, quiet, figures)
     folder = free_folder(default_folder(spec)) if out is None else path_of(out, "out")
-    found = train_sweep(described, out=folder, progress=False if quiet else None, cluster=cluster)
+    found = train_sweep(described, out=folder, progress=shown, cluster=cluster)
     return tell(found, folder, quiet, figures)
 
 
@@ -168,10 +174,12 @@ def info_of_cache(clear: bool) -> int:
 
 def plan(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a sweep will cost."""
+    from grokdyn.engine.chain import sweeps
     from grokdyn.engine.loop.estimate import estimate
     from grokdyn.terminal import show_estimates
 
-    show_estimates(estimate(read(path_of(options.spec, "spec"), options.scale, overrides)))
+    for sweep in sweeps(read(path_of(options.spec, "spec"), options.scale, overrides)):
+        show_estimates(estimate(sweep))
     return 0
 
 
@@ -211,8 +219,7 @@ def ledger(options: Namespace, overrides: Mapping[str, str]) -> int:
     return 0
 
 
-# What may be done to states, and the options that are fields of it.
-INTERVENTIONS = ("prune", "rescale", "reinitialise", "freeze")
+# The options that are fields of what may be done to states.
 FIELDS = {
     "keep": "share of the weights left that stay, or whose norm rescale takes",
     "by": "scores that prune goes by: magnitude, random, snip, grasp, synflow",
@@ -238,10 +245,10 @@ def interventions(options: Namespace) -> list[Any]:
     Raises:
         UsageError: for a field that none of it has.
     """
-    from grokdyn.interventions import prune, tensors
     from grokdyn.spec import base, toml
+    from grokdyn.spec.rules import imported
 
-    kinds = [getattr(prune if name == "prune" else tensors, name.capitalize()) for name in options.apply]
+    kinds = [imported(INTERVENTIONS[name], "apply", "") for name in options.apply]
     given = {name: text for name in FIELDS if (text := getattr(options, name)) is not None}
     for name in given:
         if not any(name in base.rules(kind) for kind in kinds):

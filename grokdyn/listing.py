@@ -10,16 +10,19 @@ from rich.table import Table
 
 from grokdyn.catalogue import first_line
 from grokdyn.engine.host.console import Console
-from grokdyn.spec import base
+from grokdyn.spec import base, places
 from grokdyn.spec.axes import AXIS, ZIP
 from grokdyn.spec.errors import nearest
-from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
 from grokdyn.usage import UsageError
 
-FAMILIES = {("losses" if family == "loss" else f"{family}s"): family for family in KINDS}
+FAMILIES = {("losses" if family == "loss" else f"{family}s"): family for family in places.FAMILIES}
 # What a file has besides parts of families.
-TABLES = {"experiment": "grokdyn.spec.experiment:Experiment", "seeds": "grokdyn.spec.experiment:Seeds"}
+TABLES = {
+    "experiment": "grokdyn.spec.experiment:Experiment",
+    "seeds": "grokdyn.spec.experiment:Seeds",
+    "round": "grokdyn.spec.round:Beginning",
+}
 SWEEP = "sweep"
 ALLOWED = f"{', '.join(FAMILIES)}, {', '.join(TABLES)}, {SWEEP}, a kind of a family, or my_module:Class"
 
@@ -31,20 +34,20 @@ def tell(name: str) -> None:
         UsageError: if nothing is called so.
     """
     console = Console()
-    places = {kind: place for kinds in KINDS.values() for kind, place in kinds.items()} | TABLES
+    known = {kind: place for kinds in places.FAMILIES.values() for kind, place in kinds.items()} | TABLES
     if name in FAMILIES:
-        for kind, place in KINDS[FAMILIES[name]].items():
+        for kind, place in places.FAMILIES[FAMILIES[name]].items():
             tell_of(console, kind, component(place), first_line(component(place).__doc__ or ""))
     elif name == SWEEP:
         tell_sweep(console)
-    elif name in places:
-        cls = component(places[name])
+    elif name in known:
+        cls = component(known[name])
         tell_of(console, name, cls, inspect.cleandoc(cls.__doc__ or ""))
     elif ":" in name:
         cls = own(name)
         tell_of(console, name, cls, inspect.cleandoc(cls.__doc__ or "no docstring"))
     else:
-        hint = nearest(name, {*places, *FAMILIES, SWEEP})
+        hint = nearest(name, {*known, *FAMILIES, SWEEP})
         raise UsageError(f"list: got {name!r}; allowed: {ALLOWED}" + (f" ({hint})" if hint else ""))
 
 

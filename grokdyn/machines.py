@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grokdyn.spec.paths import path_of, place_of
-from grokdyn.usage import UsageError, default_folder, read, say
+from grokdyn.usage import UsageError, default_folder, read_sweep, say
 
 
 def add_cluster(parser: ArgumentParser) -> None:
@@ -57,7 +57,9 @@ def run_share(options: Namespace, overrides: Mapping[str, str]) -> int:
 
     shard, spec = Shard.parse(options.shard), path_of(options.spec, "spec")
     folder = default_folder(spec) if options.out is None else path_of(options.out, "out")
-    found = run_shard(read(spec, options.scale, overrides), folder, shard, progress=False if options.quiet else None)
+    found = run_shard(
+        read_sweep(spec, options.scale, overrides), folder, shard, progress=False if options.quiet else None
+    )
     if found is not None:
         return tell(found, folder, options.quiet, not options.no_figures)
     print(f"shard {options.shard} is finished; {len(unfinished(folder))} batches are left to the others")
@@ -70,7 +72,7 @@ def sbatch(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.engine.machines.slurm import Job, script
 
     spec = path_of(options.spec, "spec")
-    read(spec, options.scale, {})  # a mistake is told now, not when the job has queued
+    read_sweep(spec, options.scale, {})  # a mistake is told now, not when the job has queued
     out = default_folder(spec) if options.out is None else path_of(options.out, "out")
     job = Job(
         place_of(spec, "spec"),

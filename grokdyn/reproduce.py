@@ -1,9 +1,9 @@
 """Reproduce an experiment folder: run its sweeps at a scale, draw its figure, check its claims.
 
-A folder holds one or more sweeps as ``*.toml`` and a ``claims.py`` with two functions of the results, a mapping from
-the names of the files to Datasets: ``claims(results) -> list[Claim]`` and ``figure(results) -> Figure``. A sweep's
-table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it is written, and
-``smoke`` is too small to decide a claim.
+A folder holds sweeps, or rounds that go on from them, as ``*.toml``, and a ``claims.py`` with two functions of the
+results, a mapping from the names of the files to Datasets: ``claims(results) -> list[Claim]`` and ``figure(results) ->
+Figure``. A file's table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it
+is written, and ``smoke`` is too small to decide a claim.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import xarray as xr
-
 from grokdyn.analysis.claims import Verdict, as_json, as_markdown, judge
-from grokdyn.engine.run import resume, run
+from grokdyn.engine.chain import Training, finished, links
 from grokdyn.engine.store.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.store.reading import is_finished, read_spec
 from grokdyn.figures import save
 from grokdyn.reports import report
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.files import load
 from grokdyn.spec.paths import path_of
+from grokdyn.spec.round import Round
 from grokdyn.spec.sweep import Sweep
 
 # The scale that decides nothing.
@@ -53,9 +53,13 @@ def reproduce(
     """
     folder, out = path_of(folder, "folder"), path_of(out, "out")
     sweeps, told = scaled_sweeps(folder, scale), claims_module(folder)
+    for what in sweeps.values():
+        if isinstance(what, Round):
+            links(what)
     if reuse is not None:
         copy_finished(sweeps, path_of(reuse, "reuse"), out)
-    results = {name: finished(what, out / name, progress) for name, what in sweeps.items()}
+    how = Training(progress)
+    results = {name: finished(what, out / name, how) for name, what in sweeps.items()}
     found = judge(told.claims(results), decides=scale != QUICK_LOOK)
     made = made_of(folder, scale, [out / name for name in sweeps])
     with writing(out):
@@ -97,26 +101,18 @@ def keep(folder: Path, scale: str, out: Path) -> Path:
     return kept
 
 
-def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep]:
-    """Return the sweeps of a folder at a scale, by file name."""
+def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep | Round]:
+    """Return the sweeps and rounds of a folder at a scale, by file name, checked as far as others are in it."""
     files = sorted(folder.glob("*.toml"))
     if not files or not (folder / "claims.py").is_file():
         raise SpecError(str(folder), Words("no experiment"), "a folder with sweeps (*.toml) and claims.py")
     found = {file.stem: load(file, scale) for file in files}
-    return {name: what if isinstance(what, Sweep) else Sweep(what, {}) for name, what in found.items()}
+    return {name: Sweep(what, {}) if isinstance(what, Experiment) else what for name, what in found.items()}
 
 
-def finished(what: Sweep, path: Path, progress: bool | None) -> xr.Dataset:
-    """Return the results of a sweep; what its store holds of them is not trained again."""
-    if not (path / "spec.toml").is_file():
-        return run(what, out=path, progress=progress)
-    if read_spec(path).to_toml() != what.to_toml():
-        raise SpecError(str(path), Words("the results of another spec"), "an empty folder, or the same spec")
-    return resume(path, progress=progress)
-
-
-def copy_finished(sweeps: dict[str, Sweep], reuse: Path, out: Path) -> None:
-    """Copy the stores of sweeps that another reproduction has finished to where ``out`` has none."""
+def copy_finished(wanted: Mapping[str, Sweep | Round], reuse: Path, out: Path) -> None:
+    """Copy the stores of sweeps that another reproduction has finished to where ``out`` has none; no rounds."""
+    sweeps = {name: what for name, what in wanted.items() if isinstance(what, Sweep)}
     stores = [store for store in sorted(reuse.glob("*")) if is_finished(store)]
     known = {read_spec(store).to_toml(): store for store in stores}
     same = {name: known[what.to_toml()] for name, what in sweeps.items() if what.to_toml() in known}

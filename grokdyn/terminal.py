@@ -154,8 +154,11 @@ def facts(ds: xr.Dataset, manifest: dict[str, Any]) -> dict[str, str]:
 def parent_told(parent: dict[str, Any]) -> str:
     """Return where the runs of a store go on from."""
     begin = f"round {parent.get('round', '?')}, from step {parent.get('begin', '?')} of {parent.get('store', '?')}"
-    done = "; ".join(map(str, parent.get("apply", [])))
-    return f"{begin}, after {done} at step {parent.get('step', '?')}" if done else begin
+    steps, apply = parent.get("step", "?"), parent.get("apply", [])
+    if isinstance(steps, list):
+        return f"{begin}, {len(steps)} ways, the first after {'; '.join(apply[0]) or 'nothing'} at step {steps[0]}"
+    done = "; ".join(map(str, apply))
+    return f"{begin}, after {done} at step {steps}" if done else begin
 
 
 def values_told(values: np.ndarray) -> str:

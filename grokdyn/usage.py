@@ -20,13 +20,30 @@ def say(path: Any) -> None:
 
 
 def read(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
-    """Return the sweep that a file describes, with fields set from the command line."""
+    """Return the sweep or the round that a file describes, with fields set from the command line."""
     from grokdyn.spec import toml
+    from grokdyn.spec.experiment import Experiment
     from grokdyn.spec.files import load
     from grokdyn.spec.sweep import Sweep
 
     described = load(spec, scale, {path: toml.value(text) for path, text in overrides.items()})
-    return described if isinstance(described, Sweep) else Sweep(described, {})
+    return Sweep(described, {}) if isinstance(described, Experiment) else described
+
+
+def read_sweep(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
+    """Return the sweep that a file describes, for what can be done with no round.
+
+    Raises:
+        UsageError: for a round.
+    """
+    from grokdyn.spec.round import Round
+
+    described = read(spec, scale, overrides)
+    if isinstance(described, Round):
+        raise UsageError(
+            f"{printable(str(spec))}: got a round; allowed: grokdyn run, which trains what it goes on from"
+        )
+    return described
 
 
 def default_folder(spec: Path) -> Path:

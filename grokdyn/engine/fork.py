@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,20 @@ import numpy as np
 from grokdyn.engine.host.devices import devices
 from grokdyn.engine.host.say import say
 from grokdyn.engine.host.scope import scope
-from grokdyn.engine.machines.where import executor
+from grokdyn.engine.machines.here import CHECKPOINT_SECONDS
+from grokdyn.engine.machines.where import Executor, executor
 from grokdyn.engine.plan.plan import Plan
-from grokdyn.engine.rounds import round_of
+from grokdyn.engine.rounds import origin_of
 from grokdyn.engine.run import execute
 from grokdyn.engine.store import states
-from grokdyn.engine.stored import kept, run_number, same_as_ever
+from grokdyn.engine.stored import run_number, same_as_ever
 from grokdyn.interventions.base import Intervention
 from grokdyn.optim.base import AnyOptimizer, Optimizer, inside
 from grokdyn.spec import base
-from grokdyn.spec.errors import SpecError, Words
+from grokdyn.spec.errors import SpecError
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.paths import place_of
-from grokdyn.spec.points import RUN
+from grokdyn.spec.round import Beginning, Following, following
 from grokdyn.spec.sweep import Sweep, problems
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def fork(
             numbers, whose results have the dimension ``run``; default: all runs, whose axes stay.
         step: one of the snapshots; default: the last.
         change: dotted path -> a value, or a list of values, which becomes an axis; of all runs a path that the store
-            does not sweep.
+            does not sweep. ``"round.step"`` and fields of what is applied, ``"round.prune.keep"``, may be axes too.
         out: folder for a store of its own, whose manifest tells its ``parent``.
         anyway: although versions, device or settings have changed since; another random generator, say, draws other
             train rows.
@@ -74,26 +75,61 @@ def fork(
         StoreError: if the folder is not a store or is damaged, keeps no such snapshot, or something has changed.
     """
     path, change = place_of(path), dict(change or {})
-    sweep, known = same_as_ever(path, anyway, "fork")
-    before, experiments = states.read_origin(path, known), list(sweep.experiments())
-    numbers = run_numbers(sweep, run)
-    kept_by_all = sorted(set.intersection(*({*kept(experiments[number], before)} for number in numbers)))
-    looked = snapshot_of(kept_by_all, step, "step")
-    begin = looked if rewind is None else snapshot_of(kept_by_all, rewind, "rewind")
+    store = Stored.at(path, anyway)
     axes = {name: v for name, v in change.items() if isinstance(v, list | range | np.ndarray)}
     single = {name: value for name, value in change.items() if name not in axes}
-    new, parents = forked(sweep, run, numbers, single, axes)
-    if begin > 0:
-        check_directions(new, [experiments[number].optimizer for number in parents])
-    done = interventions(apply)
-    with scope(sweep):
-        origin = round_of(path, Plan.stored(path, sweep, known, devices()), known, numbers, looked, begin, done)
-    origin = replace(origin, parents=None if is_one(run) else parents)
-    if any(experiments[number].stop for number in numbers) or "stop" in change:
-        say(f"stop rules count anew: they see what is recorded from step {begin} on")
-    place, start = None if out is None else place_of(out, "out"), states.read_start(path, known)
+    begin = Beginning(of=str(path), step=step, rewind=rewind, apply=interventions(apply))
+    found = following(store.sweep, store.first, begin, single, axes, numbers_of(store.sweep, run))
+    place = None if out is None else place_of(out, "out")
     with executor(cluster) as trainer:
-        return execute(trainer, new, place, start, origin, progress, asked=list(single))
+        return store.start(found, trainer, place, progress, list(single), is_one(run))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A store whose runs others go on from: where, the sweep, the manifest."""
+
+    path: Path
+    sweep: Sweep
+    known: dict[str, Any]
+
+    @classmethod
+    def at(cls, path: Path, anyway: bool = False) -> Stored:
+        return cls(path, *same_as_ever(path, anyway, "fork"))
+
+    @property
+    def first(self) -> int:
+        """The step that its runs began at."""
+        return states.read_origin(self.path, self.known).step
+
+    def start(
+        self,
+        found: Following,
+        trainer: Executor,
+        out: Path | None,
+        progress: bool | None,
+        asked: Sequence[str] = (),
+        alone: bool = False,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> xr.Dataset:
+        """Train the runs that follow.
+
+        Args:
+            asked: as of ``execute``.
+            alone: they all go on from one.
+        """
+        experiments = list(self.sweep.experiments())
+        if found.step > 0:
+            check_directions(found.sweep, [experiments[number].optimizer for number in found.parents])
+        with scope(self.sweep):
+            plan = Plan.stored(self.path, self.sweep, self.known, devices())
+            origin = origin_of(self.path, plan, self.known, found)
+        if alone and len(found.beginnings) == 1:
+            origin = replace(origin, parents=None)
+        if any(each.stop for each in found.sweep.experiments()):
+            say(f"stop rules count anew: they see what is recorded from step {found.step} on")
+        start = states.read_start(self.path, self.known)
+        return execute(trainer, found.sweep, out, start, origin, progress, checkpoint_seconds, asked)
 
 
 def is_one(run: Any) -> bool:
@@ -101,44 +137,16 @@ def is_one(run: Any) -> bool:
     return run is not None and (isinstance(run, Mapping) or not isinstance(run, Sequence | np.ndarray))
 
 
-def run_numbers(sweep: Sweep, run: Any) -> np.ndarray:
-    """Return the numbers of the runs that are named."""
+def numbers_of(sweep: Sweep, run: Any) -> int | list[int] | None:
+    """Return the number of the run that is named, or those of some; nothing for all."""
     if run is None:
-        return np.arange(sweep.size)
+        return None
     if is_one(run):
-        return np.asarray([run_number(sweep, run)])
+        return run_number(sweep, run)
     found = [run_number(sweep, int(each) if isinstance(each, np.integer) else each) for each in run]
     if not found or len(set(found)) < len(found):
         raise SpecError("run", run, "a list of distinct runs, not none")
-    return np.asarray(found)
-
-
-def snapshot_of(steps: Sequence[int], step: int | None, name: str) -> int:
-    """Return a step that all runs have a snapshot of, the last where none is named."""
-    if (step is None and not steps) or (step is not None and (isinstance(step, bool) or step not in steps)):
-        came = Words("nothing") if step is None else step
-        raise SpecError(name, came, "one of the snapshots: " + (", ".join(map(str, steps)) or "none"))
-    return steps[-1] if step is None else int(step)
-
-
-def forked(
-    sweep: Sweep, run: Any, numbers: np.ndarray, single: Mapping[str, Any], axes: Mapping[str, Any]
-) -> tuple[Sweep, np.ndarray]:
-    """Return the sweep of new runs, and for every one the number of the run that it goes on from."""
-    if is_one(run):
-        parent = next(e for i, e in enumerate(sweep.experiments()) if i == numbers[0])
-        new = Sweep(parent.replace(**single), axes)
-        return new, np.full(new.size, numbers[0])
-    for path in {*single, *axes} & sweep.axes.keys():
-        raise SpecError(f"change.{path}", Words("a path that the store sweeps"), "another, or a run of its own to fork")
-    changed = sweep.base.replace(**single)
-    if run is None:
-        own = {name: axis.given() for name, axis in sweep.dims.items()}
-    else:
-        points = list(sweep.points())
-        own = {RUN: {"zip": {path: [points[number][path] for number in numbers] for path in sweep.axes}}}
-    new = Sweep(changed, {**own, **axes})
-    return new, np.repeat(numbers, new.size // len(numbers))
+    return found
 
 
 def check_directions(new: Sweep, parents: Sequence[AnyOptimizer]) -> None:
@@ -155,7 +163,7 @@ def directions(optimizer: AnyOptimizer) -> list[Any]:
     return own + [found for _, inner in inside(optimizer) for found in directions(inner)]
 
 
-def interventions(apply: Any) -> list[Intervention]:
+def interventions(apply: Any) -> tuple[Intervention, ...]:
     """Return what is to be done to the states, checked."""
     given = [apply] if isinstance(apply, Intervention) else apply
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -165,4 +173,4 @@ def interventions(apply: Any) -> list[Intervention]:
             raise SpecError(f"apply[{i}]", each, ALLOWED)
         for name, came, allowed in problems(each):
             raise SpecError(f"apply[{i}].{name}", came, allowed)
-    return [base.check(each, f"apply[{i}]") for i, each in enumerate(given)]
+    return tuple(base.check(each, f"apply[{i}]") for i, each in enumerate(given))

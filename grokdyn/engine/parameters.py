@@ -15,7 +15,7 @@ from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.store import reading
 from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.stored import kept, run_number, stored_lane
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.paths import place_of
 from grokdyn.train.lane import begin
 
@@ -58,12 +58,13 @@ def params(path: str | Path, run: int | Mapping[str, Any] = 0, step: int | None 
     return state.params | state.model
 
 
-def masks(path: str | Path, run: int | Mapping[str, Any] = 0) -> dict[str, np.ndarray]:
+def masks(path: str | Path, run: int | Mapping[str, Any] | None = 0) -> dict[str, np.ndarray]:
     """Return which weights of a run pruning has left, as truth values by the name of their tensor.
 
     Args:
         path: a store whose runs go on from those of another, pruned ones or not.
-        run: as in ``params``.
+        run: as in ``params``; None: all runs, of one structure, the axes of the sweep before those
+            of the tensor.
 
     Raises:
         SpecError: for a run that is not there.
@@ -71,9 +72,25 @@ def masks(path: str | Path, run: int | Mapping[str, Any] = 0) -> dict[str, np.nd
     """
     path = place_of(path)
     sweep, known = reading.read_spec(path), reading.read_manifest(path)
-    number = run_number(sweep, run)
     with scope(sweep):
-        batch = Plan.stored(path, sweep, known, devices()).batch_of(number)
-    alive = batch.cohort.origin.alive(np.asarray([number]))
-    shapes = batch.cohort.shapes.params
+        plan = Plan.stored(path, sweep, known, devices())
+    if run is None:
+        return masks_of_all(plan)
+    number = run_number(sweep, run)
+    cohort = plan.batch_of(number).cohort
+    alive, shapes = cohort.origin.alive(np.asarray([number])), cohort.shapes.params
     return {name: alive[name][0] if name in alive else np.ones(shapes[name].shape, bool) for name in sorted(shapes)}
+
+
+def masks_of_all(plan: Plan) -> dict[str, np.ndarray]:
+    """Return the masks of all runs, each [axes of the sweep..., ...].
+
+    Raises:
+        SpecError: if their tensors differ.
+    """
+    found = {tuple((name, w.shape) for name, w in c.shapes.params.items()) for c in plan.cohorts}
+    if len(found) > 1:
+        raise SpecError("run", Words("all"), "a run: their tensors differ")
+    axes, alive = tuple(plan.sweep.shape.values()), plan.cohorts[0].origin.alive(np.arange(plan.sweep.size))
+    shapes = dict(sorted(found.pop()))
+    return {n: alive[n].reshape(*axes, *s) if n in alive else np.ones((*axes, *s), bool) for n, s in shapes.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,43 @@ from grokdyn.engine.store import states
 from grokdyn.engine.store.files import StoreError
 from grokdyn.interventions.base import Intervention, Runs
 from grokdyn.spec import base
+from grokdyn.spec.round import Following
 from grokdyn.train.compiled import over_lanes
 from grokdyn.train.lane import stream
 from grokdyn.train.origin import Group, Origin
 
 
-def round_of(
+def origin_of(path: Path, plan: Plan, known: Mapping[str, Any], found: Following) -> Origin:
+    """Return the states that new runs go on from, and from which of them each does.
+
+    A state is numbered by its run and by what was done to it: run + runs of the store x number of the beginning.
+
+    Args:
+        plan: of the store; known: its manifest.
+
+    Raises:
+        StoreError: if a snapshot is damaged, or runs were over before.
+        SpecError: if an intervention cannot be done.
+    """
+    size, groups = plan.sweep.size, []
+    for number, (begin, looked) in enumerate(zip(found.beginnings, found.looked, strict=True)):
+        runs = np.unique(found.parents[found.which == number])
+        made = groups_of(path, plan, known, runs, looked, found.step, begin.apply)
+        groups += [replace(group, runs=group.runs + size * number) for group in made]
+    return Origin(found.step, tuple(groups), found.parents + size * found.which, note_of(path, known, found))
+
+
+def note_of(path: Path, known: Mapping[str, Any], found: Following) -> dict[str, Any]:
+    """Return what a manifest tells of where runs come from; where axes vary what is done, a list of it."""
+    told = [[f"{type(each).__name__.lower()} {base.encode(each)}" for each in one.apply] for one in found.beginnings]
+    steps, begin = list(found.looked), found.step
+    one = len(found.beginnings) == 1
+    note = {"step": steps[0] if one else steps, "begin": begin, "apply": told[0] if one else told}
+    before = dict(known.get("parent", {})).get("round", 0)
+    return {"store": str(path), "identity": known.get("identity", ""), **note, "round": before + 1}
+
+
+def groups_of(
     path: Path,
     plan: Plan,
     known: Mapping[str, Any],
@@ -29,18 +61,12 @@ def round_of(
     looked: int,
     begin: int,
     apply: Sequence[Intervention],
-) -> Origin:
-    """Return the states that new runs go on from.
+) -> list[Group]:
+    """Return the states of some runs at a round's beginning, batch by batch.
 
     Args:
-        plan: of the store; known: its manifest.
-        runs: the numbers of those whose states are wanted.
         looked: the snapshot that interventions look at; begin: the one that the new runs go on from.
         apply: what is done to the states.
-
-    Raises:
-        StoreError: if a snapshot is damaged, or runs were over before.
-        SpecError: if an intervention cannot be done.
     """
     groups = []
     for planned in plan.batches():
@@ -48,10 +74,7 @@ def round_of(
         if len(mine):
             source = Source(path, planned, known, mine)
             groups.append(source.group(looked, begin, apply))
-    parent = dict(known.get("parent", {}))
-    told = [f"{type(each).__name__.lower()} {base.encode(each)}" for each in apply]
-    note = {"store": str(path), "identity": known.get("identity", ""), "step": looked, "begin": begin, "apply": told}
-    return Origin(begin, tuple(groups), None, {**note, "round": parent.get("round", 0) + 1})
+    return groups
 
 
 class Source:

@@ -27,6 +27,7 @@ from grokdyn.engine.store.reading import is_finished, labelled
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
+from grokdyn.spec.round import Round, check_no_round
 from grokdyn.spec.sweep import Sweep
 from grokdyn.train.origin import Origin
 from grokdyn.train.start import Start
@@ -66,7 +67,10 @@ def run(
         Interrupted: after Ctrl-C or SIGTERM, with ``out``: the state is saved and ``resume`` goes on from it.
         ClusterError: if the cluster does not answer, goes away, or cannot train a batch; ``resume`` goes on.
     """
+    if isinstance(what, Round):
+        raise SpecError("experiment", Words("a round"), "an Experiment or a Sweep; rounds are for gd.run_round")
     sweep = what if isinstance(what, Sweep) else Sweep(what, {})
+    check_no_round(sweep)
     out = None if out is None else place_of(out, "out")
     with executor(cluster) as trainer:
         return execute(trainer, sweep, out, start, NOWHERE, progress, checkpoint_seconds)

@@ -12,6 +12,8 @@ from grokdyn.spec.base import Spec
 from grokdyn.spec.errors import SpecError
 
 Arrays = Mapping[str, np.ndarray]
+# Of the tensors of one run.
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,25 @@ class Runs:
     def count(self) -> int:
         return len(self.seeds)
 
+    @property
+    def shapes(self) -> Shapes:
+        return {name: w.shape[1:] for name, w in self.params.items()}
+
 
 class Intervention(Spec):
-    """Base of what is done to stored states before training goes on."""
+    """Base of what is done to stored states before training goes on.
+
+    A subclass is given runs, arrays [runs, ...] by tensor of the step to begin at and of the one that is looked at, and
+    returns them with what it changes; ``Prune`` and ``Rescale`` are examples.
+    """
+
+    def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        """Return how many weights of every tensor it leaves at most, of so many; asked before anything is trained.
+
+        Raises:
+            SpecError: where it could not be done, whatever the weights.
+        """
+        return sizes
 
     def applied(self, runs: Runs) -> Runs:
         """Return the runs with it done to them.
@@ -54,13 +72,13 @@ class Intervention(Spec):
         raise NotImplementedError
 
 
-def chosen(runs: Runs, tensors: Sequence[str], path: str, matrices: bool = True) -> list[str]:
+def chosen(shapes: Shapes, tensors: Sequence[str], path: str, matrices: bool = True) -> list[str]:
     """Return the tensors that are named; where none is, those of two dimensions and more, or all.
 
     Raises:
         SpecError: for a tensor that is not there.
     """
     for name in tensors:
-        if name not in runs.params:
-            raise SpecError(f"{path}.tensors", name, "tensors of the model: " + ", ".join(runs.params))
-    return list(tensors) or [name for name, w in runs.params.items() if w.ndim > 2 or not matrices]
+        if name not in shapes:
+            raise SpecError(f"{path}.tensors", name, "tensors of the model: " + ", ".join(shapes))
+    return list(tensors) or [name for name, shape in shapes.items() if len(shape) > 1 or not matrices]

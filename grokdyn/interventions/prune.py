@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from grokdyn.interventions.base import Arrays, Intervention, Runs, chosen
+from grokdyn.interventions.base import Arrays, Intervention, Runs, Shapes, chosen
 from grokdyn.interventions.scores import grasp, snip, synflow
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
@@ -34,8 +35,12 @@ class Prune(Intervention):
     seed: int = field(Count(0), default=0, doc="of random scores, beside that of the run")
     temperature: float = field(Number(0, open_low=True), default=200.0, doc="what GraSP divides logits by")
 
+    def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        names = chosen(shapes, self.tensors, "apply.prune")
+        return {**sizes, **most_kept(sizes, names, self.keep, self.scope)}
+
     def applied(self, runs: Runs) -> Runs:
-        names = chosen(runs, self.tensors, "apply.prune")
+        names = chosen(runs.shapes, self.tensors, "apply.prune")
         alive = {**runs.alive, **largest(self.scored(runs, names), runs.alive, names, self.keep, self.scope)}
         return replace(runs, alive=alive)
 
@@ -68,16 +73,13 @@ def largest(scores: Arrays, alive: Arrays, names: list[str], keep: float, scope:
     Raises:
         SpecError: if nothing would be.
     """
-    groups = [[name] for name in names] if scope == "layer" else [names]
     found = {}
-    for group in groups:
+    for group in grouped(names, scope):
         count = len(alive[group[0]])
         flat = np.concatenate([np.asarray(scores[name], np.float64).reshape(count, -1) for name in group], 1)
         there = np.concatenate([alive[name].reshape(count, -1) for name in group], 1)
         kept = np.round(keep * there.sum(1)).astype(int)
-        if kept.min() < 1:
-            came = Words(f"{keep:g} of {there.sum(1).min()} weights{f' of {group[0]}' if scope == 'layer' else ''}")
-            raise SpecError("apply.prune.keep", came, "a share of at least one weight")
+        check_some(kept.min(), keep, there.sum(1).min(), group[0] if scope == "layer" else "")
         order = np.argsort(np.where(there, -flat, np.inf), axis=1, kind="stable")
         rank = np.empty_like(order)
         np.put_along_axis(rank, order, np.arange(order.shape[1])[None], 1)
@@ -87,3 +89,30 @@ def largest(scores: Arrays, alive: Arrays, names: list[str], keep: float, scope:
             found[name] = marks[:, first : first + size].reshape(alive[name].shape)
             first += size
     return found
+
+
+def most_kept(sizes: Mapping[str, int], names: list[str], keep: float, scope: str) -> dict[str, int]:
+    """Return how many entries of some tensors are kept at most, of so many.
+
+    Raises:
+        SpecError: if nothing would be.
+    """
+    found = {}
+    for group in grouped(names, scope):
+        there = sum(sizes[name] for name in group)
+        kept = int(np.round(keep * there))
+        check_some(kept, keep, there, group[0] if scope == "layer" else "")
+        found |= {name: min(sizes[name], kept) for name in group}
+    return found
+
+
+def grouped(names: list[str], scope: str) -> list[list[str]]:
+    """Return the tensors of which a share is kept together."""
+    return [[name] for name in names] if scope == "layer" else [names]
+
+
+def check_some(kept: int, keep: float, there: int, tensor: str) -> None:
+    """Raise SpecError where no weight would be kept."""
+    if kept < 1:
+        came = Words(f"{keep:g} of {there} weights{f' of {tensor}' if tensor else ''}")
+        raise SpecError("apply.prune.keep", came, "a share of at least one weight")

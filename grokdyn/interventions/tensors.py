@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from grokdyn.interventions.base import Intervention, Runs, chosen
-from grokdyn.interventions.prune import SCOPES, largest
+from grokdyn.interventions.base import Intervention, Runs, Shapes, chosen
+from grokdyn.interventions.prune import SCOPES, largest, most_kept
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Choice, Count, Names, Number, Optional
@@ -20,8 +20,12 @@ class Freeze(Intervention):
 
     tensors: tuple[str, ...] = field(Names(), doc="which")
 
+    def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        chosen(shapes, self.tensors, "apply.freeze")
+        return sizes
+
     def applied(self, runs: Runs) -> Runs:
-        names = chosen(runs, self.tensors, "apply.freeze") if self.tensors else []
+        names = chosen(runs.shapes, self.tensors, "apply.freeze") if self.tensors else []
         return replace(runs, moves={**runs.moves, **{name: np.zeros_like(runs.moves[name]) for name in names}})
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
@@ -35,8 +39,12 @@ class Reinitialise(Intervention):
     tensors: tuple[str, ...] = field(Names(), default=(), doc="which; default: all")
     seed: int = field(Count(0), default=1, doc="tells draws of the same run apart; 0 gives its first parameters again")
 
+    def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        chosen(shapes, self.tensors, "apply.reinitialise")
+        return sizes
+
     def applied(self, runs: Runs) -> Runs:
-        names, drawn = chosen(runs, self.tensors, "apply.reinitialise", matrices=False), runs.drawn(self.seed)
+        names, drawn = chosen(runs.shapes, self.tensors, "apply.reinitialise", matrices=False), runs.drawn(self.seed)
         return replace(runs, params={**runs.params, **{name: drawn[name] for name in names}})
 
 
@@ -54,8 +62,14 @@ class Rescale(Intervention):
     scope: str = field(Choice(SCOPES), default="global", doc="whether the share is of all tensors together or of each")
     tensors: tuple[str, ...] = field(Names(), default=(), doc="which; default: all of two dimensions and more")
 
+    def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        names = chosen(shapes, self.tensors, "apply.rescale")
+        if self.keep is not None:
+            most_kept(sizes, names, self.keep, self.scope)
+        return sizes
+
     def applied(self, runs: Runs) -> Runs:
-        names = chosen(runs, self.tensors, "apply.rescale")
+        names = chosen(runs.shapes, self.tensors, "apply.rescale")
         factor = np.full(runs.count, self.factor) if self.factor is not None else self.shrinking(runs, names)
         scaled = {name: runs.params[name] * across(factor, runs.params[name]) for name in names}
         return replace(runs, params={**runs.params, **scaled})

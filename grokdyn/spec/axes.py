@@ -12,12 +12,14 @@ from grokdyn.spec import base
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.kinds import kind_of
-from grokdyn.spec.rules import Count, Number
+from grokdyn.spec.rules import Count, Number, Rule
 from grokdyn.spec.values import a_list, listed, plain
 
 AXIS = "a list of values, or {linspace = [first, last, n]}, {logspace = [first, last, n]}, {range = [a, b]}"
 ZIP = "{zip = {path = values, ...}}, each with as many values"
 MOST_RUNS = 10_000_000
+# Head of the paths that say what runs go on from, not what they are; ``spec.round`` has their rules.
+ROUND = "round"
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,48 @@ def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True)
+class Noted(Rule):
+    """A value as a file has it, judged by whom it concerns."""
+
+    @property
+    def allowed(self) -> str:
+        return "a number, a word, or a list of words"
+
+    def decode(self, value: Any, path: str) -> Any:
+        found = listed(plain(value))
+        if isinstance(found, list) and all(isinstance(item, str) for item in found):
+            return tuple(found)
+        if not isinstance(found, int | float | str):
+            raise SpecError(path, value, self.allowed)
+        return found
+
+    def encode(self, value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+
+def of_round(path: str) -> bool:
+    """Return whether a path says what runs go on from, not what they are."""
+    return path.startswith(f"{ROUND}.")
+
+
+def rule_of(experiment: Experiment, path: str) -> Rule:
+    """Return the rule that values along an axis obey.
+
+    Raises:
+        SpecError: for a path that does not exist.
+    """
+    return Noted() if of_round(path) else base.find(experiment, path)[2]
+
+
 def encoded(experiment: Experiment, path: str, value: Any) -> Any:
     """Return a value as a TOML file has it."""
-    return base.find(experiment, path)[2].encode(value)
+    return rule_of(experiment, path).encode(value)
 
 
 def column(experiment: Experiment, path: str, raw: Any, where: str) -> tuple[Any, ...]:
     """Return values of a path, each brought to its field's type."""
-    rule = base.find(experiment, path)[2]
+    rule = rule_of(experiment, path)
     if isinstance(raw, Mapping):
         raw = spaced(raw, where)
     if isinstance(raw, set | frozenset) and all(isinstance(value, int | float) for value in map(plain, raw)):

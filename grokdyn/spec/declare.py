@@ -25,6 +25,7 @@ METHODS = {
     "probe": ("variables", "measure"),
     "stop": ("stops_at",),
     "record": ("at",),
+    "intervention": ("applied",),
 }
 # The rule that a default suggests.
 RULES = ((bool, "Flag()"), (int, "Count()"), (float, "Number()"), (str, "Choice((...))"), (tuple, "Counts()"))

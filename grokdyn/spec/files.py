@@ -6,29 +6,74 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grokdyn.spec import toml
-from grokdyn.spec.errors import SpecError, nearest
+from grokdyn.spec import base, toml
+from grokdyn.spec.axes import ROUND
+from grokdyn.spec.errors import SpecError, Words, nearest
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.paths import path_of
+from grokdyn.spec.round import Beginning, Round
 from grokdyn.spec.sweep import Sweep, decode, flattened, swept_paths
 
 
-def load(path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | None = None) -> Experiment | Sweep:
-    """Read an experiment or a sweep from a TOML file.
+def load(
+    path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | None = None
+) -> Experiment | Sweep | Round:
+    """Read an experiment, a sweep or a round from a TOML file.
 
     Args:
         scale: name of one of the file's ``[scale.NAME]`` tables, whose dotted paths are set first; ``full`` is the file
-            as it is written.
+            as it is written. What a round goes on from is read at the same scale.
         overrides: dotted path -> value, set last.
 
     Returns:
-        an ``Experiment``, or a ``Sweep`` where the file has a table ``[sweep]``.
+        an ``Experiment``, or a ``Sweep`` where the file has a table ``[sweep]``, or a ``Round`` where it has a table
+        ``[round]``, for ``gd.run_round``.
 
     Raises:
         SpecError: naming the field, what came and what is allowed.
     """
+    return loaded(path_of(path, "spec"), scale, overrides or {}, ())
+
+
+def loaded(path: Path, scale: str, overrides: Mapping[str, Any], after: tuple[Path, ...]) -> Experiment | Sweep | Round:
+    """Return what a file describes.
+
+    Args:
+        after: the files of rounds that go on from it.
+    """
     raw = scaled(toml.read(path), scale)
-    override_all(raw, overrides or {})
-    return decode(raw)
+    override_all(raw, overrides)
+    return round_in(raw, path, scale, after) if ROUND in raw else decode(raw)
+
+
+def round_in(raw: dict[str, Any], path: Path, scale: str, after: tuple[Path, ...]) -> Round:
+    """Return the round that a raw spec describes, with what it goes on from.
+
+    Raises:
+        SpecError: also for a parent that is not there, or that goes on from this very file.
+    """
+    table = raw.pop(ROUND)
+    if not isinstance(table, Mapping):
+        raise SpecError(ROUND, table, "a table: " + ", ".join(base.rules(Beginning)))
+    begin = base.decode(Beginning, table, ROUND)
+    place = path.parent / path_of(begin.of, f"{ROUND}.of")
+    file = place if place.suffix == ".toml" else place.with_name(f"{place.name}.toml")
+    seen = (*after, path.resolve())
+    if file.resolve() in seen:
+        circle = " of ".join(each.stem for each in (*seen[seen.index(file.resolve()) :], file))
+        raise SpecError(f"{ROUND}.of", Words(f"a circle: {circle}"), "a spec that goes on from none of these")
+    if file.is_file():
+        parent = loaded(file, scale, {}, seen)
+        parent = Sweep(parent, {}) if isinstance(parent, Experiment) else parent
+    elif (place / "spec.toml").is_file():
+        parent = place
+    else:
+        known = [f.stem for f in sorted(path.parent.glob("*.toml")) if f.resolve() not in seen]
+        raise SpecError(f"{ROUND}.of", begin.of, base.rules(Beginning)["of"].allowed, nearest(begin.of, known))
+    axes = raw.pop("sweep", {})
+    if not isinstance(axes, Mapping):
+        raise SpecError("sweep", axes, "a table of axes: path = values")
+    return Round(begin, parent, file.stem, raw, flattened(axes))
 
 
 def scaled(raw: dict[str, Any], scale: str) -> dict[str, Any]:

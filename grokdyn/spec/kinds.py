@@ -9,7 +9,7 @@ from typing import Any
 from grokdyn.spec import base
 from grokdyn.spec.declare import a, family_of
 from grokdyn.spec.errors import Missing, SpecError, nearest
-from grokdyn.spec.places import ALIASES, BASES, KINDS, PUBLIC_BASES
+from grokdyn.spec.places import ALIASES, BASES, FAMILIES, PUBLIC_BASES
 from grokdyn.spec.rules import Rule, imported, location
 from grokdyn.spec.values import a_list, listed
 
@@ -20,12 +20,12 @@ MOST_TOLD = 12
 def kind_of(spec: Any) -> str:
     """Return the name under which a file can ask for the spec's class."""
     place = location(type(spec))
-    return next((kind for kinds in KINDS.values() for kind, where in kinds.items() if where == place), place)
+    return next((kind for kinds in FAMILIES.values() for kind, where in kinds.items() if where == place), place)
 
 
 def kinds_told(family: str) -> str:
     """Return the kinds of a family for a message; of many the first, and where the others stand."""
-    kinds = list(KINDS[family])
+    kinds = list(FAMILIES[family])
     if len(kinds) <= MOST_TOLD:
         return ", ".join(kinds)
     plural = family + ("es" if family.endswith("s") else "s")
@@ -63,13 +63,13 @@ class Part(Rule):
         """Return ``{every = 50}`` as ``{kind = "every", steps = 50}`` where the family is written that way."""
         if self.family == "record" and "kind" not in raw and len(raw) == 1:
             ((kind, value),) = raw.items()
-            if kind in KINDS["record"]:
+            if kind in FAMILIES["record"]:
                 first = next(iter(base.rules(self.named(kind, kind))))
                 return {"kind": kind, first: value}
         return raw
 
     def named(self, kind: Any, path: str) -> type:
-        kinds = KINDS[self.family]
+        kinds = FAMILIES[self.family]
         if isinstance(kind, str):
             kind = ALIASES.get(self.family, {}).get(kind, kind)
         if isinstance(kind, str) and kind in kinds:
@@ -94,7 +94,7 @@ class Part(Rule):
 
     def encode(self, value: Any) -> Any:
         kind, fields = kind_of(value), base.encode(value)
-        if self.family == "record" and kind in KINDS["record"]:
+        if self.family == "record" and kind in FAMILIES["record"]:
             return {kind: next(iter(fields.values()))}
         return {"kind": kind, **fields}
 

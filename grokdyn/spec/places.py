@@ -118,6 +118,15 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 
+# The same for what a round does to stored states: no part of an experiment.
+INTERVENTIONS = {
+    "prune": "grokdyn.interventions.prune:Prune",
+    "rescale": "grokdyn.interventions.tensors:Rescale",
+    "reinitialise": "grokdyn.interventions.tensors:Reinitialise",
+    "freeze": "grokdyn.interventions.tensors:Freeze",
+}
+FAMILIES = {**KINDS, "intervention": INTERVENTIONS}
+
 # family -> a further name that a file may use for a kind.
 ALIASES = {"optimizer": {"grokfast": "grokfast_ema"}}
 
@@ -131,6 +140,7 @@ BASES = {
     "schedule": "grokdyn.optim.schedules:Schedule",
     "probe": "grokdyn.probes.base:Probe",
     "record": "grokdyn.spec.record:Record",
+    "intervention": "grokdyn.interventions.base:Intervention",
 }
 
 # family -> the public name of what a component of a user's own extends.
@@ -143,6 +153,7 @@ PUBLIC_BASES = {
     "probe": "Probe",
     "stop": "StopRule",
     "record": "Record",
+    "intervention": "Intervention",
 }
 
 OTHERS = {
@@ -160,10 +171,8 @@ OTHERS = {
     "resume": "grokdyn.engine.run:resume",
     "extend": "grokdyn.engine.extend:extend",
     "fork": "grokdyn.engine.fork:fork",
-    "Prune": "grokdyn.interventions.prune:Prune",
-    "Freeze": "grokdyn.interventions.tensors:Freeze",
-    "Reinitialise": "grokdyn.interventions.tensors:Reinitialise",
-    "Rescale": "grokdyn.interventions.tensors:Rescale",
+    "run_round": "grokdyn.engine.chain:run_round",
+    "Intervention": "grokdyn.interventions.base:Intervention",
     "probe": "grokdyn.engine.probing:probe",
     "params": "grokdyn.engine.parameters:params",
     "masks": "grokdyn.engine.parameters:masks",
@@ -231,4 +240,4 @@ OTHERS = {
 }
 
 # name in the package -> "module:attribute".
-PLACES = {place.rpartition(":")[2]: place for kinds in KINDS.values() for place in kinds.values()} | OTHERS
+PLACES = {place.rpartition(":")[2]: place for kinds in FAMILIES.values() for place in kinds.values()} | OTHERS

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from grokdyn.spec import base, toml
-from grokdyn.spec.axes import MOST_RUNS, SPACINGS, Axis, axis_of, coordinate, encoded, flat
+from grokdyn.spec.axes import MOST_RUNS, SPACINGS, Axis, axis_of, coordinate, encoded, flat, of_round
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 
@@ -78,6 +78,11 @@ class Sweep:
         return name if self.dims[name].zipped else self.names[name]
 
     @property
+    def round_paths(self) -> list[str]:
+        """The paths that say what runs go on from: only a round can have them."""
+        return [path for path in self.axes if of_round(path)]
+
+    @property
     def coordinates(self) -> dict[str, np.ndarray]:
         """Values of every dimension as a coordinate: numbers where they are numbers, labels elsewhere.
 
@@ -114,7 +119,7 @@ class Sweep:
             SpecError: if a combination of values breaks a rule between fields.
         """
         # A shorter path is set first: a whole part before the numbers inside it.
-        order = sorted(self.axes, key=lambda path: path.count("."))
+        order = sorted((path for path in self.axes if not of_round(path)), key=lambda path: path.count("."))
         for point in self.points():
             experiment = self.base
             for path in order:

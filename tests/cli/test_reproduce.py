@@ -109,7 +109,7 @@ def test_a_sweep_that_another_reproduction_has_finished_is_copied(tmp_path, monk
     assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
     assert main(["reproduce", "toy", "--scale", "smoke", "--quiet"]) == 0
-    monkeypatch.setattr("grokdyn.reproduce.run", None)
+    monkeypatch.setattr("grokdyn.engine.chain.run", None)
     assert main(twin) == 0
     assert main(twin) == 0
     assert sorted(p.name for p in (tmp_path / "runs/twin-smoke").iterdir()) == sorted(

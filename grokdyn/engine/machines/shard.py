@@ -14,6 +14,7 @@ from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.reading import batches, is_finished, read_manifest, read_spec
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.paths import place_of
+from grokdyn.spec.round import check_no_round
 from grokdyn.spec.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def run_shard(
     Raises:
         SpecError, StoreError, Interrupted: as ``run``; also where the folder holds another sweep.
     """
+    check_no_round(sweep)
     path = place_of(out, "out")
     join(sweep, path, BATCHES_EACH * shard.count)
     work(path, shard.share(path), progress=progress, checkpoint_seconds=checkpoint_seconds)

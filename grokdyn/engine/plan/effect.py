@@ -36,8 +36,10 @@ def check_effect(plan: Plan, stored: bool, asked: Collection[str] = ()) -> None:
         SpecError: for an axis of several values whose runs are all alike, naming it and why.
     """
     sweep = plan.sweep
+    rounds = set(sweep.round_paths)
     axes = [axis.paths[0] for axis in sweep.dims.values() if axis.size > 1 and not axis.zipped]
-    beside = [path for axis in sweep.dims.values() if axis.zipped for path in axis.paths]
+    axes = [path for path in axes if path not in rounds]
+    beside = [path for axis in sweep.dims.values() if axis.zipped for path in axis.paths if path not in rounds]
     ignored = everywhere(plan, stored)
     dead = unread(plan.cohorts, [*axes, *beside, *asked])
     for path in axes:
