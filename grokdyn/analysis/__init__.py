@@ -5,6 +5,7 @@ from .agreement import agreement, calibration
 from .censoring import CENSORING
 from .classify import phases
 from .corruption import corruption_phases
+from .diffusion import diffusion
 from .ends import final
 from .forgetting import forgetting
 from .lifetimes import event_times, scaling, survival
@@ -20,6 +21,7 @@ __all__ = [
     "calibration",
     "cka_over_time",
     "corruption_phases",
+    "diffusion",
     "event_times",
     "final",
     "first_step",
