@@ -1,4 +1,4 @@
-"""Train longer, generalize better (Hoffer, Hubara & Soudry 2017): large batches, updates, and how far weights wander."""
+"""Train longer, generalize better (Hoffer, Hubara & Soudry 2017): batches, updates, and how far weights wander."""
 
 import matplotlib.figure
 import numpy as np
@@ -129,9 +129,7 @@ def figure(results):
 
 
 def labels(ds):
-    return [
-        f"{int(batch)}, rate {float(rate):g}" for batch, rate in zip(ds.batch_size, ds.learning_rate, strict=True)
-    ]
+    return [f"{int(batch)}, rate {float(rate):g}" for batch, rate in zip(ds.batch_size, ds.learning_rate, strict=True)]
 
 
 def draw_distance(ax, ds, found):
@@ -185,8 +183,7 @@ def draw_reached(ax, results):
     sets = {"batches of 16": results["small"], "256, equal epochs": results["large"], "256, equal updates": None}
     for color, (label, ds) in zip(style.CYCLE, sets.items(), strict=False):
         last = (results["adapted"] if ds is None else ds).isel(step=-1)
-        ax.plot(
-            last.distance_from_init.values.ravel(), last.test_accuracy.values.ravel(), ".", ms=3, color=color, label=label
-        )
+        far, right = (last[name].values.ravel() for name in ("distance_from_init", "test_accuracy"))
+        ax.plot(far, right, ".", ms=3, color=color, label=label)
     ax.set(xlabel="distance from the first weights at the end", ylabel="test accuracy at the end")
     ax.legend()

@@ -27,6 +27,7 @@ LONG = {
     "omnigrok_norm",
     "power_division",
     "slingshots",
+    "train_longer",
     "xor_clusters",
 }
 
