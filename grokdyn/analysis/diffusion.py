@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize_scalar
@@ -100,7 +102,8 @@ def best_exponent(t: np.ndarray, d: np.ndarray) -> float:
     looks = np.geomspace(LEAST, MOST, LOOKS)
     at = int(np.argmin([left_by_power(k, t, d) for k in looks]))
     ends = looks[max(at - 1, 0)], looks[min(at + 1, LOOKS - 1)]
-    return float(minimize_scalar(left_by_power, bounds=ends, args=(t, d), method="bounded").x)
+    found: Any = minimize_scalar(left_by_power, bounds=ends, args=(t, d), method="bounded")
+    return float(found.x)
 
 
 def means(found: xr.Dataset, over: str, confidence: float) -> xr.Dataset:
