@@ -135,6 +135,8 @@ PROBES = (
     gd.Circuit(),
     gd.Rank(),
     gd.AttentionEntropy(),
+    gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
+    gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
 )
 # What a model or probe needs that fits few experiments.
 HOMES = {
@@ -157,6 +159,8 @@ HOMES = {
         "task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0, label_noise=0.2),
         "model": gd.FixedReadout(width=3),
     },
+    gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
+    gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},
 }
 STOPS = (

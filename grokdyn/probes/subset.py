@@ -34,15 +34,10 @@ class SubsetProbe(Probe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
-        parts, (fewest, most) = parts_of(shapes.experiment.task), shapes.n_train
-        if shapes.experiment.task.endless:
-            fewest, most = 0, 0
-            if self.part == "train":
-                yield "part", "train", "table or test, where every update draws rows of its own"
-                return
-        pool = len(parts.rows(POOL)) + len(parts.rows(TRAIN))
-        counts = {"table": shapes.signature.rows, "train": fewest, "test": pool - most}
-        counts |= {name: int(parts.mask(name).sum()) for name in parts.names if name in parts.roles}
+        if shapes.experiment.task.endless and self.part == "train":
+            yield "part", "train", "table or test, where every update draws rows of its own"
+            return
+        counts = rows_there(shapes)
         if self.part not in counts:
             yield "part", self.part, "one of " + ", ".join(counts)
             return
@@ -53,16 +48,30 @@ class SubsetProbe(Probe):
 
     def index(self, view: View) -> jax.Array:
         """Return the rows' places in the table, int32 [rows]."""
-        parts = parts_of(view.experiment.task)
-        if self.part == "table" or self.part in parts.roles:
-            of = np.arange(len(parts.member)) if self.part == "table" else np.flatnonzero(parts.mask(self.part))
-            return jnp.asarray(of[np.arange(self.rows) * len(of) // self.rows], jnp.int32)
-        start = jnp.int32(0) if self.part == "train" else view.split.n_train
-        return jax.lax.dynamic_slice_in_dim(view.split.order, start, self.rows)
+        return places_of(view, self.part, self.rows)
 
     def inputs(self, view: View) -> jax.Array:
         """Return the rows' inputs [rows, width]."""
         return jnp.asarray(view.inputs)[self.index(view)]
+
+
+def rows_there(shapes: Shapes) -> dict[str, int]:
+    """Return how many rows there are at least, of the table, of train and test, and of every other part."""
+    parts = parts_of(shapes.experiment.task)
+    fewest, most = (0, 0) if shapes.experiment.task.endless else shapes.n_train
+    pool = len(parts.rows(POOL)) + len(parts.rows(TRAIN))
+    counts = {"table": shapes.signature.rows, "train": fewest, "test": pool - most}
+    return counts | {name: int(parts.mask(name).sum()) for name in parts.names if name in parts.roles}
+
+
+def places_of(view: View, part: str, rows: int) -> jax.Array:
+    """Return the places in the table of so many rows of a part, see ``SubsetProbe``, int32 [rows]."""
+    parts = parts_of(view.experiment.task)
+    if part == "table" or part in parts.roles:
+        of = np.arange(len(parts.member)) if part == "table" else np.flatnonzero(parts.mask(part))
+        return jnp.asarray(of[np.arange(rows) * len(of) // rows], jnp.int32)
+    start = jnp.int32(0) if part == "train" else view.split.n_train
+    return jax.lax.dynamic_slice_in_dim(view.split.order, start, rows)
 
 
 def input_shape(signature: Signature, rows: int) -> jax.ShapeDtypeStruct:

@@ -105,6 +105,8 @@ KINDS: dict[str, dict[str, str]] = {
         "progress_measures": "grokdyn.probes.progress:ProgressMeasures",
         "circuit": "grokdyn.probes.progress:Circuit",
         "rank": "grokdyn.probes.rank:Rank",
+        "local_complexity": "grokdyn.probes.complexity:LocalComplexity",
+        "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",
         "attention_entropy": "grokdyn.probes.attention:AttentionEntropy",
     },
     "stop": {
@@ -222,6 +224,7 @@ OTHERS = {
     "Integer": "grokdyn.spec.rules:Integer",
     "Count": "grokdyn.spec.rules:Count",
     "Counts": "grokdyn.spec.rules:Counts",
+    "Numbers": "grokdyn.spec.numbers:Numbers",
     "Choice": "grokdyn.spec.rules:Choice",
     "Choices": "grokdyn.spec.rules:Choices",
     "Flag": "grokdyn.spec.rules:Flag",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import grokdyn as gd
 from grokdyn.spec import base, kinds, rules
+from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
 
@@ -29,6 +30,9 @@ def values(rule, nested=True):
     if isinstance(rule, rules.Counts):
         whole = st.lists(st.integers(rule.low, rule.high), min_size=0 if rule.empty else 1, max_size=4, unique=True)
         return whole.map(sorted if rule.increasing else list).map(tuple)
+    if isinstance(rule, Numbers):
+        one = values(rules.Number(rule.low, open_low=rule.open_low))
+        return st.lists(one, min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
     if isinstance(rule, rules.Choice | rules.Function):
         return st.sampled_from(rule.options)
     if isinstance(rule, rules.Choices):
