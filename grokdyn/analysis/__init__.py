@@ -2,6 +2,7 @@
 
 from .across_runs import spread
 from .agreement import agreement, calibration
+from .boundary import boundary
 from .censoring import CENSORING
 from .classify import phases
 from .corruption import corruption_phases
@@ -18,6 +19,7 @@ from .times import first_step, grokking_time
 __all__ = [
     "CENSORING",
     "agreement",
+    "boundary",
     "calibration",
     "cka_over_time",
     "corruption_phases",

@@ -172,6 +172,7 @@ OTHERS = {
     "run": "grokdyn.engine.run:run",
     "resume": "grokdyn.engine.run:resume",
     "extend": "grokdyn.engine.extend:extend",
+    "boundary": "grokdyn.boundaries:boundary",
     "fork": "grokdyn.engine.fork:fork",
     "run_round": "grokdyn.engine.chain:run_round",
     "Intervention": "grokdyn.interventions.base:Intervention",

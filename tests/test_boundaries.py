@@ -1,0 +1,147 @@
+"""A search for a boundary: few runs, whole batches, the same bits after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import grokdyn as gd
+from grokdyn.analysis.checks import ArgumentError
+from grokdyn.engine.store.extension import held
+from grokdyn.engine.store.files import StoreError
+from grokdyn.spec.errors import SpecError
+from grokdyn.spec.plane import Plane
+
+QUESTION = "train_accuracy >= 0.9"
+AXES = {"task.train_fraction": np.linspace(0.3, 0.9, 9), "optimizer.weight_decay": np.geomspace(0.1, 30, 8)}
+# Four by four cells, then rounds of eight, three seeds each.
+SEEDS, BUDGET = 3, 100
+
+
+def experiment(**changes):
+    given = {
+        "task": gd.ModularArithmetic(op="add", p=7),
+        "model": gd.MLP(hidden=(16,), activation="square", init="gromov"),
+        "loss": gd.MSE(),
+        "optimizer": gd.AdamW(learning_rate=0.01, b2=0.98),
+        "steps": 200,
+        "record": gd.Every(20),
+        "probes": ("accuracy",),
+    }
+    return gd.Experiment(**{**given, **changes})
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """Return a search, its store, and how far it was after every round."""
+    out, stages = tmp_path_factory.mktemp("search") / "found", []
+    return gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=out, told=stages.append), out, stages
+
+
+def test_a_search_runs_whole_batches_within_its_budget(search):
+    made, _, stages = search
+    runs = [stage.runs for stage in stages]
+    assert runs[0] == 4 * 4 * SEEDS
+    assert set(np.diff(runs)) <= {8 * SEEDS}
+    assert made.fit.attrs["runs"] == made.runs.sizes["run"] == runs[-1] <= BUDGET
+    assert made.fit.attrs["full_grid"] == 9 * 8 * SEEDS
+    assert made.fit.attrs["ended"] in ("known", "budget")
+    assert stages[-1].known_to == made.fit.attrs["known_to"]
+
+
+def test_every_run_has_a_seed_of_its_own_and_is_one_of_the_full_grid_s(search):
+    made, *_ = search
+    assert len(set(made.runs.seed.values.tolist())) == made.runs.sizes["run"]
+    plane = Plane(experiment(), AXES, SEEDS)
+    whole = {tuple(point.values()) for point in plane.whole().points()}
+    assert len(whole) == plane.full
+    names = ("train_fraction", "weight_decay", "seed")
+    mine = list(zip(*(made.runs[name].values.tolist() for name in names), strict=True))
+    assert set(mine) <= whole | {row for row in mine if row[2] >= plane.full}
+
+
+def test_called_again_it_trains_nothing_and_says_the_same(search):
+    made, out, _ = search
+    before = {file: file.stat().st_mtime_ns for file in (out / "results.zarr").rglob("*")}
+    again = gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=out)
+    assert again.fit.identical(made.fit)
+    assert before == {file: file.stat().st_mtime_ns for file in (out / "results.zarr").rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"axes": {**AXES, "task.fraction": [1, 2, 3, 4]}}, "task.fraction: got a path that does not exist"),
+        ({"axes": {"task.train_fraction": AXES["task.train_fraction"]}}, "axes: got task.train_fraction; allowed: two"),
+        ({"axes": {**AXES, "seed": range(4)}}, "two axes|no axis of seeds"),
+        ({"axes": {"task.train_fraction": [0.3, 0.5], "seed": range(5)}}, "no axis of seeds"),
+        ({"axes": {"task.train_fraction": [0.3, 0.5], "optimizer.weight_decay": [0, 1, 2, 3]}}, "at least 4 numbers"),
+        ({"budget": 47}, "budget: got 47 runs; allowed: at least 48"),
+        ({"question": "test_los <= 0.1"}, "no such variable"),
+        ({"question": "test_accuracy >= 0.9 within 200"}, "a level below the 200 steps"),
+        ({"question": "phase is grocking"}, "phase is one of"),
+        ({"seeds": 0}, "seeds: got 0"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line_before_anything_is_written(tmp_path, changes, told):
+    given = {"axes": AXES, "question": QUESTION, "seeds": SEEDS, "budget": BUDGET, **changes}
+    with pytest.raises((SpecError, ArgumentError), match=told) as caught:
+        gd.boundary(experiment(), out=tmp_path / "new", **given)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_question_that_never_splits_the_plane_is_told_and_nothing_more_is_run(search):
+    made, out, _ = search
+    with pytest.raises(ArgumentError, match=r"all \d+ runs answer yes, so no boundary divides the plane"):
+        gd.boundary(experiment(), AXES, "train_accuracy >= 0", SEEDS, BUDGET + 100, out=out)
+    assert gd.open(out).sizes["run"] == made.runs.sizes["run"]
+
+
+def test_a_store_of_other_runs_or_that_another_process_extends_is_left_alone(search):
+    made, out, _ = search
+    with pytest.raises(StoreError, match="runs that are not of this plane"):
+        gd.boundary(experiment(steps=180), AXES, QUESTION, SEEDS, BUDGET, out=out)
+    with held(out), pytest.raises(StoreError, match="another process trains or extends it"):
+        gd.boundary(experiment(), AXES, "train_accuracy >= 0.5", SEEDS, BUDGET + 100, out=out)
+    assert gd.open(out).sizes["run"] == made.runs.sizes["run"]
+
+
+KILLED = """
+import numpy as np
+import grokdyn as gd
+from tests.test_boundaries import AXES, BUDGET, QUESTION, SEEDS, experiment
+gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out={out!r}, progress=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.as_users
+def test_killed_at_random_and_called_again_it_finds_the_same_bits(tmp_path):
+    def ran(out, seconds=None):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        process = subprocess.Popen([sys.executable, "-c", KILLED.format(out=str(out))], env=environment)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            return process.wait()
+
+    began = time.monotonic()
+    assert ran(tmp_path / "whole") == 0
+    whole, rng = time.monotonic() - began, np.random.default_rng(0)
+    kills = 0
+    for _ in range(40):
+        status = ran(tmp_path / "killed", float(rng.uniform(0.2, 0.7)) * whole)
+        kills += status != 0
+        if status == 0:
+            break
+    assert kills >= 1
+    one, other = (gd.open(tmp_path / name).load() for name in ("whole", "killed"))
+    assert one.drop_attrs().identical(other.drop_attrs())
+    fits = [gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=tmp_path / n).fit for n in ("whole", "killed")]
+    assert fits[0].identical(fits[1])
