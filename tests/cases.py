@@ -135,6 +135,7 @@ PROBES = (
     gd.Circuit(),
     gd.Rank(),
     gd.AttentionEntropy(),
+    gd.Pathways(rows=4, memorised=5.0),
     gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
     gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
 )
@@ -159,6 +160,7 @@ HOMES = {
         "task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0, label_noise=0.2),
         "model": gd.FixedReadout(width=3),
     },
+    gd.Pathways: {"model": gd.Transformer(layers=3, d_model=4, heads=1, d_mlp=4, experts=3)},
     gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},

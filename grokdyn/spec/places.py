@@ -105,6 +105,7 @@ KINDS: dict[str, dict[str, str]] = {
         "progress_measures": "grokdyn.probes.progress:ProgressMeasures",
         "circuit": "grokdyn.probes.progress:Circuit",
         "rank": "grokdyn.probes.rank:Rank",
+        "pathways": "grokdyn.probes.pathways:Pathways",
         "local_complexity": "grokdyn.probes.complexity:LocalComplexity",
         "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",
         "attention_entropy": "grokdyn.probes.attention:AttentionEntropy",
