@@ -12,7 +12,7 @@ from grokdyn.checks.told import telling
 from grokdyn.spec.foreign import has_foreign
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.fit import pair, refuse, shapes_off, values_off
-from grokdyn.train.lane import split_keys
+from grokdyn.tasks.streams import split_keys
 
 # Runs whose tables are drawn and looked at before anything else: the first, the last, and some between.
 LOOKED_AT = 8

@@ -18,8 +18,8 @@ from grokdyn.engine.store.files import StoreError
 from grokdyn.interventions.base import Intervention, Runs
 from grokdyn.spec import base
 from grokdyn.spec.round import Following
+from grokdyn.tasks.streams import stream
 from grokdyn.train.compiled import over_lanes
-from grokdyn.train.lane import stream
 from grokdyn.train.origin import Group, Origin
 
 

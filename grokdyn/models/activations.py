@@ -15,5 +15,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "exp": jnp.exp,
     "gelu": partial(jax.nn.gelu, approximate=False),
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "erf": jax.lax.erf,
     "identity": lambda x: x,
 }

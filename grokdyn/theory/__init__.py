@@ -1,6 +1,16 @@
 """Closed forms to test against and to draw beside what was measured."""
 
-from grokdyn.theory import boolean, committee, linear, long_tail, online, soft_committee, xor_clusters
+from grokdyn.theory import boolean, committee, infinite_width, linear, long_tail, online, soft_committee, xor_clusters
 from grokdyn.theory.lines import of
 
-__all__ = ["boolean", "committee", "linear", "long_tail", "of", "online", "soft_committee", "xor_clusters"]
+__all__ = [
+    "boolean",
+    "committee",
+    "infinite_width",
+    "linear",
+    "long_tail",
+    "of",
+    "online",
+    "soft_committee",
+    "xor_clusters",
+]

@@ -11,10 +11,9 @@ from grokdyn.models.function import Function
 from grokdyn.models.output import Params
 from grokdyn.spec.tree import Tree
 from grokdyn.tasks.base import Signature, Table
-from grokdyn.tasks.fit import read
 from grokdyn.tasks.split import Split, draw_split, fresh_split, with_noise
+from grokdyn.tasks.streams import drawn_table, split_keys, stream
 
-STREAMS = ("init", "split", "noise", "batch", "probe")
 OK, NON_FINITE = 0, 1
 
 
@@ -78,24 +77,6 @@ class State(Tree):
     step: jax.Array
     status: jax.Array
     diverged_at: jax.Array
-
-
-def stream(experiment: Any, name: str) -> jax.Array:
-    """Return the key of a named random stream of the run."""
-    own = getattr(experiment.seeds, name)
-    seed = experiment.seed if own is None else own
-    return jax.random.fold_in(jax.random.key(seed), STREAMS.index(name))
-
-
-def split_keys(experiment: Any) -> tuple[jax.Array, jax.Array]:
-    """Return the keys of the split and of the table, where each run draws its own."""
-    split_key, table_key = jax.random.split(stream(experiment, "split"))
-    return split_key, table_key
-
-
-def drawn_table(task: Any, key: jax.Array, signature: Signature, dtype: str) -> Table:
-    """Return the table that a run draws, as arrays of the types that training reads."""
-    return read(jax.tree.map(jnp.asarray, Table(*task.draw(key))), signature, dtype)
 
 
 def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -> tuple[Lane, State]:

@@ -15,8 +15,9 @@ from grokdyn.optim.base import moved
 from grokdyn.optim.gradient import Gradient, known_at
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
+from grokdyn.tasks.streams import split_keys, stream
 from grokdyn.train.gradient import Descent, batch_gradient, full_gradient
-from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State, split_keys, stream
+from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State
 from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
 
 # A step that no run reaches.

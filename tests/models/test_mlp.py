@@ -28,6 +28,7 @@ PHI = {
     "exp": np.exp,
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
     "gelu_tanh": lambda z: z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2,
+    "erf": erf,
     "identity": lambda z: z,
 }
 

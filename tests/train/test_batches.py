@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.tasks.streams import stream
 from grokdyn.train.gradient import batch_gradient
-from grokdyn.train.lane import stream
 from grokdyn.train.step import draw_batch, training_key
 from tests import cases
 from tests.train.lanes import taken_apart

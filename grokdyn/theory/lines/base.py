@@ -71,3 +71,9 @@ def not_plain_descent(experiment: Any, momentum: bool = False, decay: bool = Fal
 def train_points(task: Any) -> int:
     """Return how many rows of a task without parts train."""
     return int(jax.tree.map(np.asarray, task).train_count(task.signature().rows))
+
+
+def deviation(init: str, fan_in: int) -> float:
+    """Return the standard deviation of a weight as it is drawn, see ``models.initializers``."""
+    known = {"torch": (3 * fan_in) ** -0.5, "lecun": fan_in**-0.5, "gromov": 0.5 / (2 * fan_in) ** (1 / 3)}
+    return known.get(init, 1.0)

@@ -12,7 +12,7 @@ from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.tasks.linear_teacher import LinearTeacher
 from grokdyn.theory.linear import learning_curves
-from grokdyn.theory.lines.base import Failure, Line, not_plain_descent, other_than, train_points, unequal
+from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, train_points, unequal
 
 
 class LinearStudent(Line):
@@ -43,9 +43,3 @@ class LinearStudent(Line):
         spreads = {"teacher_std": task.teacher_std, "noise_std": task.noise_std, "init_std": init_std}
         found = learning_curves(rate * steps, n / D, rate=rate, **spreads)
         return {"train_loss": found.train, "test_loss": found.test}
-
-
-def deviation(init: str, fan_in: int) -> float:
-    """Return the standard deviation of a weight as it is drawn, see ``models.initializers``."""
-    known = {"torch": (3 * fan_in) ** -0.5, "lecun": fan_in**-0.5, "gromov": 0.5 / (2 * fan_in) ** (1 / 3)}
-    return known.get(init, 1.0)

@@ -7,6 +7,7 @@ import grokdyn as gd
 from grokdyn.theory.linear import learning_curves
 
 STEPS = (0, 3, 10, 40)
+TASK = gd.MultiIndex(dimension=3, points=20)
 
 
 def student(init="normal", reduction="sum", rate=0.01, **options):
@@ -75,7 +76,11 @@ def test_lines_are_labelled_as_results_are_and_are_drawn():
         ({"optimizer": gd.SGD(schedule=gd.Cosine(steps=9.0))}, r"optimizer\.schedule\.kind: got 'cosine'; .*constant"),
         ({"optimizer": gd.AdamW()}, r"optimizer\.kind: got 'adamw'; allowed: sgd"),
         ({"batch_size": 5}, r"^batch_size: got 5; allowed: None"),
-        ({"model": gd.MLP(hidden=(), bias=True)}, r"model\.bias: got True; allowed: False"),
+        (
+            {"task": TASK, "model": gd.MLP(activation="tanh", init="ntk")},
+            r"model\.activation: got 'tanh'; allowed: relu",
+        ),
+        ({"task": TASK, "model": gd.MLP()}, r"model\.init: got 'torch'; allowed: 'ntk'"),
         ({"loss": gd.CrossEntropy()}, r"loss\.kind: got 'cross_entropy'; allowed: mse"),
     ],
 )
