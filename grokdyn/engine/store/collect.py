@@ -9,7 +9,16 @@ from grokdyn.engine.store import folder, pieces
 from grokdyn.engine.store.extension import complete, shared
 from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.lazy import in_memory
-from grokdyn.engine.store.reading import axes, batches, is_finished, labelled, open_store, read_manifest, spec_text
+from grokdyn.engine.store.reading import (
+    axes,
+    batches,
+    is_finished,
+    labelled,
+    open_store,
+    placed,
+    read_manifest,
+    spec_text,
+)
 from grokdyn.spec.paths import place_of
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ def collect(path: str | Path) -> xr.Dataset:
             with shared(path):
                 found = together(path)
                 folder.finish(path, found)
-            return found if in_memory(found) else open_store(path)
+            return placed(found, path) if in_memory(found) else open_store(path)
         except Exception:  # of any kind: another process that collects removes the files under our feet
             if not is_finished(path):
                 raise

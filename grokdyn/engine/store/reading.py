@@ -240,11 +240,17 @@ def open_store(path: str | Path, anyway: bool = False) -> xr.Dataset:
         raise StoreError(f"{str(place)!r} is damaged: it is no folder; remove it, and grokdyn resume makes it again")
     if not is_finished(path):
         with suppress(FileNotFoundError):  # another process has put the results together in between
-            return labelled(axes(path, known, anyway), text, list(parts(path, known, anyway)))
+            return placed(labelled(axes(path, known, anyway), text, list(parts(path, known, anyway))), path)
     if not os.path.lexists(path / "manifest.json"):
         say(f"{str(path / 'manifest.json')!r} is not there: results are read without their checksums")
     check_own(path, known)
-    return read_results(path, read_manifest(path, anyway), anyway)
+    return placed(read_results(path, read_manifest(path, anyway), anyway), path)
+
+
+def placed(found: xr.Dataset, path: Path) -> xr.Dataset:
+    """Return results that know which store they are of, as those that xarray opens know their file."""
+    found.encoding["source"] = str(path)
+    return found
 
 
 def check_own(path: Path, known: Mapping[str, Any]) -> None:
