@@ -21,6 +21,8 @@ PAPER = "Minegishi et al. 2023"
 FITTED = 0.95
 INITIAL = {"random": "random masks", "snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow"}
 LOOKED = "round.step"
+# Where the axes of steps begin.
+FIRST = 10
 COLORS = dict(zip(("dense", "ticket", "l1", "l2", "early"), style.CYCLE, strict=False))
 NAMES = {"dense": "dense", "ticket": "ticket", "l1": "dense, L1 of the ticket", "l2": "dense, L2 of the ticket"}
 
@@ -145,7 +147,7 @@ def claims_on_keep(results):
 def figure(results):
     with style.context():
         drawn = matplotlib.figure.Figure(figsize=(7.2, 4.9), layout="constrained")
-        axes = drawn.subplot_mosaic([["curves", "curves", "tau", "tau"], ["masks", "entropy", "keep", "keep"]])
+        axes = drawn.subplot_mosaic([["curves"] * 3 + ["tau"] * 3, [*["masks"] * 2, *["entropy"] * 2, *["keep"] * 2]])
         for letter, ax in zip("abcde", axes.values(), strict=True):
             style.letter(ax, letter)
         draw_curves(axes["curves"], arms(results))
@@ -173,9 +175,8 @@ def draw_curves(ax, found):
         ax.plot(ds.step, accuracy.mean("seed"), color=color, label=labels[name])
         ax.fill_between(ds.step, low, high, color=color, alpha=0.15, lw=0)
         ax.plot(ds.step, held(ds.train_accuracy).mean("seed"), ":", lw=0.8, color=color)
-    ax.set(xscale="symlog", xlabel="step", ylabel="accuracy", title="test accuracy; dotted: train", ylim=(-0.02, 1.02))
-    ax.set_xscale("symlog", linthresh=50)
-    ax.set_xlim(0, None)
+    ax.set(xscale="log", xlabel="step", ylabel="accuracy", title="test accuracy; dotted: train", ylim=(-0.02, 1.02))
+    ax.set_xlim(FIRST, float(max(ds.step[-1] for ds in found.values())))
     ax.legend(loc="upper left")
 
 
@@ -201,8 +202,8 @@ def draw_tau(ax, results):
         if np.isfinite(middle):
             ax.plot([middle] * 2, [i - 0.38, i + 0.38], color=style.INK, lw=1.2)
     ax.set_yticks(range(len(rows)), [label for label, _, _ in rows])
-    ax.set(xscale="log", xlabel="t_gen / t_mem", ylim=(len(rows) - 0.4, -0.6))
-    ax.set_title("tau_grok; bars: medians; triangles: at least")
+    ax.set(xscale="log", xlabel="tau_grok = t_gen / t_mem", ylim=(len(rows) - 0.4, -0.6))
+    ax.set_title("every run; bars: medians; triangles: at least")
 
 
 def draw_masks(ax, results):
@@ -214,7 +215,7 @@ def draw_masks(ax, results):
     color = style.CYCLE[3]
     ax.plot(middle, mean.mean(0), ".-", color=color)
     ax.fill_between(middle, low, high, color=color, alpha=0.2, lw=0)
-    ax.set(xlabel="step of the dense network", ylabel="Jaccard distance", title="masks of successive snapshots")
+    ax.set(xlabel="step of the dense network", ylabel="Jaccard distance", title="masks, step to step")
     ax.yaxis.label.set_color(color)
     ax.set_ylim(0, None)
     beside = ax.twinx()
@@ -233,8 +234,8 @@ def draw_entropy(ax, results):
         low, high = (entropy.quantile(q, "seed") for q in (0.25, 0.75))
         ax.plot(ds.step, entropy.mean("seed"), color=COLORS[name], label=label)
         ax.fill_between(ds.step, low, high, color=COLORS[name], alpha=0.15, lw=0)
-    ax.set_xscale("symlog", linthresh=50)
-    ax.set(xlabel="step", ylabel="Fourier entropy, nat", title="spectra of neurons", xlim=(0, None))
+    ax.set(xscale="log", xlabel="step", ylabel="nat", title="Fourier entropy of neurons")
+    ax.set_xlim(FIRST, float(results["dense"].step[-1]))
     ax.legend(loc="lower left")
 
 
@@ -254,5 +255,5 @@ def draw_keep(ax, results):
             middles.append((share, Median((low, high)).estimate()))
         x, y = np.array(middles).T
         ax.plot(x, np.where(np.isfinite(y), y, np.nan), "-", color=color, label="t_mem" if part == "train" else "t_gen")
-    ax.set(yscale="log", xlabel="share of the weights kept", ylabel="step", title="more or fewer weights; 1: dense")
+    ax.set(yscale="log", xlabel="share kept (1: dense)", ylabel="step", title="more or fewer weights")
     ax.legend(loc="upper right")
