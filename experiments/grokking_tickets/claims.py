@@ -24,7 +24,7 @@ LOOKED = "round.step"
 # Where the axes of steps begin.
 FIRST = 10
 COLORS = dict(zip(("dense", "ticket", "l1", "l2", "early"), style.CYCLE, strict=False))
-NAMES = {"dense": "dense", "ticket": "ticket", "l1": "dense, L1 of the ticket", "l2": "dense, L2 of the ticket"}
+NAMES = {"dense": "dense", "ticket": "ticket", "l1": "dense, its L1 norm", "l2": "dense, its L2 norm"}
 
 
 def times(ds, part):
@@ -146,8 +146,9 @@ def claims_on_keep(results):
 
 def figure(results):
     with style.context():
-        drawn = matplotlib.figure.Figure(figsize=(7.2, 4.9), layout="constrained")
-        axes = drawn.subplot_mosaic([["curves"] * 3 + ["tau"] * 3, [*["masks"] * 2, *["entropy"] * 2, *["keep"] * 2]])
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 5.0), layout="constrained")
+        above, below = drawn.subfigures(2, 1)
+        axes = above.subplot_mosaic([["curves", "tau"]]) | below.subplot_mosaic([["masks", "entropy", "keep"]])
         for letter, ax in zip("abcde", axes.values(), strict=True):
             style.letter(ax, letter)
         draw_curves(axes["curves"], arms(results))
@@ -192,17 +193,18 @@ def draw_tau(ax, results):
     """Draw tau_grok of every run by arm; at the right, open, those that did not generalise."""
     rows = rows_of_tau(results)
     rng = np.random.default_rng(0)
+    ax.set(xscale="log", xlim=(1, 100))
     for i, (_, color, ds) in enumerate(rows):
         low, high = tau(ds)
         seen = np.isfinite(high)
         y = i + rng.uniform(-0.22, 0.22, len(low))
-        ax.plot(np.sqrt(low * high)[seen], y[seen], ".", ms=3, color=color, mew=0)
+        ax.plot(np.sqrt(low[seen] * high[seen]), y[seen], ".", ms=3, color=color, mew=0)
         ax.plot(low[~seen], y[~seen], ">", ms=2.6, mfc="none", mew=0.5, color=color)
         middle = Median((low, high)).estimate()
         if np.isfinite(middle):
             ax.plot([middle] * 2, [i - 0.38, i + 0.38], color=style.INK, lw=1.2)
     ax.set_yticks(range(len(rows)), [label for label, _, _ in rows])
-    ax.set(xscale="log", xlabel="tau_grok = t_gen / t_mem", ylim=(len(rows) - 0.4, -0.6))
+    ax.set(xlabel="tau_grok = t_gen / t_mem", ylim=(len(rows) - 0.4, -0.6))
     ax.set_title("every run; bars: medians; triangles: at least")
 
 
