@@ -27,6 +27,7 @@ TASKS = (
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
+    gd.Circle(points=12, harmonic=3, noise_std=0.5, label_noise=0.25),
     gd.Boolean(function="threesym", dimension=4, seen="threesym", label_noise=0.25),
     gd.Boolean(function="staircase", dimension=5, seen="frozen", coordinates=(0, 2), value="-1", encoding="tokens"),
     gd.KernelEigenvector(dimension=3, points=12, index=3),
@@ -112,6 +113,7 @@ PROBES = (
     gd.Laziness(rows=5),
     gd.FeatureCKA(rows=5, grams=True),
     gd.KernelDynamics(),
+    gd.InfiniteWidth(),
     gd.Sharpness(iterations=4),
     gd.EdgeOfStability(iterations=4),
     gd.HessianTrace(samples=3),
@@ -147,6 +149,7 @@ HOMES = {
     gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
     gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},
+    gd.InfiniteWidth: {"model": gd.MLP(hidden=(6,), init="ntk"), "loss": gd.MSE(), "optimizer": gd.SGD()},
     gd.CommitteeError: {
         "task": gd.MultiIndex(dimension=4, points=30, indices=2, linear=0.3, constant=0.1),
         "model": gd.Committee(width=3, centred=True),
