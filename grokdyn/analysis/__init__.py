@@ -8,6 +8,7 @@ from .classify import phases
 from .corruption import corruption_phases
 from .diffusion import diffusion
 from .ends import final
+from .foretelling import foretelling
 from .forgetting import forgetting
 from .lifetimes import event_times, scaling, survival
 from .likeness import cka_over_time
@@ -27,6 +28,7 @@ __all__ = [
     "event_times",
     "final",
     "first_step",
+    "foretelling",
     "forgetting",
     "grokking_time",
     "parts",

@@ -109,7 +109,7 @@ def edit_distances(words: jax.Array, lengths: jax.Array) -> jax.Array:
         return jnp.where(n > 0, below[n - 1, m], m)
 
     each = jax.vmap(between, in_axes=(None, None, 0, 0))
-    return jax.lax.map(lambda one: each(*one, words, lengths), (words, lengths))
+    return jax.lax.map(lambda one: each(one[0], one[1], words, lengths), (words, lengths))
 
 
 def inconsistency(weights: jax.Array, routers: jax.Array) -> jax.Array:
