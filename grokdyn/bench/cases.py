@@ -99,10 +99,38 @@ def transformer() -> Any:
     )
 
 
+def batch_norm() -> Any:
+    """Return the network of Doshi et al. (2023) with batch norm behind the square, full batch, no decay."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.ModularArithmetic(op="add", p=97, train_fraction=0.5),
+        model=gd.MLP(hidden=(500,), activation="square", init="gromov", norm="batch", norm_at="after"),
+        loss=gd.MSE(),
+        optimizer=gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=0.0),
+        steps=1,
+    )
+
+
+def cnn() -> Any:
+    """Return two convolutions on 898 small digits, 8 and 16 channels, cross-entropy."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.Digits(),
+        model=gd.CNN(),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.001),
+        steps=1,
+    )
+
+
 CASES = {
     "p23": Case("p=23, 2x64 ReLU, cross-entropy", p23, 256, "mlp", 8.0),
     "doshi": Case("p=97, 500 square, MSE", doshi, 16, "mlp", 3.5),
     "p113": Case("p=113, 2x200 ReLU, cross-entropy", p113, 8, "mlp", 4.0),
     "encoder": Case("p=113, encoder layer d 128, ff 2048", encoder, 2, "encoder", 5.0),
     "transformer": Case("p=113, one layer, d 128, 512 neurons", transformer, 2, "transformer", 7.0, 1.15),
+    "batch_norm": Case("p=97, 500 square, batch norm, MSE", batch_norm, 8, "batch_norm", 1.5),
+    "cnn": Case("898 digits, convolutions of 8 and 16", cnn, 16, "cnn", 1.5),
 }

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from grokdyn.bench import hand_layers
 from grokdyn.bench.begin import Beginning
 
 # Rows whose activations fit the second-level cache of a CPU core.
@@ -70,7 +71,14 @@ def mse(logits: jax.Array, hot: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(logits - hot), axis=-1)
 
 
-NETWORKS: dict[str, Callable] = {"mlp": mlp, "transformer": transformer}
+NETWORKS: dict[str, Callable] = {
+    "mlp": mlp,
+    "transformer": transformer,
+    "cnn": hand_layers.cnn,
+    "batch_norm": hand_layers.batch_norm,
+}
+# Networks that carry more than parameters, and whose rows are passed together.
+TRAINERS: dict[str, Callable] = {"batch_norm": hand_layers.batch_norm_trainer}
 LOSSES: dict[str, Callable] = {"CrossEntropy": cross_entropy, "MSE": mse}
 
 
@@ -108,9 +116,11 @@ def over_lanes(train: Callable, mesh: Mesh, one_by_one: bool) -> Callable:
 
 def trainer(network: str, experiment: Any, beginning: Beginning, tiles: int) -> Callable:
     """Return ((params, rows), steps) -> params after that many full-batch AdamW steps of one run."""
-    apply, losses = NETWORKS[network](experiment), LOSSES[type(experiment.loss).__name__]
-    o = experiment.optimizer
+    losses, o = LOSSES[type(experiment.loss).__name__], experiment.optimizer
     adamw = optax.adamw(o.learning_rate, o.b1, o.b2, o.eps, weight_decay=o.weight_decay)
+    if network in TRAINERS:
+        return TRAINERS[network](experiment, beginning, losses, adamw)
+    apply = NETWORKS[network](experiment)
     inputs, labels = (jnp.asarray(column) for column in beginning.table)
     classes, n = experiment.task.signature().outputs, beginning.rows.shape[1]
     padding = -n % tiles

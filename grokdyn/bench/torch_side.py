@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingImports]
 
+from grokdyn.bench import torch_layers
 from grokdyn.bench.begin import Beginning
 from grokdyn.bench.torch_transformer import Transformer
 from grokdyn.engine.host.devices import cores
@@ -89,7 +90,7 @@ def turned(name: str, w: torch.Tensor) -> torch.Tensor:
 
 
 class Network(NamedTuple):
-    """What a case needs: a module for one run, one for all or None, and (experiment, tokens [..., width]) -> inputs."""
+    """What a case needs: a module for one run, one for all or None, and (experiment, table's inputs) -> its own."""
 
     single: Callable
     batched: Callable | None
@@ -98,17 +99,24 @@ class Network(NamedTuple):
 
 def one_hot_pair(experiment: Any, tokens: torch.Tensor) -> torch.Tensor:
     """Return the codes of both tokens side by side [..., 2p]."""
-    return F.one_hot(tokens, experiment.task.p).flatten(-2).float()
+    return F.one_hot(tokens.long(), experiment.task.p).flatten(-2).float()
 
 
 def tokens_alone(experiment: Any, tokens: torch.Tensor) -> torch.Tensor:
-    return tokens
+    return tokens.long()
+
+
+def channels_first(experiment: Any, images: torch.Tensor) -> torch.Tensor:
+    """Return images [..., height, width, channels] as PyTorch has them."""
+    return images.float().movedim(-1, -3)
 
 
 NETWORKS = {
     "mlp": Network(MLP, BatchedMLP, one_hot_pair),
     "encoder": Network(Encoder, None, tokens_alone),
     "transformer": Network(Transformer, None, tokens_alone),
+    "cnn": Network(torch_layers.cnn, None, channels_first),
+    "batch_norm": Network(torch_layers.batch_norm, None, one_hot_pair),
 }
 
 
@@ -129,7 +137,7 @@ class Torch:
         self.runs = self.alongside(len(beginning.rows))
         rows = beginning.rows[: self.runs]
         self.start = {name: self.tensor(w[: self.runs]) for name, w in beginning.params.items()}
-        self.inputs = self.network.inputs(experiment, self.tensor(beginning.table.inputs[rows]).long())
+        self.inputs = self.network.inputs(experiment, self.tensor(beginning.table.inputs[rows]))
         self.labels = self.tensor(beginning.table.labels[rows]).long()
 
     def tensor(self, array: Any) -> torch.Tensor:

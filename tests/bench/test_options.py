@@ -11,7 +11,10 @@ from grokdyn import bench
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["--case", "p22"], ("'p22'", "p23, doshi, p113, encoder, transformer", "did you mean 'p23'?")),
+        (
+            ["--case", "p22"],
+            ("'p22'", "p23, doshi, p113, encoder, transformer, batch_norm, cnn", "did you mean 'p23'?"),
+        ),
         (["--lanes", "0"], ("--lanes", "1 to 4096")),
         (["--lanes", "many"], ("--lanes", "many")),
         (["--rounds", "0"], ("--rounds", "from 1")),

@@ -26,7 +26,10 @@ def tiny(name):
     """Return a case's experiment, made small, with numbers that none of the sides can ignore."""
     experiment = CASES[name].experiment()
     changes = {"task.p": 11, "optimizer.learning_rate": 0.02, "optimizer.weight_decay": 0.7}
-    if CASES[name].network == "mlp":
+    if CASES[name].network == "cnn":
+        del changes["task.p"]
+        changes |= {"task.train_points": 60, "model.channels": (3, 2)}
+    elif isinstance(experiment.model, gd.MLP):
         changes["model.hidden"] = tuple(8 + i for i, _ in enumerate(experiment.model.hidden))
     else:
         changes |= {"model.d_model": 8, "model.heads": 2, "optimizer.learning_rate": 0.002}
@@ -36,19 +39,20 @@ def tiny(name):
 
 def training_losses(experiment, beginning, params):
     """Return the mean loss over the train rows of every run, in float64."""
-    p, signature = experiment.task.p, experiment.task.signature()
+    model, signature = experiment.model, experiment.task.signature()
     losses = []
     for run, rows in enumerate(beginning.rows):
-        if not isinstance(experiment.model, gd.MLP):
-            logits = experiment.model.forward(
-                {k: w[run] for k, w in params.items()}, beginning.table.inputs[rows]
-            ).logits
+        if not isinstance(model, gd.MLP) or model.norm != "none":
+            own = {k: w[run] for k, w in params.items()}
+            first = model.initial_state(signature, "float32")
+            state = {k: own.pop(k, value) for k, value in first.items()}
+            logits = model.forward(own, beginning.table.inputs[rows], state=state).logits
             losses.append(np.mean(experiment.loss.rows(logits, beginning.table.labels[rows])))
             continue
-        W = [np.asarray(params[f"W_{i}"][run], np.float64) for i in range(len(experiment.model.hidden) + 1)]
-        z = np.eye(p)[beginning.table.inputs[rows]].reshape(len(rows), -1) @ W[0]
+        W = [np.asarray(params[f"W_{i}"][run], np.float64) for i in range(len(model.hidden) + 1)]
+        z = np.eye(experiment.task.p)[beginning.table.inputs[rows]].reshape(len(rows), -1) @ W[0]
         for w in W[1:]:
-            z = (np.maximum(z, 0) if experiment.model.activation == "relu" else z**2) @ w
+            z = (np.maximum(z, 0) if model.activation == "relu" else z**2) @ w
         labels = beginning.table.labels[rows]
         if isinstance(experiment.loss, gd.MSE):
             losses.append(np.mean((z - np.eye(signature.outputs)[labels]) ** 2))
@@ -69,7 +73,7 @@ def engine(name):
 
 
 def marked(names):
-    """Networks with attention compile long; the others stand for them in the usual suite."""
+    """Other networks compile long; these stand for them in the usual suite."""
     networks = {name: CASES[name].network for name in names}
     return [pytest.param(name, marks=[pytest.mark.slow] * (networks[name] != "mlp")) for name in names]
 
