@@ -44,13 +44,19 @@ def cnn(experiment: Any, params: Mapping[str, torch.Tensor]) -> Sequence:
     for layer in range(depth):
         size, _, before, channels = params[f"W_{layer}"].shape
         modules += [nn.Conv2d(before, channels, size, padding=size // 2), nn.ReLU(), nn.MaxPool2d(2)]
-    return Sequence(experiment, params, [*modules, nn.Flatten(), nn.Linear(*params[f"W_{depth}"].shape)])
+    return Sequence(experiment, params, [*modules, nn.Flatten(), linear(params[f"W_{depth}"], True)])
 
 
 def batch_norm(experiment: Any, params: Mapping[str, torch.Tensor]) -> Sequence:
     """Return hidden layers with batch norm behind the square, without biases."""
     modules, model = [], experiment.model
     for layer, width in enumerate(model.hidden):
-        modules += [nn.Linear(*params[f"W_{layer}"].shape, bias=False), Square()]
+        modules += [linear(params[f"W_{layer}"]), Square()]
         modules.append(nn.BatchNorm1d(width, model.norm_eps, model.norm_momentum))
-    return Sequence(experiment, params, [*modules, nn.Linear(*params[f"W_{len(model.hidden)}"].shape, bias=False)])
+    return Sequence(experiment, params, [*modules, linear(params[f"W_{len(model.hidden)}"])])
+
+
+def linear(W: torch.Tensor, bias: bool = False) -> Any:
+    """Return a layer for a matrix [in, out]."""
+    fan_in, fan_out = W.shape
+    return nn.Linear(fan_in, fan_out, bias)

@@ -14,6 +14,7 @@ SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
 # The longest, most of it compilation, are left to the slow suite.
 LONG = {
+    "always_grok",
     "delay_law",
     "doshi_phases",
     "edge_figure2",
