@@ -31,8 +31,10 @@ class Pathways(SubsetProbe):
     ``pathway_distance``: the mean edit distance of the pathways of two rows, insertions, deletions and substitutions
     counted once each, experts of different layers being different. ``pathway_consistency``, of three layers and more:
     the mean of 1 - mean_l c_l / (max_l c_l + 1e-8), c_l the cosine of e_l and e_{l+1}, e_l = sum_k g_k v_k with v_k
-    the column of expert k in the router's matrix; the lower the smoother. ``pathway_rows``: how many rows are
-    memorised, that is have a loss of at most ``memorised`` at this record; nan where there are fewer than two.
+    the column of expert k in the router's matrix; the lower the smoother. Where the largest cosine of a row is near 0
+    that quotient is any number, so that ``pathway_cosine``, the mean of all c_l, is recorded beside it.
+    ``pathway_rows``: how many rows are memorised, that is have a loss of at most ``memorised`` at this record; the
+    others are nan where there are fewer than two.
     """
 
     part: str = field(Name(), default="train", doc="which rows they are taken from: table, train, test or another part")
@@ -53,6 +55,7 @@ class Pathways(SubsetProbe):
         }
         if shapes.experiment.model.layers >= LEAST_LAYERS:
             found["pathway_consistency"] = Variable("inconsistency of pathways")
+            found["pathway_cosine"] = Variable("cosine of a pathway's successive layers")
         return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
@@ -66,8 +69,9 @@ class Pathways(SubsetProbe):
         }
         if model.layers >= LEAST_LAYERS:
             routers = [view.params[f"W_router_{layer}"] for layer in range(model.layers)]
-            several = jnp.where(jnp.sum(known) > 1, known, False)
-            found["pathway_consistency"] = mean(inconsistency(weights, jnp.stack(routers)), several)
+            several, c = known & (jnp.sum(known) > 1), cosines(weights, jnp.stack(routers))
+            found["pathway_consistency"] = mean(1 - jnp.mean(c, axis=0) / (jnp.max(c, axis=0) + TINY), several)
+            found["pathway_cosine"] = mean(jnp.mean(c, axis=0), several)
         return found
 
 
@@ -112,13 +116,13 @@ def edit_distances(words: jax.Array, lengths: jax.Array) -> jax.Array:
     return jax.lax.map(lambda one: each(one[0], one[1], words, lengths), (words, lengths))
 
 
-def inconsistency(weights: jax.Array, routers: jax.Array) -> jax.Array:
-    """Return 1 - mean cosine / (largest + 1e-8) of the experts' mean vectors in successive layers [rows].
+def cosines(weights: jax.Array, routers: jax.Array) -> jax.Array:
+    """Return the cosines of the experts' mean vectors of successive layers, float64 [layers - 1, rows].
 
     Args:
-        weights: [layers, rows, experts]; routers: [layers, width, experts].
+        weights: [layers, rows, experts].
+        routers: [layers, width, experts].
     """
     e = jnp.einsum("lre,lde->lrd", weights, routers).astype(jnp.float64)
     norms = jnp.sqrt(jnp.sum(jnp.square(e), axis=-1))
-    cosines = jnp.sum(e[1:] * e[:-1], axis=-1) / (norms[1:] * norms[:-1])
-    return 1 - jnp.mean(cosines, axis=0) / (jnp.max(cosines, axis=0) + TINY)
+    return jnp.sum(e[1:] * e[:-1], axis=-1) / (norms[1:] * norms[:-1])

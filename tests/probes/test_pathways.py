@@ -91,6 +91,7 @@ def test_consistency_is_that_of_the_mean_vectors_of_successive_layers(measured):
     norm = [np.sqrt((one**2).sum(1)) for one in e]
     cosines = np.array([(e[i] * e[i + 1]).sum(1) / norm[i] / norm[i + 1] for i in range(2)])
     exact = 1 - cosines.mean(0) / (cosines.max(0) + 1e-8)
+    assert float(found.pathway_cosine) == pytest.approx(cosines[:, known].mean(), rel=1e-10)
     assert float(found.pathway_consistency) == pytest.approx(exact[known].mean(), rel=1e-10)
 
 
