@@ -17,7 +17,12 @@ from jax._src import compiler
 
 from grokdyn.train import compiled
 
-OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+# One module of machine code a program: in eight, as by default, each repeats what they share.
+OPTIONS = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 # A worker remembers every program. Where it has grown by so many bytes, it lets go of them between two files; what is
 # freed stays with the process and is filled again before it grows further.
 MOST_GROWTH = 3 * 2**29

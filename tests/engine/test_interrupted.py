@@ -18,8 +18,6 @@ from grokdyn.engine.store import folder as store
 from grokdyn.engine.store import reading
 from grokdyn.engine.store.states import read_snapshot
 
-pytestmark = pytest.mark.as_users
-
 SPEC = """
 steps = 60
 record = {every = 10}
@@ -590,6 +588,7 @@ gd.run(gd.Sweep.from_toml(open(sys.argv[1]).read()), out=sys.argv[2], checkpoint
 """
 
 
+@pytest.mark.as_users  # bits are compared with those of a process of its own
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, sweep, tmp_path):
     long = sweep.base.replace(steps=60_000, record=gd.Every(1000), snapshots=())
