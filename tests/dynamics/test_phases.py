@@ -25,9 +25,11 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize("decays", [[1, 5, 20], pytest.param([0, 1, 5, 10, 20], marks=pytest.mark.slow)], ids=str)
-def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(decays):
-    overrides = {"sweep.optimizer.weight_decay": [float(decay) for decay in decays]}
+@pytest.mark.parametrize(
+    ("decays", "seeds"), [([1, 5, 20], 1), pytest.param([0, 1, 5, 10, 20], 2, marks=pytest.mark.slow)], ids=str
+)
+def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(decays, seeds):
+    overrides = {"sweep.optimizer.weight_decay": [float(decay) for decay in decays], "sweep.seed": list(range(seeds))}
     quickstart = gd.run(gd.load(QUICKSTART, overrides=overrides), progress=False)
     assert set(np.unique(gd.analysis.phases(quickstart).phase)) == {0, 1, 2, 3}
     assert (quickstart.status == 0).all()

@@ -1,13 +1,7 @@
 """More runs for a store: their bits, kills at every file that is put in place, others at work, mistakes."""
 
-import json
 import os
-import random
 import shutil
-import subprocess
-import sys
-import time
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -21,14 +15,6 @@ from grokdyn.engine.store import extension, reading
 from tests import cases
 from tests.engine.test_interrupted import CutError, cut_after
 
-pytestmark = pytest.mark.as_users  # bits are compared with those of processes of their own
-EXTEND = """
-import json, sys
-import grokdyn as gd
-print("ready", flush=True)
-gd.extend(sys.argv[1], json.loads(sys.argv[2]), progress=False, checkpoint_seconds=0)
-"""
-KILLS = 30
 BASE = cases.tiny(steps=20, record=gd.Every(10), snapshots=(10,))
 OLD = [{"optimizer.learning_rate": lr, "seed": s} for lr in (0.01, 0.02) for s in (0, 1)]
 NEW = [{"optimizer.learning_rate": 0.03, "seed": s} for s in (0, 1, 2)]
@@ -166,27 +152,3 @@ def test_the_command_line_extends_by_axes(store, whole, capsys):
     same(gd.open(store), whole)
     assert main([*words, "--quiet"]) == 2
     assert "a second time" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_thirty_kills_of_an_extension_change_no_bit(store, whole, tmp_path):
-    draw, seen, tries, longest = random.Random(30), Counter(), 0, None
-    while seen.total() < KILLS:
-        path, tries = shutil.copytree(store, tmp_path / str(tries)), tries + 1
-        command = [sys.executable, "-c", EXTEND, str(path), json.dumps(NEW)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n"
-        began, delay = time.monotonic(), float("inf") if longest is None else draw.uniform(0, longest)
-        while process.poll() is None and time.monotonic() - began < delay:
-            time.sleep(0.001)
-        killed = process.poll() is None
-        longest = longest or time.monotonic() - began  # the first is never killed, and tells how long it takes
-        process.kill()
-        process.communicate()
-        if killed:
-            found = gd.open(path)
-            seen["all" if found.sizes["run"] == len(OLD + NEW) else "old"] += 1
-            found = gd.resume(path, progress=False)
-            same(found if found.sizes["run"] == len(OLD + NEW) else gd.extend(path, NEW, progress=False), whole)
-    print(dict(seen), "of", tries)
-    assert set(seen) == {"old", "all"}

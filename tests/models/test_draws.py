@@ -12,7 +12,7 @@ KEY = jax.random.key(5)
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_draws_are_those_of_jax(dtype, x64):
-    shapes = [(6,), (3, 5), (2, 3, 4), (0, 3), (40, 50)]
+    shapes = [(2, 3, 4), (0, 3), (40, 50)]
     keys = jax.random.split(KEY, 3 * len(shapes))
     found, expected = {}, {}
     for i, shape in enumerate(shapes):

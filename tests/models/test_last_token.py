@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
@@ -35,9 +35,14 @@ def test_a_signature_tells_which_tokens_are_constant(name):
     assert signature.inputs.fixed == tuple(int(seen[0]) if len(seen) == 1 else None for seen in columns)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(options=st.fixed_dictionaries(OPTIONS), name=st.sampled_from(tuple(TASKS)))
-def test_logits_and_gradients_are_the_naive_models(options, name):
+@pytest.mark.parametrize("examples", [5, pytest.param(40, marks=pytest.mark.slow)])
+def test_logits_and_gradients_are_the_naive_models(examples):
+    given(options=st.fixed_dictionaries(OPTIONS), name=st.sampled_from(tuple(TASKS)))(
+        settings(max_examples=examples, deadline=None, derandomize=True)(check_logits_and_gradients)
+    )()
+
+
+def check_logits_and_gradients(options, name):
     model, signature = MODEL.replace(**options), TASKS[name].signature()
     inputs = TASKS[name].table().inputs[::3]
     shapes = jax.eval_shape(lambda: model.start(jax.random.key(0), signature, jnp.float64))
