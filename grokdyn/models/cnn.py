@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.convolution import convolved, places, pooled
+from grokdyn.models.draws import layer_keys
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
 from grokdyn.models.layered import Layered, Passage
 from grokdyn.models.output import MEASURED, Mode, Output, Params
@@ -84,8 +85,9 @@ class CNN(Layered):
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         params: dict[str, Any] = {}
         shapes = self.shapes(signature)
+        keys = layer_keys(key, len(shapes))
         for layer, (*before, fan_out) in enumerate(shapes):
-            weight_key, bias_key = jax.random.split(jax.random.fold_in(key, layer))
+            weight_key, bias_key = keys[layer]
             fan_in = fan_in_of((*before, fan_out))
             width = fan_out if layer < len(shapes) - 1 else fan_in
             drawn = weight(weight_key, self.init, fan_in, fan_out, width, dtype)

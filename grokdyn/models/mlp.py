@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.activations import ACTIVATIONS
+from grokdyn.models.draws import layer_keys
 from grokdyn.models.initializers import INITS, bias, multiplier, weight
 from grokdyn.models.layered import Layered, Passage
 from grokdyn.models.layers import Layer
@@ -61,9 +62,9 @@ class MLP(Layered):
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         sizes = self.sizes(signature)
-        params = {}
+        params, keys = {}, layer_keys(key, len(sizes) - 1)
         for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-            weight_key, bias_key = jax.random.split(jax.random.fold_in(key, layer))
+            weight_key, bias_key = keys[layer]
             width = fan_out if layer < len(self.hidden) else fan_in
             params[f"W_{layer}"] = weight(weight_key, self.init, fan_in, fan_out, width, dtype)
             if self.bias:
