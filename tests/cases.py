@@ -84,6 +84,14 @@ OPTIMIZERS = (
     gd.NormConstraint(inner=gd.AdamW(learning_rate=0.01), factor=1.5, at=2),
     gd.SAM(inner=gd.SGD(learning_rate=0.1), rho=0.1),
     gd.SwitchOptimizer(first=gd.SGD(learning_rate=0.1), then=gd.AdamW(learning_rate=0.01), at=2),
+    gd.GAM(inner=gd.SGD(learning_rate=0.1), gamma=0.1),
+    gd.EntropySGD(inner=gd.SGD(learning_rate=0.5), steps=2),
+    gd.Winsorised(inner=gd.SGD(learning_rate=0.1), level=10.0),
+    gd.GradientNoise(inner=gd.SGD(learning_rate=0.1), tail=1.5),
+    gd.EGD(inner=gd.SGD(learning_rate=0.1)),
+    gd.IVON(learning_rate=0.1),
+    gd.ScheduleFree(inner=gd.AdamW(learning_rate=0.01, b1=0.0), power=1.0),
+    gd.Groups(inner=gd.AdamW(learning_rate=0.01), groups=(gd.Group(match="*0", learning_rate=0.1, weight_decay=0.5),)),
 )
 SCHEDULES = (
     gd.Constant(),

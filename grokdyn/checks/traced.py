@@ -171,7 +171,7 @@ def check_update(optimizer: Any, state: State) -> None:
         if hasattr(optimizer, old):
             raise SpecError("optimizer", Words(f"{type(optimizer).__name__}.{old}"), INSTEAD)
     with telling("optimizer", optimizer, own):
-        gradient = Gradient(lambda params: jax.tree.map(jnp.zeros_like, params), state.step, lambda: jax.random.key(0))
+        gradient = Gradient(zeros, state.step, lambda: jax.random.key(0), zeros_of_rows)
         updates, memory = optimizer.update(gradient, state.params, state.optimizer)
     for what, new, old in (("updates", updates, state.params), ("its memory", memory, state.optimizer)):
         if jax.tree.structure(new) != jax.tree.structure(old):
@@ -185,6 +185,14 @@ def check_update(optimizer: Any, state: State) -> None:
             if not fits(jnp.result_type(x), jnp.result_type(y)):
                 came = Words(f"{name}: {where} of {jnp.result_type(x)}")
                 raise SpecError("optimizer", came, f"{jnp.result_type(y)}, as before")
+
+
+def zeros(params: Any) -> Any:
+    return jax.tree.map(jnp.zeros_like, params)
+
+
+def zeros_of_rows(params: Any) -> tuple[Any, jax.Array]:
+    return jax.tree.map(lambda w: jnp.zeros((2, *w.shape), w.dtype), params), jnp.ones(2, bool)
 
 
 def same_type(new: Any, old: Any) -> None:

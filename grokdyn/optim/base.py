@@ -12,6 +12,7 @@ import optax
 from grokdyn.optim.gradient import Gradient
 from grokdyn.optim.schedules import Constant
 from grokdyn.spec.base import Spec, field, rules
+from grokdyn.spec.errors import Words
 from grokdyn.spec.kinds import Part
 from grokdyn.spec.rules import Choice, Number, Optional
 from grokdyn.tasks.shapes import Conflicts, Shapes
@@ -19,6 +20,8 @@ from grokdyn.tasks.shapes import Conflicts, Shapes
 
 class AnyOptimizer(Spec):
     """Base of whatever moves parameters, optimizers and what wraps them."""
+
+    reads_rows = False  # whether it reads the gradients of single rows
 
     @property
     def plain(self) -> bool:
@@ -99,6 +102,13 @@ def inside(optimizer: AnyOptimizer) -> Iterator[tuple[str, AnyOptimizer]]:
             yield name, getattr(optimizer, name)
 
 
+def within(optimizer: AnyOptimizer) -> Iterator[AnyOptimizer]:
+    """Yield an optimizer and all inside of it."""
+    yield optimizer
+    for _, inner in inside(optimizer):
+        yield from within(inner)
+
+
 class Wrapper(AnyOptimizer):
     """Base of what changes the gradient or the update of an inner optimizer.
 
@@ -117,6 +127,10 @@ class Wrapper(AnyOptimizer):
     @property
     def gradients(self) -> int:
         return self.inner.gradients
+
+    def problems(self) -> Iterator[tuple[str, Any, str]]:
+        if type(self).seen is not Wrapper.seen and any(one.reads_rows for one in within(self.inner)):
+            yield "inner", Words("winsorised inside"), "winsorised around it"
 
     def before(self) -> list[optax.GradientTransformation]:
         """Return transforms of the gradient before the inner optimizer steps along it."""

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 import jax
 
 
+def no_rows(params: Any) -> Any:
+    raise AssertionError("what reads rows is outermost: Wrapper.problems")
+
+
 class Gradient(NamedTuple):
     """The gradient that an update descends, as a function; every call at other parameters costs a gradient.
 
@@ -16,11 +20,14 @@ class Gradient(NamedTuple):
             the run's own parameters it is known already.
         step: int32, number of updates made.
         draws: () -> key of this update's own random numbers, the same in training and in recording.
+        of_rows: params -> the gradients of single rows, trees [rows, ...], and which rows are no padding, bool [rows];
+            the mean over those is the gradient. Not where another optimizer changes what is seen.
     """
 
     at: Callable[[Any], Any]
     step: jax.Array
     draws: Callable[[], jax.Array]
+    of_rows: Callable[[Any], tuple[Any, jax.Array]] = no_rows
 
     def __call__(self, params: Any) -> Any:
         return self.at(params)
@@ -32,7 +39,7 @@ class Gradient(NamedTuple):
 
     def seen_through(self, change: Callable[[Callable[[Any], Any], Any], Any]) -> Gradient:
         """Return the gradient whose value at params is ``change(gradient, params)``."""
-        return self._replace(at=lambda params: change(self.at, params))
+        return self._replace(at=lambda params: change(self.at, params), of_rows=no_rows)
 
 
 def known_at(params: Any, value: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:

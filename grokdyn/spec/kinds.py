@@ -147,3 +147,24 @@ class Table(Rule):
 
     def encode(self, value: Any) -> dict[str, Any]:
         return base.encode(value)
+
+
+@dataclass(frozen=True)
+class Tables(Rule):
+    """A list of descriptions of one known class."""
+
+    cls: type
+    node = True
+
+    @property
+    def allowed(self) -> str:
+        return "a list, not empty, of tables of " + ", ".join(base.rules(self.cls))
+
+    def decode(self, value: Any, path: str) -> tuple[Any, ...]:
+        items = listed(value)
+        if not isinstance(items, list) or not items:
+            raise SpecError(path, value, self.allowed, a_list(value))
+        return tuple(Table(self.cls).decode(item, f"{path}[{i}]") for i, item in enumerate(items))
+
+    def encode(self, value: Any) -> list[Any]:
+        return [Table(self.cls).encode(item) for item in value]

@@ -130,6 +130,29 @@ def batch_gradient(
     return through(preparation(program, lane, size, mode), gradient)
 
 
+def row_gradients(
+    program: Program, lane: Lane, rows: Rows, step: jax.Array, key: jax.Array | None, state: Params
+) -> Callable[[Params], tuple[Params, jax.Array]]:
+    """Return params -> the gradients of single rows [rows, ...], whose mean over the real rows is the gradient.
+
+    For models whose rows do not see each other. Dropout is drawn for every row by itself.
+    """
+    total = jnp.sum(rows.counts, dtype=jnp.int32)
+
+    def of_row(params: Params, row: Rows, i: jax.Array) -> Params:
+        mode = Mode(True, None if key is None else jax.random.fold_in(key, i))
+        alone = jax.tree.map(lambda x: x[None], row)
+        gradient = in_parts(mean_loss(lane, alone, total, step, mode, state))
+        found = through(preparation(program, lane, 1, mode), gradient)(params).gradient
+        return jax.tree.map(lambda g: g * total.astype(g.dtype), found)
+
+    def gradients(params: Params) -> tuple[Params, jax.Array]:
+        numbers = jnp.arange(rows.counts.shape[0], dtype=jnp.int32)
+        return jax.vmap(of_row, in_axes=(None, 0, 0))(params, rows, numbers), rows.counts
+
+    return gradients
+
+
 def first_state(program: Program, lane: Lane) -> Params:
     return lane.experiment.model.initial_state(program.signature, lane.experiment.dtype)
 

@@ -16,7 +16,7 @@ from grokdyn.optim.gradient import Gradient, known_at
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.streams import split_keys, stream
-from grokdyn.train.gradient import Descent, batch_gradient, full_gradient
+from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, row_gradients
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State
 from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
 
@@ -70,25 +70,57 @@ def update(program: Program, lane: Lane, rows: Rows | None, state: State) -> tup
     key = training_key(program, lane, state.step)
     if rows is None or lane.experiment.batch_size is None:
         rows = fresh_rows(program, lane, state.step) if rows is None else rows
-        order, gradient = state.order, full_gradient(program, lane, rows, state.step, key, state.model)
+        order, ranks = state.order, None
+        gradient = full_gradient(program, lane, rows, state.step, key, state.model)
     else:
         order, ranks = draw_batch(program, lane, state)
         gradient = batch_gradient(program, lane, rows, ranks, state.step, key, state.model)
     loss, grads, carried = gradient(state.params)
-    updates, memory = moved(optimizer, as_function(lane, state, gradient, grads), state.optimizer, state.params)
+    given = as_function(program, lane, state, gradient, grads, rows, ranks, key)
+    updates, memory = moved(optimizer, given, state.optimizer, state.params)
     params = jax.tree.map(jnp.add, state.params, moving(lane, updates))
     step = state.step + jnp.int32(1)
     return replace(state, params=params, optimizer=memory, order=order, model=carried, step=step), loss
 
 
-def as_function(lane: Lane, state: State, descent: Callable[[Params], Descent], here: Params) -> Gradient:
-    """Return what the optimizer is given, from what it descends and the gradient at the present parameters."""
+def as_function(
+    program: Program,
+    lane: Lane,
+    state: State,
+    descent: Callable[[Params], Descent],
+    here: Params,
+    rows: Rows,
+    ranks: jax.Array | None = None,
+    key: jax.Array | None = None,
+) -> Gradient:
+    """Return what the optimizer is given, from what it descends and the gradient at the present parameters.
 
-    def key() -> jax.Array:
+    Wherever it looks, what was pruned or frozen is as it is.
+
+    Args:
+        ranks: of the rows of a batch; None: all train rows.
+        key: of what the model draws.
+    """
+
+    def own_key() -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(stream(lane.experiment, "batch"), NEVER - 1), state.step)
 
-    at = known_at(state.params, here, lambda params: descent(params).gradient)
-    return Gradient(at, state.step, key)
+    def at(params: Params) -> Params:
+        return descent(held(lane, params, state.params)).gradient
+
+    def of_rows(params: Params) -> tuple[Params, jax.Array]:
+        batch = rows if ranks is None else jax.tree.map(lambda x: x[ranks], rows)
+        single = row_gradients(program, lane, batch, state.step, key, state.model)
+        return single(held(lane, params, state.params))
+
+    return Gradient(known_at(state.params, here, at), state.step, own_key, of_rows)
+
+
+def held(lane: Lane, params: Params, present: Params) -> Params:
+    """Return parameters, those that were pruned or frozen as they are at present."""
+    if lane.moves is None:
+        return params
+    return jax.tree.map(jnp.where, lane.moves, params, present)
 
 
 def moving(lane: Lane, updates: Params) -> Params:
@@ -171,7 +203,7 @@ def view_of(
         return descent(params)[:2]
 
     def update(here: Params) -> Params:
-        given = as_function(lane, state, descent, here)
+        given = as_function(program, lane, state, descent, here, rows)
         return moving(lane, moved(optimizer, given, state.optimizer, state.params)[0])
 
     return kind(

@@ -39,7 +39,10 @@ def given(step, asked=None):
         w = vector(params)
         return tree(jnp.asarray(A) @ w - jnp.sin(w))
 
-    return Gradient(at, step, lambda: key(step))
+    def of_rows(params):
+        return jax.tree.map(lambda g: jnp.stack([g - 1, g + 1]), at(params)), jnp.ones(2, bool)
+
+    return Gradient(at, step, lambda: key(step), of_rows)
 
 
 def key(step):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import grokdyn as gd
 from grokdyn.spec import base, kinds, rules
 from grokdyn.spec.numbers import Numbers
+from grokdyn.spec.patterns import Pattern
 from grokdyn.spec.places import KINDS
 from grokdyn.spec.rules import imported
 
@@ -51,6 +52,10 @@ def values(rule, nested=True):
         return some.flatmap(lambda found: st.tuples(*map(part, found)))
     if isinstance(rule, kinds.Table):
         return specs(rule.cls)
+    if isinstance(rule, kinds.Tables):
+        return st.lists(specs(rule.cls), min_size=1, max_size=3).map(tuple)
+    if isinstance(rule, Pattern):
+        return st.from_regex(r"[A-Za-z_*][A-Za-z_0-9*?]{0,10}", fullmatch=True)
     raise TypeError(f"no strategy for {rule}")
 
 
