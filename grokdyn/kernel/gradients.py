@@ -25,13 +25,30 @@ def gradient_gram(f: Function, params: Params, x: jax.Array, slopes: jax.Array) 
     layers = f.linear_layers(params, x, slopes[:, None, :])
     if layers is not None:
         return layer_products(layers, layers, "trace")
-
-    def gradient(row: jax.Array, slope: jax.Array) -> jax.Array:
-        found = jax.grad(lambda params: slope @ row_logits(f, params, row))(params)
-        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(found)])
-
-    gradients = jax.vmap(gradient)(x, slopes)
+    gradients = jnp.concatenate([g.reshape(len(x), -1) for g in jax.tree.leaves(of_rows(f, params, x, slopes))], axis=1)
     return gradients @ gradients.T
+
+
+def of_rows(f: Function, params: Params, x: jax.Array, slopes: jax.Array) -> Params:
+    """Return the gradients of single rows [m, ...], tensor by tensor; arguments as those of ``gradient_gram``."""
+
+    def gradient(row: jax.Array, slope: jax.Array) -> Params:
+        return jax.grad(lambda params: slope @ row_logits(f, params, row))(params)
+
+    return jax.vmap(gradient)(x, slopes)
+
+
+def tensor_coherence(gradients: Params) -> jax.Array:
+    """Return the m-coherence of the gradients of single rows [m, ...] in every tensor [tensors], float64.
+
+    m |mean g|^2 / mean |g|^2 in the space of one tensor, from sums alone; nan where all gradients are 0.
+    """
+
+    def of(g: jax.Array) -> jax.Array:
+        g = wide(g)
+        return jnp.sum(jnp.square(jnp.sum(g, axis=0))) / jnp.sum(jnp.square(g))
+
+    return jnp.stack([of(g) for g in jax.tree.leaves(gradients)])
 
 
 def coherence(G: jax.Array) -> jax.Array:

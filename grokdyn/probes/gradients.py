@@ -9,14 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.kernel.gradients import block_cosines, coherence, cosines, gradient_gram, noise_scale
+from grokdyn.kernel.gradients import (
+    block_cosines,
+    coherence,
+    cosines,
+    gradient_gram,
+    noise_scale,
+    of_rows,
+    tensor_coherence,
+)
 from grokdyn.kernel.ntk import costs
 from grokdyn.kernel.readout import Readout
 from grokdyn.losses.base import one_hot
 from grokdyn.models.function import Function
 from grokdyn.probes.base import Shapes, Variable
+from grokdyn.probes.norms import tensor_names
 from grokdyn.probes.subset import SubsetProbe, input_shape, too_large
 from grokdyn.probes.view import View
+from grokdyn.spec.base import field
+from grokdyn.spec.rules import Flag
 from grokdyn.tasks.shapes import Conflicts, needs_classes, needs_rows_alone
 
 
@@ -54,24 +65,43 @@ class GradientCoherence(GradientProbe):
 
     ``m_coherence``: how many rows each gradient helps, 1 where all are orthogonal and ``rows`` where all are equal
     (Chatterjee & Zielinski 2022). ``noise_scale``: the simple gradient noise scale (McCandlish et al. 2018).
-    ``gradient_cosine``: mean cosine of pairs.
+    ``gradient_cosine``: mean cosine of pairs. With ``per_tensor`` also ``m_coherence_per_tensor``, of the gradients in
+    one tensor, which needs all of them at once.
     """
 
+    per_tensor: bool = field(Flag(), default=False, doc="m-coherence of every tensor by itself too")
+
+    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        yield from super().conflicts(shapes)
+        if self.per_tensor:
+            entries = sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
+            yield from too_large(self.rows, 8.0 * self.rows * entries, "their gradients, tensor by tensor, take")
+
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return {
+        found = {
             "m_coherence": Variable("m-coherence of gradients", "rows"),
             "noise_scale": Variable("gradient noise scale", "rows"),
             "gradient_cosine": Variable("mean cosine of two rows' gradients"),
         }
+        if self.per_tensor:
+            names = {"tensor": tensor_names(shapes.params)}
+            long_name = "m-coherence of gradients per tensor"
+            found["m_coherence_per_tensor"] = Variable(long_name, "rows", ("tensor",), names)
+        return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         G = self.gram(view)
         pairs = cosines(G)
-        return {
+        found = {
             "m_coherence": coherence(G),
             "noise_scale": noise_scale(G),
             "gradient_cosine": (jnp.sum(pairs) - jnp.trace(pairs)) / (self.rows * (self.rows - 1)),
         }
+        if self.per_tensor:
+            f = view.function
+            rows = of_rows(f, f.tangent(view.params), self.inputs(view), self.slopes(view))
+            found["m_coherence_per_tensor"] = tensor_coherence(rows)
+        return found
 
 
 class GradientBlocks(GradientProbe):

@@ -30,7 +30,7 @@ EXPERIMENT = gd.Experiment(
         gd.Sharpness(iterations=1000),
         gd.EdgeOfStability(iterations=1000),
         gd.HessianTrace(samples=300),
-        gd.GradientCoherence(rows=6, part="train"),
+        gd.GradientCoherence(rows=6, part="train", per_tensor=True),
         gd.GradientBlocks(rows=9),
         gd.ExampleScores(rows=6, part="train"),
     ),
@@ -119,6 +119,9 @@ def test_gradients_of_rows_are_the_dense_ones(both):
     np.testing.assert_allclose(found["grand"], np.linalg.norm(g, axis=1), rtol=1e-9)
     mean = g.mean(0)
     np.testing.assert_allclose(found["m_coherence"], 6 * mean @ mean / np.mean(np.sum(g**2, axis=1)), rtol=1e-9)
+    ends = np.cumsum([leaf.size for leaf in jax.tree.leaves(run.state.params)])[:-1]
+    by_tensor = [6 * np.sum(t.mean(0) ** 2) / np.mean(np.sum(t**2, axis=1)) for t in np.split(g, ends, axis=1)]
+    np.testing.assert_allclose(found["m_coherence_per_tensor"], by_tensor, rtol=1e-9)
     spread = np.sum((g - mean) ** 2) / 5
     np.testing.assert_allclose(found["noise_scale"], spread / (mean @ mean - spread / 6), rtol=1e-8)
     unit = g / np.linalg.norm(g, axis=1, keepdims=True)

@@ -122,3 +122,22 @@ def test_no_heavy_module_is_imported():
     code = f"import sys, grokdyn as gd; {tables}; print(*{{'mlxtend', 'sklearn', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_images_can_be_remade_with_their_labels():
+    true, shuffled, other, noise = (gd.Digits(pixels=p, images=False).table() for p in packaged.PIXELS)
+    for table in (shuffled, other, noise):
+        np.testing.assert_array_equal(table.labels, true.labels)
+        assert table.inputs.dtype == true.inputs.dtype
+        assert not np.array_equal(table.inputs, true.inputs)
+    for table in (shuffled, other):
+        np.testing.assert_array_equal(np.sort(table.inputs, axis=1), np.sort(true.inputs, axis=1))
+    # One permutation for all keeps the distances of images; one for each does not.
+    products = [table.inputs[:50] @ table.inputs[:50].T for table in (true, shuffled, other)]
+    np.testing.assert_allclose(products[1], products[0], rtol=1e-5)
+    assert not np.allclose(products[2], products[0], rtol=0.1)
+    np.testing.assert_allclose(
+        noise.inputs.mean(), true.inputs.mean(), atol=5 * true.inputs.std() / noise.inputs.size**0.5
+    )
+    np.testing.assert_allclose(noise.inputs.std(), true.inputs.std(), rtol=0.01)
+    np.testing.assert_array_equal(gd.Digits(pixels="gaussian", images=False).table().inputs, noise.inputs)
