@@ -12,6 +12,7 @@ from .foretelling import foretelling
 from .forgetting import forgetting
 from .lifetimes import event_times, scaling, survival
 from .likeness import cka_over_time
+from .own_steps import measured
 from .parts import parts
 from .progress import progress_phases
 from .spikes import spikes
@@ -31,6 +32,7 @@ __all__ = [
     "foretelling",
     "forgetting",
     "grokking_time",
+    "measured",
     "parts",
     "phases",
     "progress_phases",

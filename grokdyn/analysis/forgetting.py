@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from . import checks
+from .own_steps import measured
 
 
 def forgetting(ds: xr.Dataset, variable: str = "row_correct") -> xr.DataArray:
@@ -20,7 +20,7 @@ def forgetting(ds: xr.Dataset, variable: str = "row_correct") -> xr.DataArray:
 
     Raises ValueError for an unknown variable or one without `step`.
     """
-    right = checks.recorded(ds, variable)
+    right = measured(ds, variable)
     known = right.notnull()
     fell = (right.isel(step=slice(None, -1)).values > 0.5) & (right.isel(step=slice(1, None)).values < 0.5)
     axis = right.get_axis_num("step")

@@ -3,6 +3,7 @@
 import xarray as xr
 
 from . import checks
+from .own_steps import measured
 
 
 def cka_over_time(ds: xr.Dataset, variable: str = "feature_gram") -> xr.DataArray:
@@ -17,7 +18,7 @@ def cka_over_time(ds: xr.Dataset, variable: str = "feature_gram") -> xr.DataArra
 
     Raises ValueError for an unknown variable or one without `step` or rows.
     """
-    gram = checks.recorded(ds, variable)
+    gram = measured(ds, variable)
     rows = ("feature_row", "other_feature_row")
     missing = [axis for axis in rows if axis not in gram.dims]
     if missing:

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from . import checks
+from .own_steps import measured
 
 
 def spikes(ds: xr.Dataset, variable: str = "train_loss", factor: float = 10.0, window: int = 20) -> xr.Dataset:
@@ -26,7 +27,7 @@ def spikes(ds: xr.Dataset, variable: str = "train_loss", factor: float = 10.0, w
     Raises ArgumentError (a ValueError) for an unknown variable, one with axes of its own, a factor of at most 1, or a
     window below 3.
     """
-    array = checks.recorded(ds, variable)
+    array = measured(ds, variable)
     own = [dim for dim in array.dims if dim not in (*checks.swept_axes(ds), "step")]
     if own:
         raise checks.ArgumentError(f"variable={variable!r}: has {checks.listed(own)}; expected one value a record.")
@@ -40,7 +41,7 @@ def spikes(ds: xr.Dataset, variable: str = "train_loss", factor: float = 10.0, w
     found = xr.Dataset({"spike": values.copy(data=begun.reshape(values.shape))}, attrs=ds.attrs)
     found["spike"].attrs = {"long_name": f"a spike of {variable} begins"}
     found["spikes"] = found.spike.sum("step").assign_attrs(long_name=f"spikes of {variable}")
-    first = ds["step"].isel(step=found.spike.argmax("step")).drop_vars("step").astype(np.float64)
+    first = values["step"].isel(step=found.spike.argmax("step")).drop_vars("step").astype(np.float64)
     found["first_spike"] = first.where(found.spike.any("step")).assign_attrs(long_name="first spike", units="steps")
     found["spike_records"] = found.spikes.copy(data=asked.reshape(found.spikes.shape))
     found["spike_records"].attrs = {"long_name": "records after the first window"}

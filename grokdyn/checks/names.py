@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from grokdyn.checks.told import telling
+from grokdyn.probes import cadence
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.foreign import is_foreign
@@ -19,7 +20,7 @@ RESERVED = ("step", "status", "diverged_at", "stopped_at")
 
 
 def declared(path: str, probe: Any, shapes: Shapes) -> dict[str, Variable]:
-    """Return the variables of a probe, checked.
+    """Return the variables of a probe as a Dataset holds them, checked.
 
     Raises:
         SpecError: naming the class, and what of its variables is not as a Dataset needs it.
@@ -37,7 +38,7 @@ def declared(path: str, probe: Any, shapes: Shapes) -> dict[str, Variable]:
             raise SpecError(path, Words(f"{name}: {word}: a {type(variable).__name__}"), "a Variable")
         for came, allowed in dims_off(variable):
             raise SpecError(path, Words(f"{name}: {word}: {came}"), allowed)
-    return dict(found)
+    return cadence.declared(probe, shapes)
 
 
 def dims_off(variable: Variable) -> Iterator[tuple[str, str]]:

@@ -60,10 +60,10 @@ class IVON(Optimizer):
             count = jnp.zeros((), jnp.int32)
             return IVONState(count, *(jax.tree.map(make, params) for make in (zero, first, zero)))
 
-        def update(g: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
             count = state.count + jnp.ones((), jnp.int32)
-            mean = jax.tree.map(lambda g, u: mixed(self.b1, u, g), g, state.mean)
-            h = jax.tree.map(self.learned, state.curvature, g, state.noise)
+            mean = jax.tree.map(lambda g, u: mixed(self.b1, u, g), updates, state.mean)
+            h = jax.tree.map(self.learned, state.curvature, updates, state.noise)
             scale = 1 / correction(self.b1, count)
 
             def step(u: jax.Array, h: jax.Array, w: jax.Array) -> jax.Array:

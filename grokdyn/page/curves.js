@@ -78,17 +78,17 @@ function drawCurves(stage, sweep, view, group, act) {
     ? DASHES[(group.names.length - 1 - group.names.indexOf(line.name)) % DASHES.length] : "");
   const shown = all.length > MOST_LINES ? all.filter((_, i) => i % Math.ceil(all.length / MOST_LINES) === 0) : all;
   const thin = together(all).length > 0;
-  const path = (values) => pathOf(steps, values, from, x, y, view.logY);
+  const path = (values, line) => pathOf(steps, values, from, x, y, view.logY, line.variable.sparse);
   for (const line of shown) {
     const look = { stroke: palette.get(line.colour), "stroke-dasharray": dash(line), "stroke-width": thin ? 0.8 : 1.8, "stroke-opacity": thin ? Math.max(0.18, Math.min(0.6, 12 / shown.length)) : 1 };
-    plot.append(svg("path", { d: path(line.values), class: "curve", ...look }));
+    plot.append(svg("path", { d: path(line.values, line), class: "curve", ...look }));
     plot.append(...[endMark(sweep, line, from, x, y, view.logY, palette.get(line.colour))].filter(Boolean));
   }
   for (const group_ of together(all)) {
     const color = palette.get(group_[0].colour);
     const spread = recordsOf(sweep, group_);
     if (group_.length >= BAND_RUNS) plot.append(svg("path", { d: bandOf(steps, spread, from, x, y, view.logY), fill: color, "fill-opacity": 0.14 }));
-    plot.append(svg("path", { d: path(spread.map((values) => reduced(values, "median"))), class: "curve", stroke: color, "stroke-width": 2.2, "stroke-dasharray": dash(group_[0]) }));
+    plot.append(svg("path", { d: path(spread.map((values) => reduced(values, "median")), group_[0]), class: "curve", stroke: color, "stroke-width": 2.2, "stroke-dasharray": dash(group_[0]) }));
   }
   const pointer = svg("g", {});
   root.append(pointer);
@@ -112,9 +112,11 @@ function valueScale([low, high], group, view, from, to) {
   return linear(low - pad, high + pad, from, to);
 }
 
-function pathOf(steps, values, from, x, y, log) {
+// Where not every record measures the variable, lines go on over those that do not.
+function pathOf(steps, values, from, x, y, log, sparse) {
   let d = "", pen = "M";
   for (let i = from; i < steps.length; i++) {
+    if (sparse && Number.isNaN(values[i])) continue;
     if (!Number.isFinite(values[i]) || (log && values[i] <= 0)) pen = "M";
     else {
       d += `${pen}${x(steps[i]).toFixed(1)},${y(values[i]).toFixed(1)}`;
@@ -171,7 +173,7 @@ function readValues(stage, drawn, view, act) {
     const line = shown[place.line], value = line.values[place.record], at = x(steps[place.record]);
     const known = Number.isFinite(value) && (!view.logY || value > 0);
     pointer.replaceChildren(svg("line", { x1: at, x2: at, y1: drawn.top, y2: drawn.bottom, stroke: "#999", "stroke-width": 0.8 }),
-      svg("path", { d: pathOf(steps, line.values, from, x, y, view.logY), class: "curve", stroke: "#000", "stroke-width": 1.2 }),
+      svg("path", { d: pathOf(steps, line.values, from, x, y, view.logY, line.variable.sparse), class: "curve", stroke: "#000", "stroke-width": 1.2 }),
       ...(known ? [svg("circle", { cx: at, cy: y(value), r: 3.5, fill: "#000" })] : []));
     const inner = line.variable.inner.map((dim, i) => `, ${dim.name} ${dim.texts[line.inner[i] || 0]}`).join("");
     act.read(`Step ${steps[place.record]}, ${line.variable.label}${inner}: ${exactly(value, sweep.digits)}. Run ${line.run} (${sweep.words(line.run)}), ${sweep.ending(line.run)}.`);

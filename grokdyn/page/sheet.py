@@ -157,8 +157,15 @@ def described(ds: xr.Dataset, array: xr.DataArray) -> dict[str, Any]:
         for dim in own
     ]
     units = str(array.attrs.get("units", ""))
-    part = str(array.attrs.get("part", ""))
-    return {"name": str(array.name), "label": name_of(array), "units": units, "part": part, "inner": inner}
+    part, sparse = str(array.attrs.get("part", "")), bool(array.attrs.get("every"))
+    return {
+        "name": str(array.name),
+        "label": name_of(array),
+        "units": units,
+        "part": part,
+        "inner": inner,
+        "sparse": sparse,
+    }
 
 
 def flat(ds: xr.Dataset, name: str, axes: tuple[str, ...]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from grokdyn.analysis import checks
+from grokdyn.analysis import checks, measured
 
 from . import panel, single, style
 
@@ -23,7 +23,7 @@ def histograms(ds: xr.Dataset, variable: str, *, bins: int = 40, ax: Axes | None
     Returns the Figure, that of `ax` where one is given. Raises ValueError for an unknown variable, one without records
     or without finite numbers, or fewer than two bins.
     """
-    array = checks.recorded(ds, variable).transpose("step", ...)
+    array = measured(ds, variable).transpose("step", ...)
     if checks.number(bins, "bins") < 2:
         raise checks.ArgumentError(f"bins={bins!r}: expected at least 2.")
     values = array.values.reshape(array.sizes["step"], -1)
@@ -38,7 +38,7 @@ def histograms(ds: xr.Dataset, variable: str, *, bins: int = 40, ax: Axes | None
     shares = counts / np.maximum(counts.sum(0), 1)
     with style.context():
         ax = ax or style.new_figure(4.2, 2.4).subplots()
-        drawn = single.over_steps(ax, ds["step"].values, edges, shares, cmap="Greys", vmin=0)
+        drawn = single.over_steps(ax, array["step"].values, edges, shares, cmap="Greys", vmin=0)
         if log:
             ax.set_yscale("log")
         ax.set_ylabel(style.label_of(array))

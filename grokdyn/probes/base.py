@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from grokdyn.probes.view import View
-from grokdyn.spec.base import Spec
+from grokdyn.spec.base import Spec, field
+from grokdyn.spec.rules import Count, Name, Optional
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_classes, needs_one_answer
 
 
@@ -21,6 +22,7 @@ class Variable(NamedTuple):
         dims: names of the axes after (run, step).
         coordinates: values along those axes.
         part: name of the part of the rows that it is of, if of one.
+        every: steps between records that measure it; 0: all do.
     """
 
     long_name: str
@@ -28,13 +30,20 @@ class Variable(NamedTuple):
     dims: tuple[str, ...] = ()
     coordinates: Mapping[str, Any] = MappingProxyType({})
     part: str = ""
+    every: int = 0
 
 
 class Probe(Spec):
-    """Base of all probes. When a probe runs is not its business.
+    """Base of all probes. When a probe runs, and what a Dataset calls its variables, is not its business.
 
-    A probe of a user's own subclasses this in Python and goes into ``Experiment.probes``; nothing else is needed.
+    With ``every`` it measures at the first record, the last, and the first at or after each multiple of so many steps;
+    at other records its variables are nan, and it costs nothing. With ``name`` its variables and axes have that name
+    and _ in front, so that a kind can be there twice. A probe of a user's own subclasses this in Python and goes into
+    ``Experiment.probes``; nothing else is needed.
     """
+
+    every: int | None = field(Optional(Count()), default=None, doc="least steps between measurements", kw_only=True)
+    name: str | None = field(Optional(Name()), default=None, doc="goes before its variables' names", kw_only=True)
 
     needs_initial_params = False  # True where ``measure`` reads ``view.initial_params``
 

@@ -36,24 +36,24 @@ class NormProbe(Probe):
     """Base: the L2 norm of a tree, sqrt(sum of squares), over all tensors and per tensor."""
 
     conflicts = fits_all
-    name = ""
+    word = ""
     long_name = ""
 
     def tree(self, view: View) -> Any:
         raise NotImplementedError
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
-        return with_tensors(shapes, self.name, self.long_name)
+        return with_tensors(shapes, self.word, self.long_name)
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         per_tensor = norms(self.tree(view))
-        return {self.name: jnp.sqrt(jnp.sum(jnp.square(per_tensor))), f"{self.name}_per_tensor": per_tensor}
+        return {self.word: jnp.sqrt(jnp.sum(jnp.square(per_tensor))), f"{self.word}_per_tensor": per_tensor}
 
 
 class WeightNorm(NormProbe):
     """L2 norm of the parameters."""
 
-    name, long_name = "weight_norm", "weight norm"
+    word, long_name = "weight_norm", "weight norm"
 
     def tree(self, view: View) -> Any:
         return view.params
@@ -66,7 +66,7 @@ class GradientNorm(NormProbe):
     model is ``rescaled``. The name says so.
     """
 
-    name, long_name = "gradient_norm", "gradient norm"
+    word, long_name = "gradient_norm", "gradient norm"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return of_objective(shapes, super().variables(shapes))
@@ -78,7 +78,7 @@ class GradientNorm(NormProbe):
 class UpdateNorm(NormProbe):
     """L2 norm of what the optimizer would add to the parameters at this step."""
 
-    name, long_name = "update_norm", "update norm"
+    word, long_name = "update_norm", "update norm"
 
     def tree(self, view: View) -> Any:
         return view.update
@@ -88,7 +88,7 @@ class DistanceFromInit(NormProbe):
     """L2 distance of the parameters from those of step 0."""
 
     needs_initial_params = True
-    name, long_name = "distance_from_init", "distance from initialisation"
+    word, long_name = "distance_from_init", "distance from initialisation"
 
     def tree(self, view: View) -> Any:
         return jax.tree.map(jnp.subtract, view.params, view.initial_params)

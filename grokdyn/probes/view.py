@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +85,12 @@ class View:
         if name not in self._known:
             self._known[name] = make()
         return self._known[name]
+
+    def apart(self) -> View:
+        """Return the same view, which knows what this one does; what it computes from now on is its own."""
+        other = copy(self)
+        other._known = dict(self._known)
+        return other
 
     @cached_property
     def output(self) -> Output:

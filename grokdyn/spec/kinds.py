@@ -101,7 +101,7 @@ class Part(Rule):
 
 @dataclass(frozen=True)
 class Parts(Rule):
-    """A list of descriptions of one family, each kind ``once`` or as often as wanted."""
+    """A list of descriptions of one family, each kind ``once`` under every ``name``, or as often as wanted."""
 
     family: str
     once: bool = True
@@ -116,10 +116,10 @@ class Parts(Rule):
         if not isinstance(items, list):
             raise SpecError(path, value, self.allowed, a_list(value))
         parts = tuple(Part(self.family).decode(item, f"{path}[{i}]") for i, item in enumerate(items))
-        kinds = [kind_of(part) for part in parts]
-        for i, kind in enumerate(kinds):
-            if self.once and kind in kinds[:i]:
-                raise SpecError(f"{path}[{i}]", kind, f"each {self.family} once")
+        known = [(kind_of(part), getattr(part, "name", None)) for part in parts]
+        for i, (kind, name) in enumerate(known):
+            if self.once and (kind, name) in known[:i]:
+                raise SpecError(f"{path}[{i}]", kind, f"each {self.family} once, or under a name of its own")
         return parts
 
     def encode(self, value: Any) -> list[Any]:

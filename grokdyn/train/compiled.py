@@ -52,7 +52,7 @@ class Programs(NamedTuple):
 
     Attributes:
         begin: (experiments, table, start) -> constants and state at step 0 of every lane.
-        advance: (lanes, states, order, counts, table, stretches) -> states and records [lanes, records, ...]; the
+        advance: (lanes, states, order, counts, table, stretches, due) -> states and records [lanes, records, ...]; the
             active lanes are advanced by the same stretches. ``order`` int32 [lanes] holds for each device the places
             of its lanes, the active ones first; ``counts`` int32 [devices] how many of them are active; the others
             keep their state and record zeros. They cost nothing, and no number of them needs another program.
@@ -102,6 +102,7 @@ def advance_lanes(
     counts: jax.Array,
     shared: Any,
     stretches: Any,
+    due: Any,
     *,
     program: Program,
     mesh: Mesh,
@@ -132,7 +133,7 @@ def advance_lanes(
     sharded = jax.shard_map(
         on_device, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=split, check_vma=False
     )
-    return sharded(lanes, states, order, counts, (shared, stretches))
+    return sharded(lanes, states, order, counts, (shared, stretches, due))
 
 
 def taken(x: jax.Array, places: jax.Array) -> jax.Array:

@@ -79,6 +79,7 @@ def read_numbers(
     table: Any,
     given: Any,
     stretches: Any,
+    due: Any,
     resumed: bool,
     asked: Sequence[int],
 ) -> set[int]:
@@ -88,7 +89,7 @@ def read_numbers(
 
     Args:
         experiments: the description with leaves [runs].
-        stretches: int32 [records], as in ``advance``.
+        stretches, due: as in ``advance``.
         resumed: whether the state is a stored one, and that of step 0 only tells its shape.
         asked: the places of those leaves.
     """
@@ -98,18 +99,18 @@ def read_numbers(
         lane, state = jax.tree.map(jnp.asarray, begin(program, experiment, table, given))
         return lane, jax.tree.map(jnp.zeros_like, state) if resumed else state
 
-    def one_update(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
+    def one_update(experiment: Any, table: Any, given: Any, stretches: Any, due: Any) -> Any:
         lane, state = begun(experiment, table, given)
         rows = lasting_rows(program, lane, cast(Table, lane.table if table is None else table))
         return update(program, lane, rows, state)
 
-    def whole(experiment: Any, table: Any, given: Any, stretches: Any) -> Any:
+    def whole(experiment: Any, table: Any, given: Any, stretches: Any, due: Any) -> Any:
         lane, state = begun(experiment, table, given)
-        return advance(program, lane, state, table, stretches)
+        return advance(program, lane, state, table, stretches, due)
 
     numbers, found = jax.tree.map(lambda column: jax.ShapeDtypeStruct((), column.dtype), experiments), set()
     for function in (one_update, whole):
-        jaxpr = jax.make_jaxpr(function)(numbers, table, given, stretches).jaxpr
+        jaxpr = jax.make_jaxpr(function)(numbers, table, given, stretches, due).jaxpr
         read = needed(jaxpr, [True] * len(jaxpr.outvars))
         found |= {place for place in asked if read[place]}
         if len(found) == len(asked):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, cast
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from grokdyn.models.output import Params
 from grokdyn.optim.base import moved
 from grokdyn.optim.gradient import Gradient, known_at
+from grokdyn.probes.cadence import measured, together
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.streams import split_keys, stream
@@ -25,13 +27,20 @@ NEVER = np.int32(np.iinfo(np.int32).max)
 
 
 def advance(
-    program: Program, lane: Lane, state: State, shared: Table | None, stretches: jax.Array
+    program: Program,
+    lane: Lane,
+    state: State,
+    shared: Table | None,
+    stretches: jax.Array,
+    due: Mapping[str, jax.Array] = MappingProxyType({}),
 ) -> tuple[State, dict[str, jax.Array]]:
     """Run stretches of silent updates with a record after each.
 
     Args:
         stretches: int32 [records], updates before each record; read from un-batched data, so that the loops over
             them stay plain loops under ``vmap``.
+        due: cadence of probes -> bool [records], at which of them these measure, see ``probes.cadence``; read from
+            un-batched data too. Probes of a cadence that is not there measure always.
 
     Returns:
         The state after all of them, and every probe's values, stacked on a leading axis [records].
@@ -42,7 +51,9 @@ def advance(
     parts = program.tile if rows is None else lane.experiment.batch_size or program.tile
     never = jnp.full((parts,), NEVER, jnp.int32)
 
-    def stretch(state: State, updates: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+    def stretch(state: State, ahead: tuple[jax.Array, dict[str, jax.Array]]) -> tuple[State, dict[str, jax.Array]]:
+        updates, wanted = ahead
+
         def one(_: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             state, broke_at = carry
             new, loss = update(program, lane, rows, state)
@@ -50,12 +61,13 @@ def advance(
 
         state, broke_at = jax.lax.fori_loop(jnp.int32(0), updates, one, (state, never))
         state = marked(state, jnp.min(broke_at))
-        found = record(program, lane, rows, state, table)
+        view = view_of(program, lane, rows, state, table)
+        found, others = together(lane.experiment.probes, view, wanted)
         # The last update may have broken parameters whose loss no update has looked at yet.
         fine = finite(state.params) & jnp.isfinite(found.get("train_loss", jnp.zeros(())))
-        return marked(state, jnp.where(fine, NEVER, state.step)), found
+        return marked(state, jnp.where(fine, NEVER, state.step)), found | others
 
-    return jax.lax.scan(stretch, state, stretches)
+    return jax.lax.scan(stretch, state, (stretches, dict(due)))
 
 
 def update(program: Program, lane: Lane, rows: Rows | None, state: State) -> tuple[State, jax.Array]:
@@ -181,11 +193,8 @@ def draw_batch(program: Program, lane: Lane, state: State) -> tuple[jax.Array | 
 
 
 def record(program: Program, lane: Lane, rows: Rows | None, state: State, table: Table) -> dict[str, jax.Array]:
-    """Measure every probe of the experiment on the present state."""
-    view, found = view_of(program, lane, rows, state, table), {}
-    for probe in lane.experiment.probes:
-        found |= probe.measure(view)
-    return found
+    """Measure every probe of the experiment on the present state, whatever its cadence."""
+    return measured(lane.experiment.probes, view_of(program, lane, rows, state, table))
 
 
 def view_of(

@@ -59,7 +59,8 @@ class Batch:
             self.go_on()
         self.chunk = 0
         self.records: dict[str, np.ndarray] = {}
-        self.watch = Watch(jax.tree.map(lambda column: column[positions], cohort.experiments.stop), len(self.lanes))
+        rules = jax.tree.map(lambda column: column[positions], cohort.experiments.stop)
+        self.watch = Watch(rules, len(self.lanes), cohort.measured_at)
 
     def go_on(self) -> None:
         """Take over the states that the runs go on from, and what training does not move in them."""
@@ -98,18 +99,21 @@ class Batch:
         """Train the active lanes for one chunk."""
         self.spread()
         order, counts = self.placement()
-        self.states, found = self.advanced(order, counts, self.cohort.stretches[self.chunk])
+        due = self.cohort.due(self.cohort.schedule[self.chunk])
+        self.states, found = self.advanced(order, counts, self.cohort.stretches[self.chunk], due)
         trained = self.lanes.active.copy()
         self.keep(jax.device_get(found), trained)
         self.chunk += 1
         self.end_runs(trained)
 
-    def advanced(self, order: np.ndarray, counts: np.ndarray, stretches: np.ndarray) -> Any:
+    def advanced(
+        self, order: np.ndarray, counts: np.ndarray, stretches: np.ndarray, due: Mapping[str, np.ndarray]
+    ) -> Any:
         """Call the compiled program: return the new states and the records [lanes, pauses, ...]."""
         split = {"mesh": self.mesh, "sharded": True}
         placement = placed(order, **split), placed(counts, **split)
-        stretches = placed(stretches, self.mesh, sharded=False)
-        arguments = (self.constants, self.states, *placement, self.table, stretches)
+        ahead = placed((stretches, due), self.mesh, sharded=False)
+        arguments = (self.constants, self.states, *placement, self.table, *ahead)
         if not self.tried:
             self.tried = True
             check_room(self.program_bytes(*arguments), self.mesh.devices.flat[0])
@@ -171,7 +175,8 @@ class Batch:
         """Return what the probes see of every lane now [lanes, ...]; nothing is trained."""
         order, counts = self.placement()
         still = np.zeros(1, np.int32)
-        self.states, found = self.advanced(order, counts, still)
+        all_due = {cadence: np.ones(1, bool) for cadence in self.cohort.due(still)}
+        self.states, found = self.advanced(order, counts, still, all_due)
         return {name: values[:, 0] for name, values in jax.device_get(found).items()}
 
     def status(self) -> dict[str, np.ndarray]:

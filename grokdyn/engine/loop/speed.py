@@ -93,8 +93,9 @@ def tried(cohort: Cohort, few: np.ndarray, found: list[Any]) -> tuple[float, flo
     def timed(updates: int) -> float:
         stretches = np.zeros(width, np.int32)
         stretches[0] = updates
+        due = cohort.due(cohort.schedule[len(cohort.schedule) // 2])  # as many of a cadence as there are on the way
         began = time.monotonic()
-        batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, stretches))
+        batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, stretches, due))
         return time.monotonic() - began
 
     compile_seconds = timed(0)

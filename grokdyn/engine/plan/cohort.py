@@ -11,6 +11,7 @@ import numpy as np
 
 from grokdyn.engine.host.memory import COPIES
 from grokdyn.probes.base import Variable
+from grokdyn.probes.cadence import declared, due, pauses_due
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.shapes import Shapes
 from grokdyn.train.lane import Program
@@ -69,8 +70,17 @@ class Cohort:
         """The variables of all probes."""
         found: dict[str, Variable] = {}
         for probe in self.template.probes:
-            found |= probe.variables(self.shapes)
+            found |= declared(probe, self.shapes)
         return found
+
+    @property
+    def measured_at(self) -> dict[str, np.ndarray]:
+        """Name of a variable with a cadence -> which of the recorded steps measure it, bool."""
+        return {name: due(self.recorded, v.every) for name, v in self.variables.items() if v.every}
+
+    def due(self, pauses: np.ndarray) -> dict[str, np.ndarray]:
+        """Return at which pauses the probes of every cadence measure, see ``probes.cadence``."""
+        return pauses_due(pauses, self.recorded, self.template.probes)
 
     @property
     def first_step(self) -> int:

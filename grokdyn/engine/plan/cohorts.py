@@ -16,6 +16,7 @@ from grokdyn.engine.plan.cohort import Cohort
 from grokdyn.engine.plan.schedule import schedule
 from grokdyn.engine.plan.stacked import stack
 from grokdyn.engine.plan.structure import Structure, structure_of
+from grokdyn.probes.cadence import declared
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.shapes import Shapes
 from grokdyn.train.lane import begin
@@ -138,7 +139,7 @@ def tree_bytes(tree: Any) -> int:
 
 def record_bytes(template: Any, shapes: Shapes) -> int:
     """Return the bytes of what all probes record of a run at one step."""
-    variables = [variable for probe in template.probes for variable in probe.variables(shapes).values()]
+    variables = [variable for probe in template.probes for variable in declared(probe, shapes).values()]
     return 8 * sum(math.prod(len(v.coordinates[dim]) for dim in v.dims) for v in variables)
 
 

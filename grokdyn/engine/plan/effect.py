@@ -167,7 +167,8 @@ def unread(planned: Sequence[Cohort], paths: Sequence[str]) -> set[str]:
         stretches = jax.ShapeDtypeStruct(cohort.stretches.shape[1:], np.int32)
         table, given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), (cohort.table, cohort.given))
         resumed, asked = bool(cohort.origin.groups), list(places.values())
-        read = read_numbers(cohort.program, cohort.experiments, table, given, stretches, resumed, asked)
+        due = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), cohort.due(cohort.schedule[0]))
+        read = read_numbers(cohort.program, cohort.experiments, table, given, stretches, due, resumed, asked)
         paths = [path for path, place in places.items() if place not in read]
     return set(paths)
 

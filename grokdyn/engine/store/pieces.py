@@ -53,7 +53,13 @@ def write_part(place: Path, part: Part, known: Mapping[str, Any], piece: str = "
         StoreError: if it cannot be written; no half of it stays.
     """
     described = {
-        name: (v.long_name, v.units, [(dim, np.asarray(v.coordinates[dim]).tolist()) for dim in v.dims], v.part)
+        name: (
+            v.long_name,
+            v.units,
+            [(dim, np.asarray(v.coordinates[dim]).tolist()) for dim in v.dims],
+            v.part,
+            v.every,
+        )
         for name, v in part.variables.items()
     }
     about = np.frombuffer(json.dumps(described).encode(), np.uint8)
@@ -106,9 +112,9 @@ def stored_part(place: Path, known: Mapping[str, Any], piece: str = "part") -> S
     with arrays_in(place, belongs(known, piece, place.stem)) as file:
         variables = {
             name: Variable(
-                long_name, units, tuple(dim for dim, _ in axes), dict(axes), *part
-            )  # earlier files have none
-            for name, (long_name, units, axes, *part) in json.loads(file["about"].tobytes()).items()
+                long_name, units, tuple(dim for dim, _ in axes), dict(axes), *rest
+            )  # earlier files have less of it
+            for name, (long_name, units, axes, *rest) in json.loads(file["about"].tobytes()).items()
         }
         return StoredPart(place, file["runs"], file["steps"], variables, {n: file[f"status.{n}"] for n in STATUS})
 
