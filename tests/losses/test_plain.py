@@ -15,7 +15,7 @@ LOSSES = {
 }
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 every_loss = pytest.mark.parametrize("name", LOSSES)
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.as_users]
+pytestmark = pytest.mark.usefixtures("x64")
 
 
 def twin(name, z, y):
@@ -49,6 +49,7 @@ def value_and_gradient(loss, z, y):
     return losses, gradient
 
 
+@pytest.mark.as_users
 @every_loss
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_values_and_gradients_are_the_twins_in_the_type_that_came(name, dtype):
@@ -93,6 +94,7 @@ def test_no_type_of_labels_wraps_around(kind):
                 np.testing.assert_array_equal(np.isfinite(found), held)
 
 
+@pytest.mark.as_users
 def test_the_gradient_near_collapse_is_right_where_optax_leaves_it_wrong():
     n = 7661
     for dtype, most in (("float32", 15), ("float64", 34)):

@@ -8,8 +8,6 @@ import pytest
 
 from grokdyn import StableMaxCrossEntropy, stablemax_cross_entropy
 
-pytestmark = pytest.mark.as_users
-
 EXTREMES = [0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 0.5, 1e4, -1e4, 1e15, -1e15, 1e30, -1e30, 3e38, -3e38]
 
 
@@ -34,6 +32,7 @@ def value_and_gradient(loss, z, y):
     return jax.jit(jax.value_and_grad(lambda z: jnp.sum(loss(z, jnp.asarray(y)))))(jnp.asarray(z))
 
 
+@pytest.mark.as_users
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 100.0, 1e8])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -49,6 +48,7 @@ def test_it_is_the_released_formula(precision, scale):
     np.testing.assert_allclose(gradient, exact_gradient(z, y), rtol=30 * eps, atol=8 * eps * np.abs(gradient).max())
 
 
+@pytest.mark.as_users
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("own", EXTREMES)
@@ -64,6 +64,7 @@ def test_gradients_are_finite_at_every_finite_logit(precision, own):
     assert np.all(np.abs(gradient - exact) <= 1e-5 * np.abs(exact) + size)
 
 
+@pytest.mark.as_users
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_where_a_label_has_nearly_everything_its_gradient_is_right_to_the_last_bits(precision):
@@ -76,6 +77,7 @@ def test_where_a_label_has_nearly_everything_its_gradient_is_right_to_the_last_b
     np.testing.assert_allclose(gradient[:, 0], expected, rtol=3 * np.finfo(precision).eps)
 
 
+@pytest.mark.as_users
 @pytest.mark.usefixtures("x64")
 def test_infinite_logits_behave_as_limits():
     z = np.array([[0.0, -np.inf, 1.0], [-np.inf, 0.0, 1.0]])
@@ -85,6 +87,7 @@ def test_infinite_logits_behave_as_limits():
     assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.as_users
 @pytest.mark.usefixtures("x64")
 def test_float64_learns_where_float32_has_ended():
     z, y = np.array([[1e9, 0.0, 0.0]], np.float32), np.zeros(1, int)

@@ -7,8 +7,6 @@ import grokdyn as gd
 from tests.parity.test_mlp import edge, start_from
 from tests.parity.trajectories import assert_follows, load, relative_errors
 
-pytestmark = pytest.mark.as_users
-
 ADAMW = gd.AdamW(learning_rate=0.01)
 VARIANTS = {
     "edge_perpgrad_adamw": {"optimizer": gd.PerpGrad(inner=ADAMW)},
@@ -16,6 +14,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("name", VARIANTS)
 def test_edge_variants_follow_pytorch(name):
     reference, experiment = load(name), edge(**VARIANTS[name])
@@ -26,6 +25,7 @@ def test_edge_variants_follow_pytorch(name):
     np.testing.assert_allclose(ds.weight_norm_per_tensor.sel(step=at), theirs, rtol=1e-3)
 
 
+@pytest.mark.as_users
 def test_the_encoder_with_perpgrad_follows_pytorch():
     reference = load("edge_transformer_perpgrad")
     experiment = edge(

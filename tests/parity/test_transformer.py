@@ -6,8 +6,6 @@ import pytest
 import grokdyn as gd
 from tests.parity.trajectories import assert_follows, load
 
-pytestmark = pytest.mark.as_users
-
 P = 113
 ADAMW = gd.AdamW(learning_rate=1e-3, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=10.0))
 
@@ -24,6 +22,7 @@ def nanda(steps=50, **changes):
     ).replace(**changes)
 
 
+@pytest.mark.as_users
 def test_nandas_transformer_follows_pytorch():
     reference, experiment = load("nanda_transformer"), nanda()
     params = gd.interop.from_torch(experiment.model, reference, prefix="init.")
@@ -36,6 +35,7 @@ def test_nandas_transformer_follows_pytorch():
 
 
 # By default that of NumPy below stands for it.
+@pytest.mark.as_users
 @pytest.mark.slow
 def test_in_float64_it_follows_pytorch_closely():
     """The same start and split, the size of the paper, 50 steps."""

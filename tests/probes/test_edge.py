@@ -5,8 +5,6 @@ import pytest
 
 import grokdyn as gd
 
-pytestmark = pytest.mark.as_users
-
 P, HIDDEN, RATE = 7, 12, 0.5
 TENSORS = ("W_0", "W_1")
 PROBES = (
@@ -130,6 +128,7 @@ def narrow_sums(z, dtype):
     return terms.astype(np.float32 if dtype == np.float16 else dtype).sum(1).astype(dtype)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
 def test_collapse_and_zero_terms_are_counted_row_by_row(precision):
     params = network(1.3, np.float32)
@@ -145,6 +144,7 @@ def test_collapse_and_zero_terms_are_counted_row_by_row(precision):
     np.testing.assert_allclose(found.zero_label_gradient, (collapsed & right).mean(), rtol=1e-12)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("precision", ["float16", "float64"])
 def test_collapse_can_be_asked_for_in_another_precision(precision):
     params = network(1.3, np.float32)
@@ -153,6 +153,7 @@ def test_collapse_can_be_asked_for_in_another_precision(precision):
     np.testing.assert_allclose(found.softmax_collapse, np.mean(narrow_sums(z, np.dtype(precision)) == 1), rtol=1e-12)
 
 
+@pytest.mark.as_users
 def test_collapse_of_a_loss_without_softmax_is_that_of_its_logits():
     params = network(1.3, np.float32)
     found = measured(params, loss=gd.StableMaxCrossEntropy())
@@ -161,6 +162,7 @@ def test_collapse_of_a_loss_without_softmax_is_that_of_its_logits():
     assert found.zero_loss == 0
 
 
+@pytest.mark.as_users
 def test_absorbed_updates_and_zero_gradients_are_counted_entry_by_entry():
     """At this rate some updates are below half a unit of the weight, and rows unseen in training have no gradient."""
     rate, params = 2e-5, network(0.6, np.float32)
@@ -199,6 +201,7 @@ def test_logit_scale_is_over_train_rows_and_classes():
     np.testing.assert_allclose(found.logit_spread, spread, rtol=1e-12)
 
 
+@pytest.mark.as_users
 def test_the_gradient_of_a_collapsed_row_has_a_sum_over_classes():
     """Rows that all have a margin above 18 keep, in float32, the gradients of their wrong logits only."""
     z = forward(network(1.0))
