@@ -22,6 +22,7 @@ LONG = {
     "edge_figure6",
     "gotu",
     "grokfast",
+    "grokking_tickets",
     "lazy_to_rich",
     "nanda_progress",
     "norm_or_logit_scale",
