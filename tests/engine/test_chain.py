@@ -227,7 +227,7 @@ def test_an_axis_of_a_round_is_for_rounds(folder):
 @pytest.mark.slow
 def test_a_round_is_planned_with_what_comes_before(folder, capsys):
     assert main(["plan", "again.toml"]) == 0
-    assert "operations" in capsys.readouterr().out
+    assert "runs" in capsys.readouterr().out
 
 
 RUN = """
