@@ -21,7 +21,7 @@ from grokdyn.engine.store.reading import read_manifest, read_spec
 from grokdyn.spec.axes import of_round
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.paths import place_of
-from grokdyn.spec.round import Beginning, Following, Round, changes, check_no_round, following, paths_of
+from grokdyn.spec.round import STEP, Beginning, Following, Round, changes, check_no_round, following, paths_of
 from grokdyn.spec.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -130,10 +130,15 @@ def shapes_of(sweep: Sweep) -> set[Shape]:
 
 
 def followed(round: Round, sweep: Sweep, first: int, number: int) -> Following:
-    """Return what follows from a sweep by one of a file's rounds; the first makes the changes."""
+    """Return what follows from a sweep by one of a file's rounds.
+
+    The first makes the changes and looks where it is told; what else its axes vary holds for the later ones too.
+    """
+    if number == 1:
+        return following(sweep, first, round.begin, changes(sweep.base, round.change), round.axes, where="round.")
     paths = [path for name, raw in round.axes.items() for path in paths_of(name, raw) if of_round(path)]
-    change = changes(sweep.base, round.change) if number == 1 else {}
-    return following(sweep, first, round.begin, change, round.axes if number == 1 else {}, None, paths, "round.")
+    again = [path for path in paths if path != STEP]
+    return following(sweep, first, round.begin.replace(step=None), {}, {}, None, again, "round.")
 
 
 def left(found: Following, there: Left) -> Left:

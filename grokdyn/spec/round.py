@@ -18,6 +18,9 @@ from grokdyn.spec.points import RUN
 from grokdyn.spec.rules import Count, Optional, Rule
 from grokdyn.spec.sweep import Sweep
 
+# The path of the axis along which rounds look at different snapshots.
+STEP = f"{ROUND}.step"
+
 
 @dataclass(frozen=True)
 class Source(Rule):
@@ -51,7 +54,9 @@ class Beginning(Spec):
     apply: tuple[Any, ...] = field(
         Parts("intervention", once=False), default=(), doc="what is done to the states, one after the other"
     )
-    times: int = field(Count(1, 1000), default=1, doc="rounds, each from the ends of the one before")
+    times: int = field(
+        Count(1, 1000), default=1, doc="rounds, each from the ends of the one before, whose last snapshot it looks at"
+    )
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ def varied(begin: Beginning, path: str, value: Any) -> Beginning:
         SpecError: for a path that does not exist, or a value that its field refuses.
     """
     kind, _, name = path.removeprefix(f"{ROUND}.").rpartition(".")
-    if not kind and name == "step":
+    if path == STEP:
         return begin.replace(step=Count(0).decode(value, f"sweep.{path}"))
     places = [i for i, each in enumerate(begin.apply) if kind_of(each) == kind]
     if len(places) != 1 or name not in base.rules(type(begin.apply[places[0]])):
@@ -204,7 +209,7 @@ def varied(begin: Beginning, path: str, value: Any) -> Beginning:
 
 def paths_told(begin: Beginning) -> Iterator[tuple[str, None]]:
     """Yield the paths along which a beginning may vary: fields of what is applied once."""
-    yield f"{ROUND}.step", None
+    yield STEP, None
     kinds = [kind_of(each) for each in begin.apply]
     for kind, each in zip(kinds, begin.apply, strict=True):
         if kinds.count(kind) == 1:

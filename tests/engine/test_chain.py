@@ -15,7 +15,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.cli import main
-from grokdyn.engine import fork
+from grokdyn.engine import chain, fork
 from grokdyn.engine.store import reading
 from tests import cases
 from tests.cli.test_reproduce import CLAIMS
@@ -213,6 +213,15 @@ def test_mistakes_are_told_in_a_line_before_anything_is_written(folder, capsys, 
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(told, line)
     assert not (folder / "runs").exists()
+
+
+def test_later_rounds_look_at_the_last_snapshot(folder):
+    (folder / "ticket.toml").write_text(TICKET.replace("rewind = 0", "rewind = 0\ntimes = 2"))
+    first, second = chain.links(gd.load("ticket.toml"))
+    assert first.found.looked == (0, 0, 20, 20)
+    assert second.found.looked == (10, 10)
+    assert [begin.apply[0].keep for begin in second.found.beginnings] == [0.25, 0.5]
+    assert second.found.which.tolist() == [0, 1] * 4
 
 
 def test_an_axis_of_a_round_is_for_rounds(folder):
