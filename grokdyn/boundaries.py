@@ -125,32 +125,22 @@ def searched(
         runs = resume(path, progress=progress, cluster=cluster)
     else:
         runs = run(plane.runs(first), out=path, progress=progress, cluster=cluster)
-    rounds = 0
+    rounds, values = 0, dict(zip(plane.names, plane.values, strict=True))
     while True:
-        fits, known, more = judged(plane, question, runs, each)
-        rounds += 1
+        at = found.places(runs, plane.names, values)
+        replies = found.divided(found.replied(runs, question), question)
+        fits = found.fitted(at, replies, plane.size)
+        known, rounds = found.known_to(fits), rounds + 1
         if told is not None:
-            told(Stage(rounds, runs.sizes["run"], known))
-        if known <= ENOUGH or runs.sizes["run"] + each * plane.seeds > limit:
+            told(Stage(rounds, len(at), known))
+        if known <= ENOUGH or len(at) + each * plane.seeds > limit:
             break
-        runs = extend(path, plane.points(more()), progress=progress, cluster=cluster)
-    values = dict(zip(plane.names, plane.values, strict=True))
-    fit = found.described(fits, plane.names, values, question, runs)
+        seen = found.seen(at, replies, plane.seeds)
+        more = choice.following([fit.surface for fit in fits], seen, plane.seeds, each)
+        runs = extend(path, plane.points(more), progress=progress, cluster=cluster)
+    fit = found.described(fits, at, plane.names, values, question, runs)
     ended = "known" if known <= ENOUGH else "budget"
     return Boundary(runs, fit.assign_attrs(full_grid=plane.full, budget=limit, ended=ended))
-
-
-def judged(plane: Plane, question: str, runs: xr.Dataset, each: int) -> tuple[list[Any], float, Any]:
-    """Return the fits to all runs, how many cells the line is known to, and what tells which cells come next."""
-    at = found.places(runs, plane.names, dict(zip(plane.names, plane.values, strict=True)))
-    replies = found.divided(found.replied(runs, question), question)
-    fits = found.fitted(at, replies, plane.size)
-
-    def more() -> list[tuple[int, int, int]]:
-        surfaces = [fit.surface for fit in fits]
-        return choice.following(surfaces, found.seen(at, replies, plane.seeds), plane.seeds, each)
-
-    return fits, found.known_to(fits), more
 
 
 def cells_of_a_round(plane: Plane, batch: int | None, coarse: int) -> int:

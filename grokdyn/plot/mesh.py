@@ -15,17 +15,24 @@ from grokdyn.analysis.classify import PHASES
 
 from . import style
 from .cell_axes import CellAxis, cell_axis
+from .points import Points
 
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.02), "borderaxespad": 0.0}
 Entries = dict[str, Any]  # legend text -> handle
 ABOVE = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
 
 
-def draw_values(ax: Axes, field: xr.DataArray, outer: bool = True, brief: bool = False) -> None:
-    """Draw a quantity over (y, x) with a colour bar; cells without a value are hatched. Brief: no names, no legend."""
+def draw_values(
+    ax: Axes, field: xr.DataArray, outer: bool = True, brief: bool = False, points: Points | None = None
+) -> None:
+    """Draw a quantity over (y, x) with a colour bar; cells without a value are hatched. Brief: no names, no legend.
+
+    Args:
+        points: whose cells the borders are drawn of, in place of all.
+    """
     values = np.ma.masked_invalid(field.values)
     colors = "viridis" if field.attrs["limits"] else "cividis_r"
-    drawn = _mesh(ax, field, values, outer, cmap=colors, norm=_norm(values, field.attrs["limits"]))
+    drawn = _mesh(ax, field, values, outer, cmap=colors, norm=_norm(values, field.attrs["limits"]), points=points)
     bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, fraction=0.06, aspect=18)
     words = [field.attrs["statistic"]] if brief else [field.attrs["label"], field.attrs["statistic"]]
     bar.set_label("\n".join(filter(None, words)))
@@ -45,13 +52,16 @@ def hatch_entries(panels: dict[str, xr.DataArray]) -> Entries:
     return {text: Patch(**style.NO_VALUE) for text, p in told.items() if p.isnull().any()}
 
 
-def draw_phases(ax: Axes, field: xr.Dataset, outer: bool = True, brief: bool = False) -> None:
+def draw_phases(
+    ax: Axes, field: xr.Dataset, outer: bool = True, brief: bool = False, points: Points | None = None
+) -> None:
     """Draw the commonest phase of every cell; where runs disagree an inner square shows the second, by area."""
     values = np.ma.masked_invalid(field["phase"].values)
     norm = BoundaryNorm(np.arange(len(PHASES) + 1) - 0.5, len(PHASES))
-    _mesh(ax, field["phase"], values, outer, cmap=ListedColormap(style.PHASE_COLORS), norm=norm)
+    _mesh(ax, field["phase"], values, outer, cmap=ListedColormap(style.PHASE_COLORS), norm=norm, points=points)
     across, up = (cell_axis(field[d]) for d in reversed(field["phase"].dims))
-    for row, column in np.argwhere(field["second"].values >= 0):
+    shown = field["second"].values >= 0
+    for row, column in np.argwhere(shown if points is None else shown & points.own):
         cell = field.isel(dict(zip(field["phase"].dims, (row, column), strict=True)))
         share = float(np.sqrt(cell["second_share"]))
         (left, right), (low, high) = across.inner(column, share), up.inner(row, share)
@@ -79,10 +89,13 @@ def mark(ax: Axes, across: CellAxis, up: CellAxis, cell: tuple[int, int], text: 
     ax.text(*at, text, ha="center", va="center_baseline", fontsize=8, fontweight="bold", path_effects=halo)
 
 
-def _mesh(ax: Axes, field: xr.DataArray, values: np.ndarray, outer: bool, **colors):
+def _mesh(ax: Axes, field: xr.DataArray, values: np.ndarray, outer: bool, points: Points | None, **colors):
     across, up = (cell_axis(field[d]) for d in reversed(field.dims))
     ax.patch.set(**style.NO_VALUE)
-    mesh = ax.pcolormesh(across.edges, up.edges, values, edgecolors="white", linewidth=0.4, **colors)
+    edges = {"edgecolors": "white", "linewidth": 0.4} if points is None else {"edgecolors": "none"}
+    mesh = ax.pcolormesh(across.edges, up.edges, values, **edges, **colors)
+    if points is not None:
+        points.draw_borders(ax, across, up)
     across.draw(ax, "x")
     up.draw(ax, "y", labelled=outer)
     ax.tick_params(labelleft=outer)

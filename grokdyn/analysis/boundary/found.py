@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import checks
 from .answers import Answers, answers, asked
-from .choice import Seen
+from .choice import Seen, nearest
 from .line import Line, line
 from .surface import Runs, Surface, fit, thinner
 
@@ -54,10 +54,12 @@ def boundary(
         confidence: of the band, with which it holds the whole boundary.
 
     Returns:
-        Dataset over `question`, y, x: `surface` (eta, in log odds or log T / level) and `standard_error`; the band is
-        where |surface| <= `critical` * standard_error. Along `point` the boundary itself: `line_x`, `line_y`, `of` (the
-        question's number), `length` and `half_width` (95 %, of that point alone) in cells. Attributes: `runs`, `cells`,
-        and `known_to`, the half width that 95 % of the length have at most.
+        Dataset over `question`, y, x: `surface` (eta, in log odds or log T / level) and `standard_error`. Along `point`
+        the boundary itself: `line_x`, `line_y`, `of` (the question's number), and in cells `length` and `half_width`,
+        1.96 standard errors across the line, the 95 % band of that point alone. `critical` times the standard error in
+        place of 1.96 is the band that holds the whole line with `confidence`. Attributes: `runs`, `cells`, `known_to`,
+        the half width that 95 % of the length have at most, and `widest_gap`, how many cells away from every run some
+        cell is: what is smaller than that may have been missed.
 
     Raises:
         ArgumentError: (a ValueError) for an unknown question, variable or axis, or where all runs answer alike.
@@ -67,7 +69,7 @@ def boundary(
     values = {axis: fine_values(ds, axis, grid) for axis in (x, y)}
     at = places(ds, (x, y), values)
     found = fitted(at, divided(replied(ds, question), question), (len(values[x]), len(values[y])), confidence)
-    return described(found, (x, y), values, question, ds)
+    return described(found, at, (x, y), values, question, ds)
 
 
 def axes_of(ds: xr.Dataset, x: str | None, y: str | None) -> tuple[str, str]:
@@ -164,6 +166,7 @@ def known_to(found: Sequence[Fitted]) -> float:
 
 def described(
     found: Sequence[Fitted],
+    places: np.ndarray,
     axes: tuple[str, str],
     values: Mapping[str, np.ndarray],
     question: str,
@@ -181,6 +184,7 @@ def described(
             ("standard_error", Surface.error, "standard error of the surface"),
         )
     }
+    _, gap = nearest(np.unique(np.round(places), axis=0), nodes, size)
     at = np.concatenate([f.line.at for f in found])
     along: dict[str, Any] = {
         f"line_{side}": ("point", np.interp(at[:, d], np.arange(size[d]), values[axis]), {"axis": axis})
@@ -194,5 +198,5 @@ def described(
         {**over, "critical": ("question", [f.line.critical for f in found]), **along},
         {"question": names, **{axis: (axis, values[axis], ds[axis].attrs) for axis in (y, x)}},
     )
-    runs = int(np.prod([ds.sizes[axis] for axis in checks.swept_axes(ds)]))
-    return made.assign_attrs(asked=question, runs=runs, cells=size[0] * size[1], known_to=known_to(found))
+    told = {"asked": question, "runs": len(places), "cells": size[0] * size[1]}
+    return made.assign_attrs(**told, known_to=known_to(found), widest_gap=float(gap.max()))
