@@ -21,8 +21,7 @@ from grokdyn.engine.store.reading import read_spec
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
-from grokdyn.spec.plane import DEFAULT_SEEDS, Plane
-from grokdyn.spec.rules import Count, Optional
+from grokdyn.spec.plane import DEFAULT_SEEDS, Plane, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ TOGETHER = 8
 
 
 class Boundary(NamedTuple):
-    """What a search has found.
+    """What a search has found; ``gd.plot.boundary(*found)`` draws it.
 
     Attributes:
         runs: results of all runs, along ``run``; fit: the boundary, as ``gd.analysis.boundary`` has it, with the
@@ -96,30 +95,27 @@ def boundary(
         StoreError: if ``out`` holds other runs, or another process trains or extends it.
         Interrupted: as ``run``.
     """
-    plane = Plane(exp, axes, seeds)
-    first = [(int(i), int(j), 0) for i, j in choice.coarse(plane.size)]
-    each = cells_of_a_round(plane, batch, len(first))
-    limit = allowed(plane, budget, len(first), each)
-    check_question(plane, question)
+    search = Search(Plane(exp, axes, seeds), question, budget, batch)
     if out is None:
         with tempfile.TemporaryDirectory(prefix="grokdyn-") as folder:
-            held = searched(plane, question, first, each, limit, Path(folder) / "runs", progress, cluster, told)
+            held = searched(search, Path(folder) / "runs", progress, cluster, told)
             return Boundary(held.runs.load(), held.fit)
-    return searched(plane, question, first, each, limit, place_of(out, "out"), progress, cluster, told)
+    return searched(search, place_of(out, "out"), progress, cluster, told)
 
 
 def searched(
-    plane: Plane,
-    question: str,
-    first: list[tuple[int, int, int]],
-    each: int,
-    limit: int,
+    search: Search,
     path: Path,
-    progress: bool | None,
-    cluster: Any,
-    told: Callable[[Stage], None] | None,
+    progress: bool | None = None,
+    cluster: Any = None,
+    told: Callable[[Stage], None] | None = None,
 ) -> Boundary:
-    """Run the coarse grid, or what of it there is not, then batch after batch."""
+    """Run the coarse grid, or what of it there is not, then batch after batch; arguments and errors as ``boundary``."""
+    plane, question = search.plane, search.question
+    first = [(int(i), int(j), 0) for i, j in choice.coarse(plane.size)]
+    each = cells_of_a_round(search, len(first))
+    limit = allowed(search, len(first), each)
+    check_question(plane, question)
     if (path / "spec.toml").is_file():
         check_mine(plane, path)
         runs = resume(path, progress=progress, cluster=cluster)
@@ -143,26 +139,25 @@ def searched(
     return Boundary(runs, fit.assign_attrs(full_grid=plane.full, budget=limit, ended=ended))
 
 
-def cells_of_a_round(plane: Plane, batch: int | None, coarse: int) -> int:
+def cells_of_a_round(search: Search, coarse: int) -> int:
     """Return how many cells a round runs."""
-    batch = Optional(Count()).decode(batch, "batch")
-    wanted = coarse / 2 if batch is None else batch / plane.seeds
+    wanted = coarse / 2 if search.batch is None else search.batch / search.plane.seeds
     return int(np.ceil(wanted / TOGETHER)) * TOGETHER
 
 
-def allowed(plane: Plane, budget: int | None, coarse: int, each: int) -> int:
+def allowed(search: Search, coarse: int, each: int) -> int:
     """Return how many runs there may be.
 
     Raises:
         SpecError: if they are less than the coarse grid.
     """
-    least = coarse * plane.seeds
-    if budget is None:
-        return max(plane.full // 4, least + 2 * each * plane.seeds)
-    if Count().decode(budget, "budget") < least:
-        cells = f"{coarse} cells with {plane.seeds} seeds each"
-        raise SpecError("budget", Words(f"{budget} runs"), f"at least {least}, those of the coarse grid: {cells}")
-    return budget
+    seeds = search.plane.seeds
+    if search.budget is None:
+        return max(search.plane.full // 4, (coarse + 2 * each) * seeds)
+    if search.budget < coarse * seeds:
+        least = f"at least {coarse * seeds}, those of the coarse grid: {coarse} cells with {seeds} seeds each"
+        raise SpecError("budget", Words(f"{search.budget} runs"), least)
+    return search.budget
 
 
 def check_question(plane: Plane, question: str) -> None:

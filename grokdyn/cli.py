@@ -51,7 +51,7 @@ def dispatch(arguments: list[str]) -> int:
         return bench.main(arguments[1:])
     overrides = {}
     try:
-        if arguments[:1] in (["run"], ["plan"]):
+        if arguments[:1] in (["run"], ["plan"], ["boundary"]):
             arguments, overrides = split_overrides(arguments)
         options = parser().parse_args(arguments)
         output.check_backend()
@@ -86,19 +86,22 @@ def fail(message: str, status: int) -> int:
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split ``--path.to.field value`` from the options of ``run`` itself.
+    """Split ``--path.to.field value`` from the options of the command itself.
 
     Raises:
         UsageError: if a path comes without a value.
     """
+    from grokdyn.boundary_command import OPTIONS
+
+    known = RUN_OPTIONS | (OPTIONS if arguments[:1] == ["boundary"] else {})
     kept, overrides, rest = [], {}, list(arguments)
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
-        if not word.startswith("--") or name in RUN_OPTIONS:
+        if not word.startswith("--") or name in known:
             kept.append(word)
-            if name in RUN_OPTIONS and not equals:
-                kept += [rest.pop(0) for _ in range(min(RUN_OPTIONS[name], len(rest)))]
+            if name in known and not equals:
+                kept += [rest.pop(0) for _ in range(min(known[name], len(rest)))]
         elif equals or rest:
             overrides[name[2:].replace("-", "_")] = value if equals else rest.pop(0)
         else:
@@ -108,7 +111,7 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    from grokdyn import commands, machines
+    from grokdyn import boundary_command, commands, machines
 
     top = Parser(
         prog="grokdyn",
@@ -144,6 +147,25 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
     machines.add_cluster(run)
     run.add_argument("--shard", metavar="I/N", help="as the I-th of N processes that share --out and know of no others")
+
+    edge = command(
+        "boundary",
+        boundary_command.boundary,
+        "find the line where runs begin to behave otherwise, with a part of a full grid's runs",
+        usage="grokdyn boundary SPEC.toml [--question TEXT] [--seeds N] [--budget RUNS] [--batch RUNS] [--out DIR]\n"
+        "                        [--scale NAME] [--no-figures] [--quiet] [--path.to.field VALUE ...] [--cluster WHERE]",
+        epilog="[sweep] of the file has two axes, the values of a fine grid; question, seeds, budget and batch may be "
+        "fields of a table [boundary]. The same command goes on after an interruption, or with a larger budget.",
+    )
+    edge.add_argument("spec", metavar="SPEC.toml")
+    boundary_command.add_options(edge)
+    edge.add_argument(
+        "--out", metavar="DIR", help="folder for the store; default: runs/ and the file's name, -boundary"
+    )
+    edge.add_argument("--scale", default="full", help="a [scale.NAME] table of the file (default: full, as written)")
+    edge.add_argument("--no-figures", action="store_true", help="draw nothing")
+    edge.add_argument("--quiet", action="store_true", help="no progress, no table")
+    machines.add_cluster(edge)
 
     again = command("resume", commands.resume, "go on with a sweep that was interrupted")
     again.add_argument("store", metavar="DIR")

@@ -1,9 +1,10 @@
 """Reproduce an experiment folder: run its sweeps at a scale, draw its figure, check its claims.
 
-A folder holds sweeps, or rounds that go on from them, as ``*.toml``, and a ``claims.py`` with two functions of the
-results, a mapping from the names of the files to Datasets: ``claims(results) -> list[Claim]`` and ``figure(results) ->
-Figure``. A file's table ``[scale.NAME]`` sets fields for a smaller scale, as dotted paths; ``full`` is the file as it
-is written, and ``smoke`` is too small to decide a claim.
+A folder holds sweeps, rounds that go on from them, or searches for boundaries, as ``*.toml``, and a ``claims.py`` with
+two functions of the results, a mapping from the names of the files to Datasets, or of a search to a ``Boundary``:
+``claims(results) -> list[Claim]`` and ``figure(results) -> Figure``. A file's table ``[scale.NAME]`` sets fields
+for a smaller scale, as dotted paths; ``full`` is the file as it is written, and ``smoke`` is too small to decide a
+claim.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from grokdyn.analysis.claims import Verdict, as_json, as_markdown, judge
+from grokdyn.boundaries import searched
 from grokdyn.engine.chain import Training, finished, links
 from grokdyn.engine.store.files import sync, sync_all, whole, write_text, writing
 from grokdyn.engine.store.reading import is_finished, read_spec
@@ -29,6 +31,7 @@ from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.files import load
 from grokdyn.spec.paths import path_of
+from grokdyn.spec.plane import Search
 from grokdyn.spec.round import Round
 from grokdyn.spec.sweep import Sweep
 
@@ -59,7 +62,7 @@ def reproduce(
     if reuse is not None:
         copy_finished(sweeps, path_of(reuse, "reuse"), out)
     how = Training(progress)
-    results = {name: finished(what, out / name, how) for name, what in sweeps.items()}
+    results = {name: trained(what, out / name, how) for name, what in sweeps.items()}
     found = judge(told.claims(results), decides=scale != QUICK_LOOK)
     made = made_of(folder, scale, [out / name for name in sweeps])
     with writing(out):
@@ -68,6 +71,13 @@ def reproduce(
     save(told.figure(results), out, "figure", "png")
     report(out, title=f"{folder.absolute().name}, {scale}")
     return found
+
+
+def trained(what: Sweep | Round | Search, place: Path, how: Training) -> Any:
+    """Return what a file's runs have found; those that its store holds are not trained again."""
+    if isinstance(what, Search):
+        return searched(what, place, how.progress, how.cluster)
+    return finished(what, place, how)
 
 
 def made_of(folder: Path, scale: str, stores: Iterable[Path]) -> dict[str, Any]:
@@ -101,8 +111,8 @@ def keep(folder: Path, scale: str, out: Path) -> Path:
     return kept
 
 
-def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep | Round]:
-    """Return the sweeps and rounds of a folder at a scale, by file name, checked as far as others are in it."""
+def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep | Round | Search]:
+    """Return the sweeps, rounds and searches of a folder at a scale, by file name, checked where they name others."""
     files = sorted(folder.glob("*.toml"))
     if not files or not (folder / "claims.py").is_file():
         raise SpecError(str(folder), Words("no experiment"), "a folder with sweeps (*.toml) and claims.py")
@@ -110,8 +120,8 @@ def scaled_sweeps(folder: Path, scale: str) -> dict[str, Sweep | Round]:
     return {name: Sweep(what, {}) if isinstance(what, Experiment) else what for name, what in found.items()}
 
 
-def copy_finished(wanted: Mapping[str, Sweep | Round], reuse: Path, out: Path) -> None:
-    """Copy the stores of sweeps that another reproduction has finished to where ``out`` has none; no rounds."""
+def copy_finished(wanted: Mapping[str, Sweep | Round | Search], reuse: Path, out: Path) -> None:
+    """Copy the stores of sweeps that another reproduction has finished to where ``out`` has none; no others."""
     sweeps = {name: what for name, what in wanted.items() if isinstance(what, Sweep)}
     stores = [store for store in sorted(reuse.glob("*")) if is_finished(store)]
     known = {read_spec(store).to_toml(): store for store in stores}

@@ -20,7 +20,7 @@ def say(path: Any) -> None:
 
 
 def read(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
-    """Return the sweep or the round that a file describes, with fields set from the command line."""
+    """Return the sweep, the round or the search that a file describes, with fields set from the command line."""
     from grokdyn.spec import toml
     from grokdyn.spec.experiment import Experiment
     from grokdyn.spec.files import load
@@ -34,11 +34,15 @@ def read_sweep(spec: Path, scale: str, overrides: Mapping[str, str]) -> Any:
     """Return the sweep that a file describes, for what can be done with no round.
 
     Raises:
-        UsageError: for a round.
+        UsageError: for a round, or the search for a boundary.
     """
+    from grokdyn.spec.plane import Search
     from grokdyn.spec.round import Round
 
     described = read(spec, scale, overrides)
+    if isinstance(described, Search):
+        told = "the search for a boundary, which decides what it runs as it goes"
+        raise UsageError(f"{printable(str(spec))}: got {told}; allowed: grokdyn boundary")
     if isinstance(described, Round):
         raise UsageError(
             f"{printable(str(spec))}: got a round; allowed: grokdyn run, which trains what it goes on from"

@@ -8,9 +8,11 @@ import time
 
 import numpy as np
 import pytest
+import tomli_w
 
 import grokdyn as gd
 from grokdyn.analysis.checks import ArgumentError
+from grokdyn.cli import main
 from grokdyn.engine.store.extension import held
 from grokdyn.engine.store.files import StoreError
 from grokdyn.spec.errors import SpecError
@@ -145,3 +147,51 @@ def test_killed_at_random_and_called_again_it_finds_the_same_bits(tmp_path):
     assert one.drop_attrs().identical(other.drop_attrs())
     fits = [gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=tmp_path / n).fit for n in ("whole", "killed")]
     assert fits[0].identical(fits[1])
+
+
+def spec(folder, **changes):
+    """Write the search as a file."""
+    table = {"question": QUESTION, "seeds": SEEDS, "budget": BUDGET, **changes}
+    sweep = {name: values.tolist() for name, values in AXES.items()}
+    text = experiment().to_toml() + tomli_w.dumps({"sweep": sweep, "boundary": table})
+    (folder / "mine.toml").write_text(text)
+    return folder / "mine.toml"
+
+
+def test_the_command_goes_on_where_a_search_is_and_tells_draws_and_says_what_comes_next(search, tmp_path, capsys):
+    made, out, _ = search
+    assert main(["boundary", str(spec(tmp_path)), "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert f"{made.runs.sizes['run']}; a full grid takes {9 * 8 * SEEDS}" in " ".join(told.out.split())
+    assert "next: grokdyn" in told.err
+    assert (out / "figures/boundary.png").stat().st_size > 10_000
+    rows = (out / "figures/boundary.csv").read_text().splitlines()
+    assert rows[0] == "question,train_fraction,weight_decay,half_width_cells"
+    assert len(rows) == 1 + made.fit.sizes["point"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--budget", "47"], "budget: got 47 runs"),
+        (["--question", "phase is none"], "phase is one of"),
+        (["--boundary.seed", "3"], "boundary.seed: got 3; allowed: one of seeds"),
+        (["--sweep.seed", "[0, 1]"], "no axis of seeds"),
+        (["--sweep.task.fraction", "[1, 2, 3, 4]"], "a path that does not exist"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, capsys, arguments, told):
+    assert main(["boundary", str(spec(tmp_path)), "--out", str(tmp_path / "new"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_without_a_question_and_commands_that_need_a_sweep_say_so(tmp_path, capsys):
+    file = tmp_path / "plain.toml"
+    file.write_text(experiment().to_toml())
+    assert main(["boundary", str(file)]) == 2
+    assert "no table [boundary]" in capsys.readouterr().err
+    assert main(["run", str(spec(tmp_path)), "--shard", "1/2", "--out", str(tmp_path / "new")]) == 2
+    assert "allowed: grokdyn boundary" in capsys.readouterr().err

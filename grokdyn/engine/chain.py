@@ -21,6 +21,7 @@ from grokdyn.engine.store.reading import read_manifest, read_spec
 from grokdyn.spec.axes import of_round
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.paths import place_of
+from grokdyn.spec.plane import Search
 from grokdyn.spec.round import STEP, Beginning, Following, Round, changes, check_no_round, following, paths_of
 from grokdyn.spec.sweep import Sweep
 
@@ -85,8 +86,13 @@ def run_round(
     return finished(round, place, Training(progress, cluster, checkpoint_seconds))
 
 
-def sweeps(what: Sweep | Round) -> list[Sweep]:
-    """Return the sweeps that a spec trains: its own, or one for each of its rounds; those before it are checked too."""
+def sweeps(what: Sweep | Round | Search) -> list[Sweep]:
+    """Return the sweeps that a spec trains: its own, or one for each of its rounds; those before it are checked too.
+
+    Of the search for a boundary, which decides as it goes, the whole fine grid.
+    """
+    if isinstance(what, Search):
+        return [what.plane.whole()]
     return [what] if isinstance(what, Sweep) else [link.found.sweep for link in links(what) if link.round is what]
 
 

@@ -1,9 +1,11 @@
 """Dataset -> matplotlib Figure: curves, phase diagrams, the overview of a sweep, curves beside a paper's values,
 survival curves, what a network has inside: its Fourier spectrum, its neurons, the circles of its embeddings, its
-progress; how a probe's numbers spread over the steps; two sweeps beside each other; moving pictures; what was drawn."""
+progress; how a probe's numbers spread over the steps; two sweeps beside each other; a fitted
+boundary; moving pictures; what was drawn."""
 
 from .animate import animate
 from .beside import Panel, beside
+from .boundary import boundary
 from .circles import circles
 from .compare import compare
 from .diagram import phase_diagram
@@ -20,6 +22,7 @@ __all__ = [
     "Panel",
     "animate",
     "beside",
+    "boundary",
     "circles",
     "compare",
     "curves",

@@ -46,8 +46,9 @@ def phase_diagram(
     one is given. Raises ValueError for unknown names, or a variable with a probe axis that is not selected.
     """
     x, y = diagram_axes(checks.dataset(ds), x, y, single=True)
-    if boundary is not None:
-        line.check(boundary, x, y)
+    if boundary is not None and {*line.axes_of(boundary)} != {x, y}:
+        told = " and ".join(line.axes_of(boundary))
+        raise checks.ArgumentError(f"boundary: is over {told}; expected {x} and {y}.")
     single = points(ds, x, y, boundary)
     ds = ordered_axes(ds, x, y) if single is None else ds
     with style.context():

@@ -91,7 +91,7 @@ def _words(array: xr.DataArray, reduce: str, runs: int, unknown: bool, counted: 
         who = {"median": " in half of the runs or more", "mean": " in every run"}.get(reduce, "") if runs > 1 else ""
         absent = f"not within {array.attrs['budget']} steps{who}" + (", or not run" if unknown else "")
     statistic = f"{reduce} of {counted} runs" if runs > 1 else ""
-    limits = (0.0, 1.0) if str(array.name).endswith("_accuracy") else None
+    limits = (0.0, 1.0) if str(array.name).endswith("_accuracy") else array.attrs.get("valid_range")
     return {"label": style.label_of(array), "statistic": statistic, "absent": absent, "limits": limits}
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import make_interp_spline
 from scipy.spatial import KDTree
 
 from grokdyn.analysis import checks
@@ -22,32 +22,32 @@ NORMAL = 1.96
 LOOKS = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)), (0, (6, 1)))
 
 
-def check(fit: xr.Dataset, x: str, y: str) -> None:
-    """Raise ArgumentError where a fit is none, or is over other axes."""
+def axes_of(fit: xr.Dataset) -> tuple[str, str]:
+    """Return the axes x and y of a fit.
+
+    Raises:
+        ArgumentError: if it is none.
+    """
     if not {"surface", "half_width", "critical"} <= set(checks.dataset(fit).data_vars):
         raise checks.ArgumentError("boundary: expected what gd.analysis.boundary or gd.boundary(...).fit returns.")
-    for axis in (x, y):
-        if axis not in fit["surface"].dims:
-            told = checks.listed(d for d in fit["surface"].dims if d != "question")
-            raise checks.ArgumentError(f"boundary: is over {told}; expected {x} and {y}.")
+    y, x = fit["surface"].dims[1:]
+    return str(x), str(y)
 
 
 def draw(ax: Axes, fit: xr.Dataset, across: CellAxis, up: CellAxis, x: str, y: str) -> None:
     """Draw the line of every question, the first solid, and the band of all; name them below the diagram."""
     cells = [dense(fit.sizes[axis]) for axis in (x, y)]
     at = [place(axis, fit[name].values, c) for axis, name, c in zip((across, up), (x, y), cells, strict=True)]
-    halo, handles, bands = [effects.withStroke(linewidth=2.2, foreground="white")], [], []
+    handles, bands = [], []
     for number, name in enumerate(fit["question"].values):
         points = np.flatnonzero(fit["of"].values == number)
         if not len(points):
             continue
         one, look = fit.isel(question=number, point=points), LOOKS[number % len(LOOKS)]
         bands.append(beyond(one, cells, x, y))
-        surface = RectBivariateSpline(*(np.arange(fit.sizes[axis]) for axis in (y, x)), one["surface"].transpose(y, x))
-        drawn = ax.contour(
-            *at, surface(*cells[::-1]), levels=[0], colors=[style.INK], linestyles=[look], linewidths=1.1
-        )
-        drawn.set_path_effects(halo)
+        surface = zoomed(one["surface"].transpose(y, x).values)
+        drawn = ax.contour(*at, surface, levels=[0], colors=[style.INK], linestyles=[look], linewidths=1.1)
+        drawn.set_path_effects([effects.withStroke(linewidth=2.2, foreground="white")])
         handles.append(Line2D([], [], color=style.INK, linestyle=look, linewidth=1.1, label=style.plain(name)))
     if handles:
         ax.contourf(*at, np.min(bands, axis=0), levels=[-np.inf, 0], colors=["white"], alpha=ALPHA)
@@ -58,6 +58,13 @@ def draw(ax: Axes, fit: xr.Dataset, across: CellAxis, up: CellAxis, x: str, y: s
 def dense(count: int) -> np.ndarray:
     """Return places along an axis of a fine grid, in its cells."""
     return np.linspace(0, count - 1, FINER * (count - 1) + 1)
+
+
+def zoomed(values: np.ndarray) -> np.ndarray:
+    """Return values over a fine grid at the places between, by cubic splines along both axes."""
+    for axis, count in enumerate(values.shape):
+        values = make_interp_spline(np.arange(count), values, axis=axis)(dense(count))
+    return values
 
 
 def beyond(one: xr.Dataset, cells: list[np.ndarray], x: str, y: str) -> np.ndarray:

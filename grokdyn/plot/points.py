@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,16 +99,22 @@ def points(ds: xr.Dataset, x: str, y: str, grid: xr.Dataset | None = None) -> Po
 
 
 def completed(values: np.ndarray) -> np.ndarray:
-    """Return sorted values with those between that an even grid would have, in themselves or in their logarithms."""
-    for there, back in ((lambda v: v, lambda v: v), (np.log, np.exp)):
-        if len(values) < 3 or (back is np.exp and values[0] <= 0):
-            continue
-        at = there(values.astype(float))
-        for parts in range(1, MULTIPLES + 1):
-            place = (at - at[0]) / (np.diff(at).min() / parts)
-            nearest = np.round(place).astype(int)
-            if np.abs(place - nearest).max() < UNEVEN * parts and nearest[-1] < MOST_VALUES:
-                full = back(np.linspace(at[0], at[-1], nearest[-1] + 1))
-                full[nearest] = values
-                return full
-    return values
+    """Return sorted values with those between of the coarsest grid that has all and is even, as they are or in log."""
+    found = [full for grid in (np.asarray, np.log) if (full := even(values.astype(float), grid)) is not None]
+    return min(found, key=len) if found else values
+
+
+def even(values: np.ndarray, scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+    """Return values with those between that an even grid on a scale has; nothing where there is none."""
+    if len(values) < 3 or (scale is np.log and values[0] <= 0):
+        return None
+    at = scale(values)
+    for parts in range(1, MULTIPLES + 1):
+        place = (at - at[0]) / (np.diff(at).min() / parts)
+        nearest = np.round(place).astype(int)
+        if np.abs(place - nearest).max() < UNEVEN * parts and nearest[-1] < MOST_VALUES:
+            full = np.linspace(at[0], at[-1], nearest[-1] + 1)
+            full = np.exp(full) if scale is np.log else full
+            full[nearest] = values
+            return full
+    return None

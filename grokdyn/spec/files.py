@@ -11,14 +11,15 @@ from grokdyn.spec.axes import ROUND
 from grokdyn.spec.errors import SpecError, Words, nearest
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import path_of
+from grokdyn.spec.plane import BOUNDARY, Search, search
 from grokdyn.spec.round import Beginning, Round
 from grokdyn.spec.sweep import Sweep, decode, flattened, swept_paths
 
 
 def load(
     path: str | Path, scale: str = "full", overrides: Mapping[str, Any] | None = None
-) -> Experiment | Sweep | Round:
-    """Read an experiment, a sweep or a round from a TOML file.
+) -> Experiment | Sweep | Round | Search:
+    """Read an experiment, a sweep, a round or the search for a boundary from a TOML file.
 
     Args:
         scale: name of one of the file's ``[scale.NAME]`` tables, whose dotted paths are set first; ``full`` is the file
@@ -27,7 +28,7 @@ def load(
 
     Returns:
         an ``Experiment``, or a ``Sweep`` where the file has a table ``[sweep]``, or a ``Round`` where it has a table
-        ``[round]``, for ``gd.run_round``.
+        ``[round]``, for ``gd.run_round``; or, where it has a table ``[boundary]``, what ``gd.boundary`` is given.
 
     Raises:
         SpecError: naming the field, what came and what is allowed.
@@ -35,7 +36,9 @@ def load(
     return loaded(path_of(path, "spec"), scale, overrides or {}, ())
 
 
-def loaded(path: Path, scale: str, overrides: Mapping[str, Any], after: tuple[Path, ...]) -> Experiment | Sweep | Round:
+def loaded(
+    path: Path, scale: str, overrides: Mapping[str, Any], after: tuple[Path, ...]
+) -> Experiment | Sweep | Round | Search:
     """Return what a file describes.
 
     Args:
@@ -43,6 +46,8 @@ def loaded(path: Path, scale: str, overrides: Mapping[str, Any], after: tuple[Pa
     """
     raw = scaled(toml.read(path), scale)
     override_all(raw, overrides)
+    if BOUNDARY in raw:
+        return search(raw)
     return round_in(raw, path, scale, after) if ROUND in raw else decode(raw)
 
 
@@ -64,6 +69,8 @@ def round_in(raw: dict[str, Any], path: Path, scale: str, after: tuple[Path, ...
         raise SpecError(f"{ROUND}.of", Words(f"a circle: {circle}"), "a spec that goes on from none of these")
     if file.is_file():
         parent = loaded(file, scale, {}, seen)
+        if isinstance(parent, Search):
+            raise SpecError(f"{ROUND}.of", Words(f"{file.stem}, a search for a boundary"), "a sweep or a round")
         parent = Sweep(parent, {}) if isinstance(parent, Experiment) else parent
     elif (place / "spec.toml").is_file():
         parent = place

@@ -12,14 +12,15 @@ from grokdyn.spec.axes import Axis, coordinate
 from grokdyn.spec.errors import SpecError, Words, nearest
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.points import points
-from grokdyn.spec.rules import Count
+from grokdyn.spec.rules import Count, Optional
 from grokdyn.spec.sweep import Sweep, decode
 
 SEED = "seed"
 FEWEST = 4
 TWO = f"two axes of at least {FEWEST} numbers each, such as 'optimizer.weight_decay' = {{logspace = [0.1, 10, 32]}}"
 DEFAULT_SEEDS = 4
-FIELDS = ("question", "seeds", "budget", "batch")
+# The table of a file that asks for a boundary, and its fields.
+BOUNDARY, FIELDS = "boundary", ("seeds", "question", "budget", "batch")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Plane:
     def __post_init__(self) -> None:
         sweep = Sweep(self.base, self.axes)
         if SEED in sweep.axes:
-            allowed = f"no axis of seeds: every cell has seeds of its own, {FIELDS[1]} tells how many"
+            allowed = f"no axis of seeds: every cell has seeds of its own, {FIELDS[0]} tells how many"
             raise SpecError(f"sweep.{SEED}", Words("an axis"), allowed)
         if len(sweep.dims) != 2:
             raise SpecError("axes", Words(", ".join(sweep.dims) or "none"), TWO)
@@ -124,22 +125,37 @@ def ordered(axis: Axis, order: np.ndarray) -> dict[str, list[Any]]:
     return {path: [values[n] for n in order] for path, values in zip(axis.paths, axis.columns, strict=True)}
 
 
-def search(raw: Mapping[str, Any]) -> tuple[Experiment, dict[str, Any], dict[str, Any]]:
-    """Return what a file with a table ``[boundary]`` describes: the experiment, the axes, and that table.
+@dataclass(frozen=True)
+class Search:
+    """What a boundary search is given: a plane, a question, and at most how many runs, in rounds of how many."""
+
+    plane: Plane
+    question: str
+    budget: int | None = None
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "batch"):
+            object.__setattr__(self, name, Optional(Count()).decode(getattr(self, name), name))
+
+
+def search(raw: Mapping[str, Any]) -> Search:
+    """Return the search that a raw spec with a table ``[boundary]`` describes; its axes are those of ``[sweep]``.
 
     Raises:
         SpecError: without a question or axes, or for a field that there is not.
     """
-    table = raw.get("boundary", {})
+    table = raw[BOUNDARY]
     if not isinstance(table, Mapping):
-        raise SpecError("boundary", table, "a table [boundary] with a question")
+        raise SpecError(BOUNDARY, table, f"a table of {', '.join(FIELDS)}")
     for name in table:
         if name not in FIELDS:
-            raise SpecError(f"boundary.{name}", table[name], f"one of {', '.join(FIELDS)}", nearest(name, FIELDS))
+            raise SpecError(f"{BOUNDARY}.{name}", table[name], f"one of {', '.join(FIELDS)}", nearest(name, FIELDS))
     if not isinstance(table.get("question"), str):
         allowed = "what is asked of every run, such as 'test_accuracy >= 0.9'"
-        raise SpecError("boundary.question", table.get("question", Words("nothing")), allowed)
-    found = decode({key: item for key, item in raw.items() if key != "boundary"})
-    if not isinstance(found, Sweep):
-        raise SpecError("sweep", Words("nothing"), TWO)
-    return found.base, {name: axis.given() for name, axis in found.dims.items()}, dict(table)
+        raise SpecError(f"{BOUNDARY}.question", table.get("question", Words("nothing")), allowed)
+    found = decode({key: item for key, item in raw.items() if key != BOUNDARY})
+    axes = {name: axis.given() for name, axis in found.dims.items()} if isinstance(found, Sweep) else {}
+    base = found.base if isinstance(found, Sweep) else found
+    plane = Plane(base, axes, table.get("seeds", DEFAULT_SEEDS))
+    return Search(plane, table["question"], table.get("budget"), table.get("batch"))

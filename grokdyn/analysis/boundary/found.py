@@ -72,6 +72,18 @@ def boundary(
     return described(found, at, (x, y), values, question, ds)
 
 
+def yes(ds: xr.Dataset, question: str) -> list[xr.DataArray]:
+    """Return for every yes-or-no question whether runs say yes: 1, 0, 1/2 where a time is not known that far, nan.
+
+    Named after what they are yes to; arguments and errors as ``boundary``.
+    """
+    swept = checks.swept_axes(checks.dataset(ds))
+    shape = tuple(ds.sizes[axis] for axis in swept)
+    along = {name: c for name, c in ds.coords.items() if set(c.dims) <= set(swept)}
+    told = replied(ds, question)
+    return [xr.DataArray(each.yes.reshape(shape), along, swept, each.name) for each in told]
+
+
 def axes_of(ds: xr.Dataset, x: str | None, y: str | None) -> tuple[str, str]:
     """Return the two axes; where none is named, the only two apart from the seed along which runs vary."""
     known = varied(ds)
