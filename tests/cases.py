@@ -27,6 +27,7 @@ TASKS = (
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
+    gd.SparseSign(dimension=6, points=14, label_noise=0.25),
     gd.Circle(points=12, harmonic=3, noise_std=0.5, label_noise=0.25),
     gd.Boolean(function="threesym", dimension=4, seen="threesym", label_noise=0.25),
     gd.Boolean(function="staircase", dimension=5, seen="frozen", coordinates=(0, 2), value="-1", encoding="tokens"),
@@ -50,6 +51,7 @@ MODELS = (
     gd.MLP(hidden=(5, 4), norm="layer", norm_momentum=0.2, activation="tanh"),
     gd.CNN(channels=(3, 2), kernel=2, norm="batch", hidden=(4,), output_scale=0.5),
     gd.TokenSum(d_model=5, hidden=4, activation="tanh", init_scale=0.5, output_scale=2.0),
+    gd.Diagonal(init_scale=0.5),
     gd.RandomFeatures(width=6, activation="tanh", init_scale=0.5, output_scale=2.0),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
@@ -154,6 +156,7 @@ PROBES = (
 # What a model or probe needs that fits few experiments.
 HOMES = {
     gd.CNN: {"task": gd.Digits(train_points=20)},
+    gd.Diagonal: {"task": gd.SparseSign(dimension=5, points=12)},
     gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
     gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},

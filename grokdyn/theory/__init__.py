@@ -1,11 +1,22 @@
 """Closed forms to test against and to draw beside what was measured."""
 
-from grokdyn.theory import boolean, committee, infinite_width, linear, long_tail, online, soft_committee, xor_clusters
+from grokdyn.theory import (
+    boolean,
+    committee,
+    diagonal,
+    infinite_width,
+    linear,
+    long_tail,
+    online,
+    soft_committee,
+    xor_clusters,
+)
 from grokdyn.theory.lines import of
 
 __all__ = [
     "boolean",
     "committee",
+    "diagonal",
     "infinite_width",
     "linear",
     "long_tail",

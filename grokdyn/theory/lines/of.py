@@ -13,13 +13,14 @@ from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.theory.lines.base import Line
+from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
 from grokdyn.theory.lines.linear_student import LinearStudent
 from grokdyn.theory.lines.wide_network import WideNetwork
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LINES: tuple[Line, ...] = (LinearStudent(), WideNetwork())
+LINES: tuple[Line, ...] = (LinearStudent(), DiagonalNetwork(), WideNetwork())
 
 
 def of(experiment: Any, steps: Any) -> xr.Dataset:
