@@ -118,13 +118,18 @@ class Sweep:
         Raises:
             SpecError: if a combination of values breaks a rule between fields.
         """
-        # A shorter path is set first: a whole part before the numbers inside it.
-        order = sorted((path for path in self.axes if not of_round(path)), key=lambda path: path.count("."))
+        order = in_order([path for path in self.axes if not of_round(path)])
+        made: list[Experiment] = []  # with the first values set, one more in each
+        before: dict[str, Any] = {}
         for point in self.points():
-            experiment = self.base
-            for path in order:
-                experiment = base.put(experiment, path, point[path])
-            for name, came, allowed in problems(experiment):
+            # What the last run has set in the same way, most of it, is taken from there.
+            same = itertools.takewhile(lambda pair: point[pair[1]] is before.get(pair[1], self), enumerate(order))
+            last = made[-1] if made else None
+            del made[sum(1 for _ in same) :]
+            for path in order[len(made) :]:
+                made.append(base.put(made[-1] if made else self.base, path, point[path]))
+            experiment, before = made[-1] if made else self.base, point
+            for name, came, allowed in problems(experiment, last):
                 raise SpecError(name, came, allowed)
             yield experiment
 
@@ -148,14 +153,24 @@ class Sweep:
         return found if isinstance(found, Sweep) else cls(found, {})
 
 
-def problems(spec: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Yield the broken rules between fields of a spec and of its parts, with dotted paths."""
+def in_order(paths: list[str]) -> list[str]:
+    """Return paths in the order in which they are set: theirs, but a whole part before the numbers inside it."""
+    inside = any(path.startswith(f"{whole}.") for i, path in enumerate(paths) for whole in paths[i:])
+    return sorted(paths, key=lambda path: path.count(".")) if inside else paths
+
+
+def problems(spec: Any, known: Any = None, path: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield the broken rules between fields of a spec and of its parts, with dotted paths.
+
+    Args:
+        known: a spec that breaks none; parts that are its own are not looked at again.
+    """
     for name, came, allowed in base.broken(spec):
         yield base.join(path, name), came, allowed
     for name in base.rules(type(spec)):
-        part = getattr(spec, name)
-        if isinstance(part, base.Spec):
-            yield from problems(part, base.join(path, name))
+        part, of_known = getattr(spec, name), getattr(known, name, None)
+        if isinstance(part, base.Spec) and part is not of_known:
+            yield from problems(part, of_known, base.join(path, name))
 
 
 def decode(raw: Mapping[str, Any]) -> Experiment | Sweep:
