@@ -13,9 +13,10 @@ from grokdyn.spec.errors import SpecError
 
 
 def numbers(component: Any) -> dict[str, Any]:
-    """Return the dotted paths of a component's number leaves, with their values."""
+    """Return the dotted paths of a component's number leaves, with their values; not those of parts in a list."""
     found = jax.tree_util.tree_leaves_with_path(component)
-    return {".".join(key.name for key in path): value for path, value in found}
+    named = [(path, value) for path, value in found if all(isinstance(key, jax.tree_util.GetAttrKey) for key in path)]
+    return {".".join(key.name for key in path): value for path, value in named}
 
 
 def changed(component: Any) -> Any:

@@ -58,11 +58,17 @@ class Spec:
         check_class(cls, {name: f.metadata["rule"] for name, f in inherited.items()})
         for name in inherited.keys() & vars(cls).keys():  # declared anew, it stays as it is given
             vars(cls)[name].kw_only = inherited[name].kw_only
-        dataclasses.dataclass(frozen=True, kw_only=cls.by_name)(cls)
+        dataclasses.dataclass(frozen=True, kw_only=cls.by_name, repr=False)(cls)
         table = rules(cls)
         cls.__init__ = telling_init(cls, table)
         nodes = tuple(name for name, rule in table.items() if rule.node)
         identity.register(cls, nodes, tuple(name for name in table if name not in nodes))
+
+    def __repr__(self) -> str:
+        """Return what makes it, without those fields of a whole family that are as they are by default."""
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        shown = [f.name for f in fields if self.by_name or not f.kw_only or not is_default(self, f)]
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         """Yield ``(field, what came, what is allowed)`` for every rule between fields that is broken."""
@@ -81,6 +87,11 @@ class Spec:
         for path, value in changes.items():
             result = put(result, path, value)
         return result
+
+
+def is_default(spec: Any, f: Any) -> bool:
+    """Return whether a field, one of ``dataclasses.fields``, has the very value that it has by default."""
+    return getattr(spec, f.name) is f.default
 
 
 def rules(cls: type) -> dict[str, Rule]:
