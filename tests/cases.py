@@ -156,7 +156,6 @@ PROBES = (
 # What a model or probe needs that fits few experiments.
 HOMES = {
     gd.CNN: {"task": gd.Digits(train_points=20)},
-    gd.Diagonal: {"task": gd.SparseSign(dimension=5, points=12)},
     gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
     gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},
