@@ -18,6 +18,7 @@ from grokdyn.analysis.checks import ArgumentError
 from grokdyn.cli import main
 from grokdyn.page import pack, sheet
 from grokdyn.page.html import page
+from tests.engine.test_interrupted import CutError, cut_after
 from tests.page import stores
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
@@ -123,6 +124,21 @@ def test_the_command_writes_it_into_the_store(store, capsys):
     assert [float(t) for t in unpacked(block, digits)] == [
         float(f"{v:.{digits - 1}e}") for v in ds["test_loss"].values.ravel()
     ]
+
+
+def test_an_unfinished_store_gives_a_page_of_what_is_there(store, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "s"
+    sweep = gd.Sweep.from_toml((store / "spec.toml").read_text())
+    with monkeypatch.context() as patch:
+        cut_after(patch, 1)
+        with pytest.raises(CutError):
+            gd.run(sweep, out=path, progress=False, checkpoint_seconds=0)
+    assert main(["report", str(path)]) == 0
+    told = told_in(path / "report.html")["sweeps"][0]
+    assert told["facts"]["finished"] == "no"
+    assert told["facts"]["runs"] == "6: 0 done, 0 diverged, 6 to come"
+    whole = told_in(gd.report(store))["sweeps"][0]
+    assert {v["name"] for v in told["variables"]} == {v["name"] for v in whole["variables"]}
 
 
 def test_a_damaged_store_gives_a_page_that_says_so(store, tmp_path, capsys):

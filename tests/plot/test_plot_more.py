@@ -1,6 +1,7 @@
 """Two sweeps beside each other, moving pictures, spectra, and the data of what was drawn."""
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -88,6 +89,8 @@ def test_a_diagram_and_circles_move(small, tmp_path):
     path = plot.animate(small, tmp_path / "a.gif", value="test_accuracy", frames=3, dpi=40)
     assert path.read_bytes()[:6] in (b"GIF87a", b"GIF89a")
     assert plot.animate(records(), tmp_path / "c.gif", "circles", frames=2, dpi=40).stat().st_size > 1000
+    if shutil.which("ffmpeg"):
+        assert b"ftyp" in plot.animate(small, tmp_path / "b.mp4", frames=2, dpi=41).read_bytes()[:12]
     with pytest.raises(ArgumentError, match=r"out='\.avi': expected one of \.gif, \.mp4"):
         plot.animate(small, tmp_path / "a.avi")
 
