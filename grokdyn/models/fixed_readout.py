@@ -42,8 +42,8 @@ class FixedReadout(Model):
     def readout(self, units: int, dtype: Any) -> jax.Array:
         """Return a [outputs, N] of a network with so many units in all."""
         coins = jax.random.bits(jax.random.key(self.readout_seed), (units,), jnp.uint32) & 1
-        size = 1 / jnp.sqrt(jnp.float64(units))
-        return jnp.where(coins == 1, size, -size).astype(dtype).reshape(-1, self.width)
+        size = (1 / jnp.sqrt(jnp.float64(units))).astype(dtype)
+        return jnp.where(coins == 1, size, -size).reshape(-1, self.width)
 
     def votes(self, units: int) -> jax.Array:
         """Return b [M] of a network of two outputs as one of a single output f_1 - f_0."""
