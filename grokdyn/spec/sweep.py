@@ -123,9 +123,9 @@ class Sweep:
         before: dict[str, Any] = {}
         for point in self.points():
             # What the last run has set in the same way, most of it, is taken from there.
-            same = itertools.takewhile(lambda pair: point[pair[1]] is before.get(pair[1], self), enumerate(order))
             last = made[-1] if made else None
-            del made[sum(1 for _ in same) :]
+            other = (i for i, path in enumerate(order) if before.get(path, self) is not point[path])
+            del made[next(other, len(order)) :]
             for path in order[len(made) :]:
                 made.append(base.put(made[-1] if made else self.base, path, point[path]))
             experiment, before = made[-1] if made else self.base, point
