@@ -3,6 +3,7 @@
 from grokdyn.theory import (
     boolean,
     committee,
+    deep_linear,
     diagonal,
     infinite_width,
     linear,
@@ -16,6 +17,7 @@ from grokdyn.theory.lines import of
 __all__ = [
     "boolean",
     "committee",
+    "deep_linear",
     "diagonal",
     "infinite_width",
     "linear",

@@ -12,7 +12,8 @@ from grokdyn.spec import base
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
-from grokdyn.theory.lines.base import Line
+from grokdyn.theory.lines.base import Failure, Line
+from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
 from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
 from grokdyn.theory.lines.linear_student import LinearStudent
 from grokdyn.theory.lines.wide_network import WideNetwork
@@ -20,7 +21,7 @@ from grokdyn.theory.lines.wide_network import WideNetwork
 if TYPE_CHECKING:
     import xarray as xr
 
-LINES: tuple[Line, ...] = (LinearStudent(), DiagonalNetwork(), WideNetwork())
+LINES: tuple[Line, ...] = (LinearStudent(), DiagonalNetwork(), DeepLinearNetwork(), WideNetwork())
 
 
 def of(experiment: Any, steps: Any) -> xr.Dataset:
@@ -59,16 +60,18 @@ def of(experiment: Any, steps: Any) -> xr.Dataset:
 
 def chosen(experiment: Experiment) -> Line:
     """Return the theory of an experiment; see ``of``."""
-    nearest: tuple[int, Line, tuple[str, Any, str]] | None = None
+    nearest: tuple[tuple[int, int], Line, list[Failure]] | None = None
     for line in LINES:
         failures = list(line.failures(experiment))
         if not failures:
             return line
-        if nearest is None or len(failures) < nearest[0]:
-            nearest = len(failures), line, failures[0]
+        # Another kind of part is farther than any number of fields.
+        far = sum(path.endswith(".kind") for path, *_ in failures), len(failures)
+        if nearest is None or far < nearest[0]:
+            nearest = far, line, failures
     assert nearest is not None
-    count, line, (path, came, allowed) = nearest
-    more = f", and {count - 1} more of its assumptions" if count > 1 else ""
+    _, line, ((path, came, allowed), *others) = nearest
+    more = f", and {len(others)} more of its assumptions" if others else ""
     raise SpecError(path, came, f"{allowed}, for the theory that comes nearest: {line.name} ({line.source}){more}")
 
 
