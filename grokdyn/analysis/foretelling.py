@@ -14,27 +14,29 @@ LONG_NAMES = ("correlation since the fit", *("step of the alarm",) * 2, *("step 
 def foretelling(
     ds: xr.Dataset,
     variable: str,
-    drop: float = 0.2,
+    change: float = -0.2,
     of: str = "test_accuracy",
     level: float = 0.5,
     fitted: float = 0.99,
 ) -> xr.Dataset:
-    """Compare when a variable has fallen, since a run fitted, with when another comes to a level.
+    """Compare when a variable has fallen or risen, since a run fitted, with when another comes to a level.
 
-    The alarm is the first record since ``train_accuracy`` came to ``fitted`` at which the variable is at most 1 - drop
-    times the largest of its values since then: it reads no later record, so that it could be raised while the run goes
-    on. The event is that ``of`` comes to ``level``. Both are known between two records, and the lead, event - alarm,
-    with them.
+    The alarm is the first record since ``train_accuracy`` came to ``fitted`` at which the variable is at most
+    1 + change times the largest of its values since then, or for a change above 0 at least 1 + change times the
+    smallest: it reads no later record, so that it could be raised while the run goes on. The event is that ``of`` comes
+    to ``level``. Both are known between two records, and the lead, event - alarm, with them.
 
     Args:
         variable: one value a record, above 0.
+        change: of the variable, relative, from -1 on; not 0.
 
     Returns a Dataset over the swept axes, float64: ``alarm_low``, ``alarm_high``, ``event_low``, ``event_high``, upper
     ends inf where a run ended before; ``lead_low``, ``lead_high`` in steps, -inf or inf where only a bound is known,
     nan where neither came; ``correlation``, Pearson's of the variable with ``of`` over the records since the fit, nan
     where there are fewer than three of them or one does not vary.
 
-    Raises ArgumentError (a ValueError) for an unknown variable, one with axes of its own, or shares outside (0, 1].
+    Raises ArgumentError (a ValueError) for an unknown variable, one with axes of its own, a change of 0 or below -1, or
+    a share ``fitted`` outside (0, 1].
     """
     arrays = [checks.recorded(ds, name, where) for name, where in ((variable, "variable"), (of, "of"))]
     arrays.append(checks.recorded(ds, "train_accuracy", "ds"))
@@ -44,11 +46,13 @@ def foretelling(
             raise checks.ArgumentError(
                 f"variable={array.name!r}: has {checks.listed(own)}; expected one value a record."
             )
-    drop, fitted = checks.fraction(drop, "drop"), checks.fraction(fitted, "fitted")
-    steps, level = ds["step"].values.astype(np.float64), checks.number(level, "level")
+    if checks.number(change, "change") <= -1 or change == 0:
+        raise checks.ArgumentError(f"change={change!r}: expected a relative change above -1 that is not 0.")
+    fitted, level = checks.fraction(fitted, "fitted"), checks.number(level, "level")
+    steps = ds["step"].values.astype(np.float64)
 
     def one(values: np.ndarray, target: np.ndarray, train: np.ndarray) -> np.ndarray:
-        return np.array(of_run(steps, values, target, train, drop, level, fitted))
+        return np.array(of_run(steps, values, target, train, change, level, fitted))
 
     found = xr.apply_ufunc(
         one,
@@ -64,12 +68,13 @@ def foretelling(
 
 
 def of_run(
-    t: np.ndarray, values: np.ndarray, target: np.ndarray, train: np.ndarray, drop: float, level: float, fitted: float
+    t: np.ndarray, values: np.ndarray, target: np.ndarray, train: np.ndarray, change: float, level: float, fitted: float
 ) -> tuple[float, ...]:
     """Return what is found of one run, in the order of ``NAMES``."""
     since = np.logical_or.accumulate(train >= fitted) & np.isfinite(values)
-    highest = np.fmax.accumulate(np.where(since, values, -np.inf))
-    alarm = between(t, since & (values <= (1 - drop) * highest), np.isfinite(values))
+    sign = -np.sign(change)
+    farthest = sign * np.fmax.accumulate(np.where(since, sign * values, -np.inf))
+    alarm = between(t, since & (sign * values <= sign * (1 + change) * farthest), np.isfinite(values))
     event = between(t, target >= level, np.isfinite(target))
     neither = np.isinf(alarm[1]) and np.isinf(event[1])
     lead = (np.nan, np.nan) if neither else (event[0] - alarm[1], event[1] - alarm[0])

@@ -26,6 +26,12 @@ def test_the_alarm_is_a_fall_from_the_highest_since_the_fit():
     assert float(found.correlation) == pytest.approx(np.corrcoef(falls[2:], test[2:])[0, 1])
 
 
+def test_an_alarm_may_be_a_rise():
+    rises = [1, 9, 5, 4, 4, 4.7, 4.8, 5, 6, 7]
+    found = foretelling(dataset([rises], [np.arange(10) / 9]), "signal", change=0.2).isel(seed=0)
+    assert (float(found.alarm_low), float(found.alarm_high)) == (50, 60)
+
+
 def test_what_never_came_is_a_bound_and_neither_is_nothing():
     falls, flat, one, none = 5.0 - 0.5 * np.arange(10), np.full(10, 5.0), np.arange(10) / 9, np.zeros(10)
     found = foretelling(dataset([falls, flat, flat], [none, one, none]), "signal")
@@ -43,7 +49,7 @@ def test_a_run_that_never_fits_raises_no_alarm_and_one_without_records_has_nothi
     assert np.isnan(gone.event_high[0])
 
 
-@pytest.mark.parametrize(("changes", "told"), [({"drop": 20}, "drop"), ({"variable": "sgnal"}, "signal")])
+@pytest.mark.parametrize(("changes", "told"), [({"change": -20}, "change"), ({"variable": "sgnal"}, "signal")])
 def test_mistakes_are_told(changes, told):
     with pytest.raises(ValueError, match=told):
         foretelling(dataset([np.ones(10)], [np.ones(10)]), **{"variable": "signal", **changes})
