@@ -20,6 +20,7 @@ LONG = {
     "edge_figure2",
     "edge_figure4",
     "edge_figure6",
+    "expert_pathways",
     "gotu",
     "grokfast",
     "grokking_tickets",
