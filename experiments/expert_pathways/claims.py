@@ -100,7 +100,7 @@ def of_rises(true, random):
         most(f"{told} comes before half of the test rows are right", "ours", "in most runs", hits, measured=measured),
         Claim("that rise is at least 50 steps early", "ours", "50", lead, (50.0, np.inf), (0.0, np.inf), unit="steps"),
         Claim(
-            "it tells runs that will generalise from those that cannot: with random labels it takes twice as long or more",
+            "it tells runs that will generalise from those that cannot: with random labels it takes twice as long",
             "ours, a control that the paper does not have",
             "2",
             ratio,
