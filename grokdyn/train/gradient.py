@@ -107,11 +107,16 @@ def full_gradient(
         zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return jax.lax.fori_loop(jnp.int32(0), (n_train + tile - 1) // tile, add, zero)
 
-    model = lane.experiment.model
-    whole = program.rows <= tile or model.rows_interact or model.penalised
+    whole = passed_together(program, lane)
     counts = rows.counts if program.padded else None
     at_once = in_parts(mean_loss(lane, rows, n_train, step, mode._replace(counts=counts), state))
     return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
+
+
+def passed_together(program: Program, lane: Lane) -> bool:
+    """Return whether all train rows are one part of the loss: they fit a tile, or they belong together."""
+    model = lane.experiment.model
+    return program.rows <= program.tile or model.rows_interact or model.penalised
 
 
 def batch_gradient(

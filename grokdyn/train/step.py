@@ -18,7 +18,7 @@ from grokdyn.probes.cadence import measured, together
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.streams import split_keys, stream
-from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, row_gradients
+from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, passed_together, row_gradients
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State
 from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
 
@@ -48,7 +48,8 @@ def advance(
     table = cast(Table, lane.table if shared is None else shared)
     rows = lasting_rows(program, lane, table)
 
-    parts = program.tile if rows is None else lane.experiment.batch_size or program.tile
+    parts = program.rows if passed_together(program, lane) else program.tile
+    parts = parts if rows is None else lane.experiment.batch_size or parts
     never = jnp.full((parts,), NEVER, jnp.int32)
 
     def stretch(state: State, ahead: tuple[jax.Array, dict[str, jax.Array]]) -> tuple[State, dict[str, jax.Array]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.engine.plan import structure
 from grokdyn.models.convolution import convolved, pooled
 from grokdyn.models.norms import Statistics, batch_norm, row_norm
 from grokdyn.models.output import Mode
@@ -113,6 +114,13 @@ def test_batch_norm_has_no_lazy_limit(change):
         gd.run(cases.tiny(model=BATCHED.replace(**change)))
     with pytest.raises(ValueError, match="rows see each other"):
         gd.ntk(BATCHED, {}, jnp.zeros((2, 2), jnp.int32))
+
+
+def test_more_train_rows_than_a_tile_are_still_passed_together(monkeypatch):
+    experiment = cases.tiny(model=BATCHED, dtype="float64", steps=2, record=gd.At((2,)), **{"task.train_fraction": 0.8})
+    whole = gd.run(experiment, progress=False)
+    monkeypatch.setattr(structure, "CPU_TILE", 16)
+    np.testing.assert_allclose(gd.run(experiment, progress=False).train_loss, whole.train_loss, rtol=1e-12)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
