@@ -37,6 +37,7 @@ TASKS = (
     gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
+    gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
@@ -106,6 +107,7 @@ PROBES = (
     gd.Loss(),
     gd.Accuracy(),
     gd.WeightNorm(),
+    gd.Weights(entries=3),
     gd.GradientNorm(),
     gd.UpdateNorm(),
     gd.DistanceFromInit(),

@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, str]] = {
         "kernel_eigenvector": "grokdyn.tasks.eigenvector:KernelEigenvector",
         "xor_clusters": "grokdyn.tasks.xor_clusters:XorClusters",
         "long_tail": "grokdyn.tasks.long_tail:LongTail",
+        "shared_axis": "grokdyn.tasks.shared_axis:SharedAxis",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
@@ -78,6 +79,7 @@ KINDS: dict[str, dict[str, str]] = {
         "loss": "grokdyn.probes.fit:Loss",
         "accuracy": "grokdyn.probes.fit:Accuracy",
         "weight_norm": "grokdyn.probes.norms:WeightNorm",
+        "weights": "grokdyn.probes.weights:Weights",
         "gradient_norm": "grokdyn.probes.norms:GradientNorm",
         "update_norm": "grokdyn.probes.norms:UpdateNorm",
         "distance_from_init": "grokdyn.probes.norms:DistanceFromInit",

@@ -9,6 +9,7 @@ from grokdyn.theory import (
     linear,
     long_tail,
     online,
+    sgd_stability,
     soft_committee,
     xor_clusters,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "long_tail",
     "of",
     "online",
+    "sgd_stability",
     "soft_committee",
     "xor_clusters",
 ]
