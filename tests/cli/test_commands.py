@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import xarray as xr
 
 import grokdyn as gd
 from grokdyn.cli import main
+from grokdyn.outcome import next_step
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -229,3 +231,14 @@ def test_the_doshi_diagram_runs_at_its_smoke_scale(tmp_path, monkeypatch):
     best = ds.test_accuracy.isel(step=-1).sel(weight_decay=5, label_noise=0.1, train_fraction=0.9)
     assert float(best) > 0.95  # generalises through corrupted labels
     assert len(list((tmp_path / "runs/doshi_phases/figures").iterdir())) == 2
+
+
+def test_what_the_last_line_offers_of_a_grid_is_a_command(spec, capsys):
+    axes = {"optimizer.weight_decay": [0.0, 0.5, 1.0, 2.0], "task.train_fraction": [0.3, 0.5, 0.7, 0.8]}
+    found = gd.run(gd.Sweep(gd.load(spec).base, {**axes, "seed": [0]}), out="grid", progress=False)
+    assert "more seeds" in next_step(found, Path("grid"))
+    found["test_accuracy"][2:] = 1.0
+    command, _, told = next_step(found, Path("grid")).partition("; ")[2].partition(" finds ")
+    assert told == "the edge of generalisation"
+    assert main([*shlex.split(command)[1:], "--seeds", "1", "--no-figures"]) == 2
+    assert "'test_accuracy >= 0.9': all 16 runs answer no, so no boundary" in capsys.readouterr().err
