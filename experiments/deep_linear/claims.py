@@ -127,7 +127,7 @@ def figure(results):
         for letter, ax in zip("abc", (modes, losses, shallow), strict=True):
             style.letter(ax, letter)
         deep = smallest(layers(ds, 2))
-        draw_modes(modes, deep, f"two layers, sigma = {float(deep.init_scale):g}; dashed: theory")
+        draw_modes(modes, deep, f"two layers, sigma {float(deep.init_scale):g}")
         width = gd.Sweep.from_toml(ds.attrs["spec"]).base.model.hidden[0]
         t = rate(ds) * ds.step.values
         lines, _ = mean_modes(t, values(deep), float(deep.init_scale), width, rate(ds))
@@ -136,8 +136,9 @@ def figure(results):
             one = layers(ds, 2).sel(init_scale=scale)
             losses.plot(t, one.train_loss.mean("seed"), color=color, label=f"{scale:g}")
             losses.plot(t, told(one), color=style.INK, lw=0.8, ls=(0, (2.5, 1.5)))
-        losses.set(xlabel="time", ylabel="mean train loss", title="by sigma; dashed: theory.of")
-        losses.legend(title="sigma")
+        losses.set(xlabel="time", ylabel="mean train loss", title="dashed: theory")
+        losses.set(yscale="log", ylim=(1e-5, 3))
+        losses.legend(title="sigma", loc="upper right")
         draw_modes(shallow, smallest(layers(ds, 1)), "one layer")
         shallow.set_xlim(0, 6)
     return drawn
@@ -151,4 +152,4 @@ def draw_modes(ax, ds, title):
         ax.plot(t, one.values[:, :20], color=color, lw=0.3, alpha=0.35)
         ax.plot(t, one.mean("seed"), color=color, label=f"{values(ds)[int(mode)]:g}")
     ax.set(xlabel="time", ylabel="strength of a mode", title=title)
-    ax.legend(title="s")
+    ax.legend(title="s", loc=(0.72, 0.58))
