@@ -138,6 +138,8 @@ PROBES = (
     gd.Predictions(rows=5),
     gd.CommitteeError(),
     gd.OrderParameters(),
+    gd.TrainSet(),
+    gd.Descended(),
     gd.ClusterFeatures(per_neuron=True),
     gd.TailError(most=3),
     gd.FourierPower(),
@@ -182,8 +184,24 @@ HOMES = {
     gd.Pathways: {"model": gd.Transformer(layers=3, d_model=4, heads=1, d_mlp=4, experts=3)},
     gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
+    **{cls: {"task": gd.SparseParity(bits=2, noise_bits=4, strings=40)} for cls in (gd.Mixup, gd.InputNoise)},
+    **{cls: {"task": gd.Digits(train_points=20, images=True)} for cls in (gd.Shifts, gd.Flips)},
+    gd.Descended: {"transforms": (gd.RowWeights(feature="label", low=0),)},
     gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},
 }
+TRANSFORMS = (
+    gd.Mixup(alpha=0.5, until=6),
+    gd.Mixup(per="row", same_class=True),
+    gd.InputNoise(std=0.25),
+    gd.RedrawnLabels(probability=0.5),
+    gd.Shifts(),
+    gd.Flips(),
+    gd.RowWeights(feature="label", low=0, factor=2.0),
+    gd.HardRows(power=0.5, since=2),
+    gd.Curriculum(feature="label", every=3),
+    gd.TrainSize(points=4, since=3, until=7),
+    gd.PartSequence(parts=("pool",), every=4, replay=0.25),
+)
 STOPS = (
     gd.When(variable="test_accuracy", threshold=0.5, records=2),
     gd.Stalled(fitted_at=0.9, within=4),
@@ -200,6 +218,7 @@ FAMILIES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "probe": PROBES,
+    "transform": TRANSFORMS,
     "stop": STOPS,
     "record": RECORDS,
 }
@@ -223,6 +242,8 @@ def within(family, component):
         return tiny(**{"optimizer.schedule": component})
     if family == "probe":
         return tiny(probes=(component,), **home(component))
+    if family == "transform":
+        return tiny(transforms=(component,), **home(component))
     if family == "stop":
         return tiny(stop=(component,))
     return tiny(**home(component), **{family: component})

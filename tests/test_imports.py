@@ -17,6 +17,7 @@ ORDER = (
         "tasks",
         "models",
         "losses",
+        "transforms",
         "optim",
         "kernel",
         "curvature",

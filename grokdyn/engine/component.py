@@ -39,8 +39,8 @@ HOMES: tuple[dict[str, Any], ...] = (
     {"task": {"kind": "boolean", "dimension": 4}, **REAL},
 )
 # Where a family's part stands in an experiment, if not under its own name.
-PLACES = {"schedule": "optimizer.schedule", "probe": "probes", "stop": "stop"}
-LISTS = ("probe", "stop")
+PLACES = {"schedule": "optimizer.schedule", "probe": "probes", "stop": "stop", "transform": "transforms"}
+LISTS = ("probe", "stop", "transform")
 
 
 def check_component(component: Any, experiment: Experiment | None = None) -> None:

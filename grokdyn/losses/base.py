@@ -15,6 +15,8 @@ from grokdyn.tasks.shapes import Conflicts, Shapes, needs_classes
 class Loss(Spec):
     """Base of all losses; the training loss is the sum of ``rows`` over train rows, divided by their ``divisor``."""
 
+    takes_shares = False  # True where labels may also be shares of the classes, floats [rows, outputs] that sum to 1
+
     def conflicts(self, shapes: Shapes) -> Conflicts:
         """Yield ``(field, came, allowed)`` where the loss does not fit the task; before compiling.
 

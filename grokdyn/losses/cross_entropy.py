@@ -16,10 +16,10 @@ from grokdyn.spec.rules import Choice, Number, Optional
 class CrossEntropy(Loss):
     """Softmax cross-entropy: -sum_k t_k log softmax(z / temperature)_k, t_k = (1 - s)[k = y] + s/classes.
 
-    s is ``label_smoothing``. The logits are rounded to ``precision`` whatever the model's dtype, the softmax is
-    computed in it, and the gradient that returns to the logits is rounded to it: what arrives from the mean over n
-    rows is 1/n in that precision, as in the code of Prieto et al. (2025). Losses of rows come out in float32, those
-    of float64 in float64, so that their mean is too.
+    s is ``label_smoothing``; where labels are shares of the classes they stand in place of [k = y]. The logits are
+    rounded to ``precision`` whatever the model's dtype, the softmax is computed in it, and the gradient that returns to
+    the logits is rounded to it: what arrives from the mean over n rows is 1/n in that precision, as in the code of
+    Prieto et al. (2025). Losses of rows come out in float32, those of float64 in float64, so that their mean is too.
 
     In float32 and float64 the gradient in z is (p - t) / n with the difference formed first, see ``log_loss``.
 
@@ -27,6 +27,8 @@ class CrossEntropy(Loss):
     exponentials is 1. Rounding the ``result`` only is what PyTorch's kernel does in float16 and bfloat16: the loss is
     0 where float32's would be, and learning ends where gradients are below half of float16's smallest number, 2^-24.
     """
+
+    takes_shares = True
 
     precision: str = field(Choice(exact.PRECISIONS), default="float32", doc="in which the softmax is computed")
     label_smoothing: float | None = field(
@@ -45,17 +47,25 @@ class CrossEntropy(Loss):
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         z, narrow = self.scaled(logits), self.precision in exact.NARROW
-        if self.label_smoothing is None:
+        if self.label_smoothing is None and labels.ndim == 1:
             if narrow:
                 return -pick(exact.narrow_log_softmax(z, self.precision, self.rounding), labels)
             return log_loss(z, labels)
-        s, classes = jnp.asarray(self.label_smoothing, z.dtype), z.shape[-1]
-        target = jnp.where(one_hot(labels, classes), 1 - s + s / classes, s / classes)
-        target = exact.round_to(target, self.precision)
+        target = exact.round_to(self.target(labels, z), self.precision)
         if not narrow:
             return smoothed_log_loss(z, target)
         terms = products(target, exact.narrow_log_softmax(z, self.precision, self.rounding))
         return -exact.rounded(jnp.sum(exact.rounded(terms, self.precision), axis=-1), self.precision)
+
+    def target(self, labels: jax.Array, z: jax.Array) -> jax.Array:
+        """Return the shares of the classes in the target [rows, classes]."""
+        classes = z.shape[-1]
+        if self.label_smoothing is None:
+            return labels.astype(z.dtype)
+        s = jnp.asarray(self.label_smoothing, z.dtype)
+        if labels.ndim > 1:
+            return (1 - s) * labels.astype(z.dtype) + s / classes
+        return jnp.where(one_hot(labels, classes), 1 - s + s / classes, s / classes)
 
     def sum_of_exponentials(self, logits: jax.Array) -> jax.Array:
         return exact.shifted_exponentials(self.scaled(logits), self.precision)[2][:, 0]

@@ -19,6 +19,8 @@ class MSE(Loss):
     gradient and the Hessian what trains, the sum.
     """
 
+    takes_shares = True
+
     reduction: str = field(Choice(("mean", "sum")), default="mean", doc="over rows and outputs")
 
     def conflicts(self, shapes: Shapes) -> Conflicts:

@@ -22,6 +22,11 @@ class SeenLogits(Intervention):
 
     inner: Any = field(Part("loss"), doc="the loss")
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether the inner loss does."""
+        return self.inner.takes_shares
+
     def seen(self, logits: jax.Array) -> jax.Array:
         """Return the logits that the inner loss sees [rows, outputs]."""
         raise NotImplementedError

@@ -18,10 +18,13 @@ class StableMaxCrossEntropy(Loss):
     collapses in float64 before the logits reach 1e15; in float32 a loss is exactly 0 from logits near 4e4 on.
     """
 
+    takes_shares = True
+
     precision: str = field(Choice(("float64", "float32")), default="float64", doc="in which it is computed")
 
     def rows(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        return stablemax_rows(logits.astype(carrier(self.precision)), labels)
+        z = logits.astype(carrier(self.precision))
+        return stablemax_rows(z, labels) if labels.ndim == 1 else stablemax_shares(z, labels.astype(z.dtype))
 
 
 def s(x: jax.Array) -> jax.Array:
@@ -31,6 +34,12 @@ def s(x: jax.Array) -> jax.Array:
     ``where`` multiplies it with would make a nan.
     """
     return jnp.where(x < 0, 1 / (1 - jnp.minimum(x, 0)), jnp.maximum(x, 0) + 1)
+
+
+def stablemax_shares(z: jax.Array, target: jax.Array) -> jax.Array:
+    """Return -sum_k t_k log(s(z_k) / sum_l s(z_l)) [rows]."""
+    values = s(z)
+    return jnp.log(jnp.sum(values, axis=-1)) - jnp.sum(target * jnp.log(values), axis=-1)
 
 
 @jax.custom_jvp

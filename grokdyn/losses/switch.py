@@ -40,6 +40,11 @@ class SwitchLoss(Intervention):
     then: Any = field(Part("loss"), doc="the loss from the step on")
     at: int = field(Integer(), doc="first step of the second loss")
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether both losses do."""
+        return self.first.takes_shares and self.then.takes_shares
+
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.at > steps:
             yield from ((name, f"the run ends at step {steps}") for name in ("at", "then"))

@@ -1,6 +1,6 @@
 """Training curves, one panel for each value of the other swept axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.figure
@@ -26,6 +26,7 @@ def curves(
     quantiles: Sequence[float] = (0.1, 0.9),
     ax: Axes | None = None,
     theory: xr.Dataset | None = None,
+    events: Mapping[str, float] | None = None,
 ) -> matplotlib.figure.Figure:
     """Draw variables against the optimizer step; by default the accuracy of every part of the rows, or else its loss.
 
@@ -36,11 +37,12 @@ def curves(
     puts one axis into colour instead, and variables into line styles. A recorded step 0 stays visible on the log axis:
     up to the next record the axis is linear, as its label says. `yscale=None` is log for losses and linear otherwise.
     `theory` holds closed forms under the names of the variables, over `step` and those axes that matter; they are
-    drawn as thin dark dashes.
+    drawn as thin dark dashes. `events` holds steps by what happened there, such as {"mixup ends": 2000}: thin upright
+    lines with these words.
 
     Returns the Figure, that of `ax` where one is given (which then must need one panel only). Raises ValueError for
     unknown names, more than two panel axes, or more than 36 panels or 12 hues: select first; or a theory of none of the
-    variables, or over axes that are not drawn.
+    variables, or over axes that are not drawn; or an event outside of the steps.
     """
     names = (variables,) if isinstance(variables, str) else tuple(fits(ds) if variables is None else variables)
     if not names:
@@ -64,6 +66,7 @@ def curves(
             if theory is not None:
                 panel.overlay(axes, ds, cell, brushes, theory)
             panel.set_axes(axes, ds["step"].values, names, xscale, yscale)
+            panel.mark(axes, ds["step"].values, events or {})
         labels = panel.step_label(ds["step"].values, xscale), value_words(arrays)[0]
         layout.write_around(figure, [axes for axes, _ in panels], *labels)
         handles = legend_handles(ds, arrays, hue, over, quantiles)

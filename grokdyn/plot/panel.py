@@ -1,6 +1,6 @@
 """Draw training curves into one axes: the median of the runs, their quantile band, each run faint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,19 @@ def overlay(ax: Axes, ds: xr.Dataset, cell: dict[str, int], brushes: Sequence[Br
             more = [d for d in curve.dims if d != "step"]
             raise checks.ArgumentError(f"theory: varies along {checks.listed(more)} too; select first.")
         ax.plot(curve["step"].values, curve.values, **THEORY)
+
+
+def mark(ax: Axes, steps: np.ndarray, events: Mapping[str, float]) -> None:
+    """Draw an upright line at the step of every event, its words beside it, by turns a little lower."""
+    for place, (words, step) in enumerate(sorted(events.items(), key=lambda event: event[1])):
+        if not steps[0] <= step <= steps[-1]:
+            came = f"events: {words!r} is at {style.number(step)}"
+            raise checks.ArgumentError(f"{came}; expected a step from {steps[0]} to {steps[-1]}.")
+        ax.axvline(step, color=style.INK, linewidth=0.7, alpha=0.6, zorder=1)
+        right = step > steps[0] + 0.75 * (steps[-1] - steps[0])
+        at, side = (-2, "right") if right else (2, "left")
+        where = {"xy": (step, 0.98 - 0.08 * (place % 3)), "xycoords": ("data", "axes fraction")}
+        ax.annotate(words, **where, xytext=(at, 0), textcoords="offset points", ha=side, va="top", fontsize=6)
 
 
 def _draw_runs(ax: Axes, brush: Brush, over: str, quantiles: Sequence[float], crowded: bool) -> None:

@@ -62,6 +62,8 @@ class View:
         noisy: bool,
         rows: Any,
         tile: int,
+        transformed: Callable[[], Any],
+        chosen: Callable[[], jax.Array],
     ):
         self.experiment = experiment
         self.inputs, self.clean_labels = table
@@ -79,6 +81,7 @@ class View:
         self.optimizer_state = optimizer_state
         self._known: dict[Any, Any] = {}
         self._update = update
+        self._transformed, self._chosen = transformed, chosen
 
     def once(self, name: Any, make: Callable[[], Any]) -> Any:
         """Return what ``make`` gives, made when it is first asked for under this name."""
@@ -183,6 +186,16 @@ class View:
         """Return whether the predictions of a row are its labels, all of them: bool [rows]."""
         same = self.predictions == labels
         return same if same.ndim == 1 else jnp.all(same, axis=-1)
+
+    @cached_property
+    def transformed(self) -> Any:
+        """The rows, as ``rows``, and their weights, that the next update descends on, as the transforms make them."""
+        return self._transformed()
+
+    @cached_property
+    def row_weights(self) -> jax.Array:
+        """Weights of the train rows alone by the transforms that choose, float64, padded as ``rows`` is."""
+        return self._chosen()
 
     @cached_property
     def gradient(self) -> Params:

@@ -167,7 +167,8 @@ def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
     """
     owner, walked = spec, ""
     *parents, last = path.split(".")
-    for depth, name in enumerate((*parents, last)):
+    for depth, step in enumerate((*parents, last)):
+        name, place = indexed(step)
         if not isinstance(owner, Spec):
             raise SpecError(path, Words(f"a path below {walked or 'the experiment'!r}"), "a path that exists")
         table = rules(type(owner))
@@ -175,9 +176,15 @@ def find(spec: Any, path: str) -> tuple[Any, str, Rule]:
             where = join(walked, name)
             raise SpecError(where, Words("a path that does not exist"), ", ".join(table), nearest(name, table))
         rule = table[name]
-        if depth == len(parents):
+        if depth == len(parents) and place is None:
             return owner, last, rule
         owner, walked = getattr(owner, name), join(walked, name)
+        if place is not None:
+            if not isinstance(owner, tuple) or place >= len(owner) or depth == len(parents):
+                count = len(owner) if isinstance(owner, tuple) else 0
+                where = Words(f"a place among {count} parts of {walked}")
+                raise SpecError(path, where, "a field of one that is there: transforms[0].alpha")
+            owner, walked = owner[place], f"{walked}[{place}]"
     raise AssertionError("unreachable: a path has a last element")
 
 
@@ -185,6 +192,16 @@ def put(spec: Any, path: str, value: Any) -> Any:
     """Return a copy of the spec with the field at a dotted path set."""
     find(spec, path)
     head, _, rest = path.partition(".")
-    if rest:
-        value = put(getattr(spec, head), rest, value)
+    head, place = indexed(head)
+    part = getattr(spec, head)
+    if place is not None:
+        value = tuple(put(one, rest, value) if i == place else one for i, one in enumerate(part))
+    elif rest:
+        value = put(part, rest, value)
     return dataclasses.replace(spec, **{head: value})
+
+
+def indexed(step: str) -> tuple[str, int | None]:
+    """Return a step of a path as a field's name and, as in ``transforms[0]``, a place in it."""
+    name, bracket, rest = step.partition("[")
+    return (name, int(rest[:-1])) if bracket and rest[:-1].isdigit() and rest.endswith("]") else (step, None)

@@ -23,6 +23,7 @@ METHODS = {
     "optimizer": ("direction", "transform", "update"),
     "schedule": ("factor",),
     "probe": ("variables", "measure"),
+    "transform": ("apply",),
     "stop": ("stops_at",),
     "record": ("at",),
     "intervention": ("applied",),

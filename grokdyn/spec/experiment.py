@@ -51,6 +51,9 @@ class Experiment(Spec):
     seeds: Any = field(Table(Seeds), default=Seeds(), doc="overrides of single streams")
     batch_size: int | None = field(Optional(Count()), default=None, doc="rows per update; nothing: all train rows")
     batch_replacement: bool = field(Flag(), default=False, doc="draw mini-batches with replacement")
+    transforms: tuple[Any, ...] = field(
+        Parts("transform", once=False), default=(), doc="what is done to the rows of an update, one after another"
+    )
     dtype: str = field(Choice(("float32", "float64")), default="float32", doc="of parameters and activations")
     matmul_precision: str = field(
         Choice(("highest", "high", "default")),

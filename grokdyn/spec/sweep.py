@@ -171,6 +171,10 @@ def problems(spec: Any, known: Any = None, path: str = "") -> Iterator[tuple[str
         part, of_known = getattr(spec, name), getattr(known, name, None)
         if isinstance(part, base.Spec) and part is not of_known:
             yield from problems(part, of_known, base.join(path, name))
+        elif isinstance(part, tuple) and part is not of_known:
+            for i, one in enumerate(part):
+                if isinstance(one, base.Spec):
+                    yield from problems(one, None, base.join(path, f"{name}[{i}]"))
 
 
 def decode(raw: Mapping[str, Any]) -> Experiment | Sweep:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.spec.base import Spec, field
@@ -91,6 +92,14 @@ class Task(Spec):
         """
         path = f"{type(self).__name__}.membership"
         raise SpecError(path, Missing(), "the part of every row [rows], where the signature names several")
+
+    def features(self, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """Return numbers by name of every row [rows], of the row alone, that transforms choose and weigh rows by.
+
+        By default the class, ``label``; traced.
+        """
+        whole = jnp.issubdtype(labels.dtype, jnp.integer) and labels.ndim == 1
+        return {"label": labels} if whole else {}
 
     def conflicts(self, shapes: Any) -> Any:
         """Yield ``(field, came, allowed)`` where the task does not fit the rest of an experiment, see ``Shapes``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.spec.base import field
@@ -95,6 +97,11 @@ class Boolean(Task):
             yield from ((name, "seen is not 'frozen'") for name in ("coordinates", "value"))
         if self.seen != LIGHT:
             yield "weight", "seen is not 'light'"
+
+    def features(self, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """``minus``: how many coordinates are -1."""
+        tokens = self.encoding == "tokens"
+        return {"minus": jnp.sum(inputs if tokens else inputs < 0, axis=1)}
 
     def signature(self) -> Signature:
         inputs: Inputs = Vectors(self.dimension) if self.encoding == "vectors" else Tokens(2, self.dimension)

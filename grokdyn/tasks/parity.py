@@ -59,6 +59,10 @@ class SparseParity(Task):
     def sample(self, rule: None, key: jax.Array, rows: int) -> Table:
         return self.labelled(jax.random.bits(key, (rows,), jnp.uint64) >> jnp.uint64(64 - self.width))
 
+    def features(self, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """``ones``: how many entries are 1, and ``label``."""
+        return super().features(inputs, labels) | {"ones": jnp.sum(inputs, axis=1)}
+
     def labelled(self, codes: jax.Array) -> Table:
         """Return the strings of these numbers with their parities."""
         places = jnp.arange(self.width - 1, -1, -1, dtype=codes.dtype)

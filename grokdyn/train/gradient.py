@@ -43,6 +43,8 @@ def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: M
     def loss(params: Params) -> tuple[jax.Array, tuple[jax.Array, Params]]:
         found = function.output(params, rows.inputs, mode, rows.offset)
         losses = of_rows(in_force, found.logits, rows.labels)
+        if rows.weights is not None:
+            losses = losses * rows.weights.astype(losses.dtype)
         terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
         divisor = in_force.divisor(total).astype(losses.dtype)
         terms = terms / divisor
@@ -92,10 +94,11 @@ def full_gradient(
     """
     state = first_state(program, lane) if state is None else state
     n_train, tile, mode = lane.split.n_train, program.tile, Mode(True, key)
+    mass = amount(rows, n_train)
 
     def of_tile(part: Rows, i: jax.Array) -> Gradient:
         own = mode if key is None else mode._replace(key=jax.random.fold_in(key, i))
-        return in_parts(mean_loss(lane, part, n_train, step, own, state))
+        return in_parts(mean_loss(lane, part, mass, step, own, state))
 
     def over_tiles(prepared: Any) -> Descent:
         def add(i: jax.Array, total: Any) -> Any:
@@ -109,7 +112,7 @@ def full_gradient(
 
     whole = passed_together(program, lane)
     counts = rows.counts if program.padded else None
-    at_once = in_parts(mean_loss(lane, rows, n_train, step, mode._replace(counts=counts), state))
+    at_once = in_parts(mean_loss(lane, rows, mass, step, mode._replace(counts=counts), state))
     return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
 
 
@@ -130,8 +133,15 @@ def batch_gradient(
 ) -> Gradient:
     """Return the gradient over the rows of the given ranks [batch]."""
     state = first_state(program, lane) if state is None else state
-    batch, size, mode = jax.tree.map(lambda x: x[ranks], rows), ranks.shape[0], Mode(True, key)
-    gradient = in_parts(mean_loss(lane, batch, jnp.int32(size), step, mode, state))
+    return over_batch(program, lane, jax.tree.map(lambda x: x[ranks], rows), step, key, state)
+
+
+def over_batch(
+    program: Program, lane: Lane, batch: Rows, step: jax.Array, key: jax.Array | None, state: Params
+) -> Gradient:
+    """Return the gradient over the rows of a mini-batch."""
+    size, mode = batch.counts.shape[0], Mode(True, key)
+    gradient = in_parts(mean_loss(lane, batch, amount(batch, jnp.int32(size)), step, mode, state))
     return through(preparation(program, lane, size, mode), gradient)
 
 
@@ -142,20 +152,29 @@ def row_gradients(
 
     For models whose rows do not see each other. Dropout is drawn for every row by itself.
     """
-    total = jnp.sum(rows.counts, dtype=jnp.int32)
+    count = jnp.sum(rows.counts, dtype=jnp.int32)
+    total = amount(rows, count)
 
     def of_row(params: Params, row: Rows, i: jax.Array) -> Params:
         mode = Mode(True, None if key is None else jax.random.fold_in(key, i))
         alone = jax.tree.map(lambda x: x[None], row)
         gradient = in_parts(mean_loss(lane, alone, total, step, mode, state))
         found = through(preparation(program, lane, 1, mode), gradient)(params).gradient
-        return jax.tree.map(lambda g: g * total.astype(g.dtype), found)
+        return jax.tree.map(lambda g: g * count.astype(g.dtype), found)
 
     def gradients(params: Params) -> tuple[Params, jax.Array]:
         numbers = jnp.arange(rows.counts.shape[0], dtype=jnp.int32)
         return jax.vmap(of_row, in_axes=(None, 0, 0))(params, rows, numbers), rows.counts
 
     return gradients
+
+
+def amount(rows: Rows, count: jax.Array) -> jax.Array:
+    """Return what rows come to in a mean: their number, or where they have weights the sum of these."""
+    if rows.weights is None:
+        return count
+    total = jnp.sum(rows.weights)
+    return jnp.where(total > 0, total, jnp.ones((), total.dtype))
 
 
 def first_state(program: Program, lane: Lane) -> Params:

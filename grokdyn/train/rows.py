@@ -18,7 +18,8 @@ from grokdyn.train.lane import Lane, Program, stream
 class Rows(NamedTuple):
     """Train rows, padded. ``counts`` marks the real ones; padding repeats the first row and weighs nothing.
 
-    ``index`` is each row's place in the table; ``offset`` what a centred model's logits are lessened by.
+    ``index`` is each row's place in the table; ``offset`` what a centred model's logits are lessened by; ``weights``
+    what transforms make of the rows, by which the loss is a weighted mean.
     """
 
     index: jax.Array
@@ -26,6 +27,7 @@ class Rows(NamedTuple):
     labels: jax.Array
     counts: jax.Array
     offset: jax.Array | None = None
+    weights: jax.Array | None = None
 
 
 def train_rows(program: Program, lane: Lane, table: Table) -> Rows:

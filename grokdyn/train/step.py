@@ -18,9 +18,10 @@ from grokdyn.probes.cadence import measured, together
 from grokdyn.probes.view import View
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.streams import split_keys, stream
-from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, passed_together, row_gradients
+from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, over_batch, passed_together, row_gradients
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State
 from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
+from grokdyn.train.transformed import chosen, rows_of_update
 
 # A step that no run reaches.
 NEVER = np.int32(np.iinfo(np.int32).max)
@@ -81,7 +82,11 @@ def update(program: Program, lane: Lane, rows: Rows | None, state: State) -> tup
     """
     optimizer = lane.experiment.optimizer
     key = training_key(program, lane, state.step)
-    if rows is None or lane.experiment.batch_size is None:
+    if lane.experiment.transforms:
+        whole = rows is None or lane.experiment.batch_size is None
+        ranks, (order, rows) = None, transformed(program, lane, rows, state)
+        gradient = (full_gradient if whole else over_batch)(program, lane, rows, state.step, key, state.model)
+    elif rows is None or lane.experiment.batch_size is None:
         rows = fresh_rows(program, lane, state.step) if rows is None else rows
         order, ranks = state.order, None
         gradient = full_gradient(program, lane, rows, state.step, key, state.model)
@@ -94,6 +99,16 @@ def update(program: Program, lane: Lane, rows: Rows | None, state: State) -> tup
     params = jax.tree.map(jnp.add, state.params, moving(lane, updates))
     step = state.step + jnp.int32(1)
     return replace(state, params=params, optimizer=memory, order=order, model=carried, step=step), loss
+
+
+def transformed(program: Program, lane: Lane, rows: Rows | None, state: State) -> tuple[jax.Array | None, Rows]:
+    """Return the order of rows after this update, and the rows that it descends on, as transforms make them."""
+    if rows is None:
+        return state.order, rows_of_update(program, lane, fresh_rows(program, lane, state.step), state)
+    if lane.experiment.batch_size is None:
+        return state.order, rows_of_update(program, lane, rows, state)
+    order, ranks = draw_batch(program, lane, state)
+    return order, rows_of_update(program, lane, rows, state, ranks)
 
 
 def as_function(
@@ -232,4 +247,6 @@ def view_of(
         table_key=split_keys(experiment)[1],
         update=update,
         noisy=program.noisy,
+        transformed=lambda: transformed(program, lane, None if experiment.task.endless else rows, state)[1],
+        chosen=lambda: chosen(program, lane, rows, state),
     )

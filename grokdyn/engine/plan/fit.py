@@ -8,12 +8,21 @@ from grokdyn.checks.names import check_names, declared
 from grokdyn.probes.base import Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.shapes import Conflicts, Shapes
+from grokdyn.train.transformed import unfit
 
 
 def check_inputs(template: Any, shapes: Shapes) -> None:
     """Raise SpecError where the task, the model or the loss does not fit the task's signature."""
     for family in ("task", "model", "loss"):
         refuse(family, getattr(template, family).conflicts(shapes))
+
+
+def check_transforms(template: Any, shapes: Shapes) -> None:
+    """Raise SpecError where a transform does not fit the task, the model, or how rows are taken."""
+    for name, came, allowed in unfit(template.transforms, template):
+        raise SpecError(name, came, allowed)
+    for i, one in enumerate(template.transforms):
+        refuse(f"transforms[{i}]", one.conflicts(shapes))
 
 
 def refuse(path: str, conflicts: Conflicts) -> None:
@@ -24,6 +33,7 @@ def refuse(path: str, conflicts: Conflicts) -> None:
 
 def check_fit(template: Any, shapes: Shapes) -> None:
     """Raise SpecError where the optimizer, probes or stop rules do not fit the model or task."""
+    check_transforms(template, shapes)
     refuse("optimizer", template.optimizer.conflicts(shapes))
     found: list[dict[str, Variable]] = []
     known: set[str] = set()
