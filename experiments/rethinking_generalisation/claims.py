@@ -185,8 +185,8 @@ def figure(results):
             one = labels.sel(label_noise=noise)
             middle(fit, one.train_accuracy, color, f"{noise:.0%} random")
             middle(agree, one.m_coherence, color, f"{noise:.0%} random")
-        for color, name in zip(style.CYCLE, PIXELS, strict=False):
-            middle(remade, inputs.sel(pixels=name).train_accuracy, color, name)
+        for place, name in enumerate(PIXELS):
+            middle(remade, inputs.sel(pixels=name).train_accuracy, style.CYCLE[place], name, ("-", "--")[place % 2])
         arms = {f"{noise:.0%} random": labels.sel(label_noise=noise) for noise in noises}
         arms |= {name: inputs.sel(pixels=name) for name in PIXELS[1:]}
         for place, one in enumerate(arms.values()):
@@ -198,8 +198,8 @@ def figure(results):
         for dashes, tensor in (("-", "W_0"), ("--", "W_1")):
             for noise in (0.0, 1.0):
                 found = labels.sel(label_noise=noise, tensor=tensor).m_coherence_per_tensor
-                name = "first layer" if tensor == "W_0" else "readout"
-                middle(layers, found, style.CYCLE[2 * int(noise)], f"{name}, {noise:.0%} random", dashes)
+                name = ("first layer" if tensor == "W_0" else "readout") if noise == 0 else None
+                middle(layers, found, style.CYCLE[2 * int(noise)], name, dashes)
         for color, level in zip(style.CYCLE, winsorised.level.values, strict=False):
             one = winsorised.sel(level=level)
             middle(cut, one.test_accuracy, color, f"{level:g} %")
@@ -208,7 +208,9 @@ def figure(results):
             ax.set(xscale="symlog", xlabel="step", xlim=(0, None))
             ax.legend(fontsize=5.5)
         for ax in (agree, layers):
-            ax.set(yscale="log", ylabel="m-coherence of 100 train rows")
+            ax.set(yscale="log", ylabel="m-coherence of 100 rows", ylim=(0.4, 7))
+            ax.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+            ax.minorticks_off()
             ax.axhline(1, color=style.INK, lw=0.5, ls=":")
         fit.set(ylabel="train accuracy", title="labels")
         remade.set(ylabel="train accuracy", title="inputs")
@@ -217,7 +219,7 @@ def figure(results):
         spread.axhline(0.1, color=style.INK, lw=0.5, ls=":")
         agree.set(title="gradients agree")
         layers.set(title="layer by layer")
-        cut.set(ylabel="test (line), memorised (dashes)", title="winsorised, half random", ylim=(0, 1))
+        cut.set(ylabel="test; memorised (dashed)", title="winsorised, half random", ylim=(0, 1))
         for letter, ax in zip("abcdef", (fit, remade, spread, agree, layers, cut), strict=True):
             style.letter(ax, letter)
     return drawn

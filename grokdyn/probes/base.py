@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 import jax
 
 from grokdyn.probes.view import View
-from grokdyn.spec.base import Spec, field, rules
+from grokdyn.spec.base import Spec, field
 from grokdyn.spec.rules import Count, Name, Optional
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_classes, needs_one_answer
-
-# Fields of every probe that are seldom given.
-OPTIONAL = ("every", "name")
 
 
 class Variable(NamedTuple):
@@ -48,10 +45,6 @@ class Probe(Spec):
     every: int | None = field(Optional(Count()), default=None, doc="least steps between measurements", kw_only=True)
     name: str | None = field(Optional(Name()), default=None, doc="goes before its variables' names", kw_only=True)
 
-    def __init_subclass__(cls, **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        cls.__repr__ = written
-
     needs_initial_params = False  # True where ``measure`` reads ``view.initial_params``
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
@@ -69,13 +62,6 @@ class Probe(Spec):
         outputs] yields nothing here.
         """
         return needs_one_answer(shapes, "a probe")
-
-
-def written(probe: Probe) -> str:
-    """Return a probe as Python writes it, without a cadence and a name where it has none."""
-    values = {field: getattr(probe, field) for field in rules(type(probe))}
-    own = [f"{field}={value!r}" for field, value in values.items() if field not in OPTIONAL or value is not None]
-    return f"{type(probe).__name__}({', '.join(own)})"
 
 
 def fits_all(self: Probe, shapes: Shapes) -> Conflicts:
