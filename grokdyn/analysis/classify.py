@@ -66,10 +66,11 @@ def _outlasts(ds: xr.Dataset, times: xr.Dataset, part: str) -> xr.DataArray:
 def majority(phase: xr.DataArray, over: tuple[str, ...]) -> xr.Dataset:
     """Count phases over some dims: the commonest, the second, and the share of runs in each.
 
-    Runs of phase -1 are left out. Ties go to the larger code, the phase that generalises less. Returns `phase`,
-    `second` (int8, -1 where there is none) and `share`, `second_share` (of the runs counted; 0 where there are none).
+    Phases are those of the attribute `flag_values`, or else the four of `phases`; those of -1 are left out. Ties go
+    to the larger code, the phase that generalises less. Returns `phase`, `second` (int8, -1 where there is none) and
+    `share`, `second_share` (of the runs counted; 0 where there are none).
     """
-    codes = np.arange(len(PHASES))[::-1]
+    codes = np.sort(phase.attrs.get("flag_values", range(len(PHASES))))[::-1]
     counts = xr.concat([(phase == code).astype(int).sum(over) for code in codes], "code").transpose("code", ...)
     order = np.argsort(-counts.values, axis=0, kind="stable")
     ranked = np.take_along_axis(counts.values, order, axis=0)

@@ -6,6 +6,7 @@ import matplotlib.figure
 import xarray as xr
 from matplotlib.axes import Axes
 
+from grokdyn.analysis.boundary.answers import CLASSES
 from grokdyn.analysis.boundary.found import yes
 
 from .diagram import phase_diagram
@@ -29,8 +30,8 @@ def boundary(
     """
     x, y = axes_of(fit)
     asked = str(fit.attrs["asked"])
-    if value is None and asked.startswith("phase"):
-        value = "phase"
+    if value is None and asked.split()[0] in CLASSES:
+        ds, value = ds.assign(phase=CLASSES[asked.split()[0]][0](ds)["phase"]), "phase"
     elif value is None:
         told = {"long_name": "share of runs that answer yes", "valid_range": (0.0, 1.0)}
         ds, value = ds.assign(answers_yes=yes(ds, asked)[0].assign_attrs(told)), "answers_yes"

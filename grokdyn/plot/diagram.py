@@ -28,9 +28,9 @@ def phase_diagram(
     """Draw one quantity over two swept axes, a cell for every pair of values.
 
     `value` is any numeric variable of `ds`; or `step_train`, `step_test`, `delay` as in `grokking_time(ds, threshold)`;
-    or `phase` as in `phases(ds, threshold, delay)`; times and phases of another `part` of the rows than test where one
-    is named (`step_<part>`). A variable with records is taken at the last record of each run (draw another moment with
-    `ds.sel(step=[...])`); runs with `status` other than 0 have no value then.
+    or `phase` as in `phases(ds, threshold, delay)`, or as a variable of that name has it; times and phases of another
+    `part` of the rows than test where one is named (`step_<part>`). A variable with records is taken at the last record
+    of each run (draw another moment with `ds.sel(step=[...])`); runs with `status` other than 0 have no value then.
 
     All other swept axes, usually `seed`, are reduced by `reduce`: mean, median, min or max; None takes the median for
     the three times and the mean for the rest. A cell whose time is censored (see `spread`) is hatched, as is one

@@ -57,25 +57,33 @@ def draw_phases(
 ) -> None:
     """Draw the commonest phase of every cell; where runs disagree an inner square shows the second, by area."""
     values = np.ma.masked_invalid(field["phase"].values)
-    norm = BoundaryNorm(np.arange(len(PHASES) + 1) - 0.5, len(PHASES))
-    _mesh(ax, field["phase"], values, outer, cmap=ListedColormap(style.PHASE_COLORS), norm=norm, points=points)
+    colors = style.phase_colors(len(names_of(field)))
+    norm = BoundaryNorm(np.arange(len(colors) + 1) - 0.5, len(colors))
+    _mesh(ax, field["phase"], values, outer, cmap=ListedColormap(colors), norm=norm, points=points)
     across, up = (cell_axis(field[d]) for d in reversed(field["phase"].dims))
     shown = field["second"].values >= 0
     for row, column in np.argwhere(shown if points is None else shown & points.own):
         cell = field.isel(dict(zip(field["phase"].dims, (row, column), strict=True)))
         share = float(np.sqrt(cell["second_share"]))
         (left, right), (low, high) = across.inner(column, share), up.inner(row, share)
-        color = style.PHASE_COLORS[int(cell["second"])]
+        color = colors[int(cell["second"])]
         ax.add_patch(Rectangle((left, low), right - left, high - low, facecolor=color, edgecolor="white", lw=0.5))
     if not brief:
         entries = phase_entries(field) | hatch_entries({"": field["phase"]})
         ax.legend(entries.values(), entries, **BESIDE)
 
 
+def names_of(field: xr.Dataset) -> list[str]:
+    """Return the names of the phases, as the attribute `flag_meanings` has them; else the four of `phases`."""
+    told = field["phase"].attrs.get("flag_meanings")
+    return list(PHASES) if told is None else [name.replace("_", " ") for name in str(told).split()]
+
+
 def phase_entries(field: xr.Dataset) -> Entries:
     rule = field["phase"].attrs.get("grokking_rule")
-    names = [f"{name} ({rule})" if rule and name == "grokking" else name for name in PHASES]
-    entries: Entries = {name: Patch(facecolor=c) for c, name in zip(style.PHASE_COLORS, names, strict=True)}
+    names = [f"{name} ({rule})" if rule and name == "grokking" else name for name in names_of(field)]
+    colors = style.phase_colors(len(names))
+    entries: Entries = {name: Patch(facecolor=c) for c, name in zip(colors, names, strict=True)}
     if (field["second"] >= 0).any():
         inner = Line2D([], [], linestyle="", marker="s", ms=3.5, mfc="#777777", mec="white", mew=0.5)
         entries["inner square: other runs"] = (Patch(facecolor="#DDDDDD"), inner)

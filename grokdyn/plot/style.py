@@ -14,6 +14,8 @@ from .fit import fit
 
 # Okabe and Ito's colour-blind-safe palette; the order is that of the phase codes.
 PHASE_COLORS = ("#009E73", "#E69F00", "#56B4E9", "#C4C4C4")
+# Those of the five phases of corrupted labels, and of more.
+CORRUPTION_COLORS = ("#009E73", "#56B4E9", "#0072B2", "#E69F00", "#C4C4C4")
 SPLIT_COLORS = {"train": "#0072B2", "test": "#D55E00"}
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
@@ -73,6 +75,11 @@ class Figure(matplotlib.figure.Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+
+def phase_colors(count: int) -> tuple[str, ...]:
+    """Return a colour for each of so many phases."""
+    return PHASE_COLORS if count <= len(PHASE_COLORS) else (*CORRUPTION_COLORS, *CYCLE[3:])[:count]
 
 
 def context() -> AbstractContextManager[None]:

@@ -83,3 +83,13 @@ def test_what_has_no_seed_axis_is_drawn_or_refused_in_a_line(sweep):
     np.testing.assert_allclose(cells_of(gd.plot.phase_diagram(ds, value="one")), flat)
     with pytest.raises(ArgumentError, match="value='status': holds codes"):
         gd.plot.phase_diagram(ds, value="status")
+
+
+def test_the_phases_of_corrupted_labels_have_names_and_colours_of_their_own():
+    ds = scattered()
+    ds = ds.assign(train_accuracy=1 - 0.5 * ds.test_accuracy).assign_coords(label_noise=0.5)
+    fit = gd.analysis.boundary(ds, "corruption_phase", "rate", "share")
+    figure = gd.plot.boundary(ds, fit)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names[:5] == ["coexistence", "partial inversion", "full inversion", "memorization", "forgetting"]
+    assert set(np.unique(cells_of(figure))) == {2, 3}  # inverted where it generalises, memorised elsewhere
