@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The options that are fields of the table [boundary].
 HELP = {
     "question": "what is asked of every run: 'test_accuracy >= 0.9', 'test_accuracy >= 0.9 within 1000', phase, ...",
-    "seeds": "runs in a cell, each with a seed of its own (default: 4)",
+    "seeds": "runs in a cell, each with a seed of its own (default: as many as [sweep] has, or 4)",
     "budget": "runs at most (default: a quarter of the full grid)",
     "batch": "runs in a round (default: half of the coarse grid)",
 }

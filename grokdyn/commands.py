@@ -29,7 +29,9 @@ def quickstart(options: Namespace, overrides: Mapping[str, str]) -> int:
     if options.print_spec:
         print(QUICKSTART.read_text(encoding="utf-8"), end="")
         return 0
-    return train(QUICKSTART, options.out, {}, quiet=False, figures=True)
+    status = train(QUICKSTART, options.out, {}, quiet=False, figures=True)
+    hint("grokdyn quickstart --print-spec > my.toml; grokdyn boundary my.toml --question phase finds the lines between")
+    return status
 
 
 def run(options: Namespace, overrides: Mapping[str, str]) -> int:

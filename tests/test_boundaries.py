@@ -176,7 +176,7 @@ def test_the_command_goes_on_where_a_search_is_and_tells_draws_and_says_what_com
         (["--budget", "47"], "budget: got 47 runs"),
         (["--question", "phase is none"], "phase is one of"),
         (["--boundary.seed", "3"], "boundary.seed: got 3; allowed: one of seeds"),
-        (["--sweep.seed", "[0, 1]"], "no axis of seeds"),
+        (["--sweep.steps", "[100, 200]"], "axes: got"),
         (["--sweep.task.fraction", "[1, 2, 3, 4]"], "a path that does not exist"),
     ],
 )
@@ -186,6 +186,14 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, capsys
     assert told in error
     assert error.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_an_axis_of_seeds_in_a_file_tells_how_many_a_cell_has(tmp_path):
+    found = gd.load(spec(tmp_path), overrides={"sweep.seed": [5, 6]})
+    assert found.plane.seeds == SEEDS
+    file = tmp_path / "mine.toml"
+    file.write_text(file.read_text().replace(f"seeds = {SEEDS}\n", ""))
+    assert gd.load(file, overrides={"sweep.seed": [5, 6]}).plane.seeds == 2
 
 
 def test_a_file_without_a_question_and_commands_that_need_a_sweep_say_so(tmp_path, capsys):

@@ -22,7 +22,7 @@ def claims(results):
     kumar, doshi = results["kumar"].fit, results["doshi"].fit
     whole = grid_line(results)
     large = whole is not None and kumar.attrs["runs"] >= 100
-    apart = [at(kumar, kumar.question[0], ALPHA, {EPSILON: value}) for value in (SMALL, LARGE)]
+    apart = [at(kumar, kumar.attrs["asked"], ALPHA, {EPSILON: value}) for value in (SMALL, LARGE)]
     more = [at(doshi, "memorization", NOISE, {FRACTION: value}) for value in (LITTLE, MUCH)]
     return [
         Claim(
@@ -78,7 +78,7 @@ def distance(one, other):
 
 def at(fit, question, along, where):
     """Return where a line crosses a line of the plane along an axis, the first time, with its standard error."""
-    if question not in fit.question:
+    if question not in fit.question.values:
         return np.nan, np.nan
     one = fit[["surface", "standard_error"]].sel(question=question).interp(where)
     surface, values = one.surface.values, fit[along].values

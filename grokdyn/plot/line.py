@@ -17,6 +17,8 @@ from . import style
 from .cell_axes import CellAxis
 
 FINER, ALPHA = 8, 0.5
+# Characters of a question that stands beside another in the legend.
+LONGEST = 24
 # The quantile that `half_width` is a multiple of the standard error by.
 NORMAL = 1.96
 LOOKS = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)), (0, (6, 1)))
@@ -52,7 +54,8 @@ def draw(ax: Axes, fit: xr.Dataset, across: CellAxis, up: CellAxis, x: str, y: s
     if handles:
         ax.contourf(*at, np.min(bands, axis=0), levels=[-np.inf, 0], colors=["white"], alpha=ALPHA)
         band = Patch(facecolor="white", edgecolor=style.INK, linewidth=0.4, label="band of the whole line")
-        ax.figure.legend(handles=[*handles, band], loc="outside lower center", ncols=2)
+        columns = 1 if max(len(str(handle.get_label())) for handle in handles) > LONGEST else 2
+        ax.figure.legend(handles=[*handles, band], loc="outside lower center", ncols=columns)
 
 
 def dense(count: int) -> np.ndarray:

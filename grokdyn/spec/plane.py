@@ -142,6 +142,8 @@ class Search:
 def search(raw: Mapping[str, Any]) -> Search:
     """Return the search that a raw spec with a table ``[boundary]`` describes; its axes are those of ``[sweep]``.
 
+    Of an axis of seeds there the length is how many a cell has, unless the table tells that.
+
     Raises:
         SpecError: without a question or axes, or for a field that there is not.
     """
@@ -155,7 +157,9 @@ def search(raw: Mapping[str, Any]) -> Search:
         allowed = "what is asked of every run, such as 'test_accuracy >= 0.9'"
         raise SpecError(f"{BOUNDARY}.question", table.get("question", Words("nothing")), allowed)
     found = decode({key: item for key, item in raw.items() if key != BOUNDARY})
-    axes = {name: axis.given() for name, axis in found.dims.items()} if isinstance(found, Sweep) else {}
+    axes = dict(found.dims) if isinstance(found, Sweep) else {}
+    listed = axes.pop(SEED, None)  # how many there are counts; every cell has its own
+    seeds = table.get("seeds", DEFAULT_SEEDS if listed is None else listed.size)
     base = found.base if isinstance(found, Sweep) else found
-    plane = Plane(base, axes, table.get("seeds", DEFAULT_SEEDS))
+    plane = Plane(base, {name: axis.given() for name, axis in axes.items()}, seeds)
     return Search(plane, table["question"], table.get("budget"), table.get("batch"))

@@ -21,6 +21,7 @@ LONG = {
     "edge_figure4",
     "edge_figure6",
     "expert_pathways",
+    "found_boundaries",
     "gotu",
     "grokfast",
     "grokking_tickets",
