@@ -62,6 +62,7 @@ def boundary(
     budget: int | None = None,
     out: str | Path | None = None,
     batch: int | None = None,
+    whole: bool = False,
     progress: bool | None = None,
     cluster: Any = None,
     told: Callable[[Stage], None] | None = None,
@@ -83,6 +84,7 @@ def boundary(
         budget: runs at most; default: a quarter of the full grid, or what the coarse grid and two batches take.
         out: folder for the store of all runs; default: they stay in memory.
         batch: runs in a round; default: half of the coarse grid. It is rounded up to whole cells, eight at a time.
+        whole: begin with all cells of the fine grid, for those who want to compare; the budget is then that of all.
         progress, cluster: as in ``run``.
         told: is called with how far it is after every round.
 
@@ -95,7 +97,7 @@ def boundary(
         StoreError: if ``out`` holds other runs, or another process trains or extends it.
         Interrupted: as ``run``.
     """
-    search = Search(Plane(exp, axes, seeds), question, budget, batch)
+    search = Search(Plane(exp, axes, seeds), question, budget, batch, whole)
     if out is None:
         with tempfile.TemporaryDirectory(prefix="grokdyn-") as folder:
             held = searched(search, Path(folder) / "runs", progress, cluster, told)
@@ -112,7 +114,8 @@ def searched(
 ) -> Boundary:
     """Run the coarse grid, or what of it there is not, then batch after batch; arguments and errors as ``boundary``."""
     plane, question = search.plane, search.question
-    first = [(int(i), int(j), 0) for i, j in choice.coarse(plane.size)]
+    cells = np.argwhere(np.ones(plane.size)) if search.whole else choice.coarse(plane.size)
+    first = [(int(i), int(j), 0) for i, j in cells]
     each = cells_of_a_round(search, len(first))
     limit = allowed(search, len(first), each)
     check_question(plane, question)
@@ -152,10 +155,13 @@ def allowed(search: Search, coarse: int, each: int) -> int:
         SpecError: if they are less than the coarse grid.
     """
     seeds = search.plane.seeds
+    if search.budget is None and search.whole:
+        return search.plane.full
     if search.budget is None:
         return max(search.plane.full // 4, (coarse + 2 * each) * seeds)
     if search.budget < coarse * seeds:
-        least = f"at least {coarse * seeds}, those of the coarse grid: {coarse} cells with {seeds} seeds each"
+        grid = "whole" if search.whole else "coarse"
+        least = f"at least {coarse * seeds}, those of the {grid} grid: {coarse} cells with {seeds} seeds each"
         raise SpecError("budget", Words(f"{search.budget} runs"), least)
     return search.budget
 

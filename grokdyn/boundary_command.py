@@ -21,6 +21,7 @@ HELP = {
     "seeds": "runs in a cell, each with a seed of its own (default: as many as [sweep] has, or 4)",
     "budget": "runs at most (default: a quarter of the full grid)",
     "batch": "runs in a round (default: half of the coarse grid)",
+    "whole": "true: begin with all cells of the fine grid, to compare with",
 }
 OPTIONS = {f"--{name}": 1 for name in FIELDS}
 

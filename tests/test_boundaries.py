@@ -196,6 +196,15 @@ def test_an_axis_of_seeds_in_a_file_tells_how_many_a_cell_has(tmp_path):
     assert gd.load(file, overrides={"sweep.seed": [5, 6]}).plane.seeds == 2
 
 
+def test_a_search_of_the_whole_grid_runs_every_cell_and_stops():
+    axes = {name: values[:4] for name, values in AXES.items()} | {"optimizer.weight_decay": [0.1, 1.0, 10.0, 30.0]}
+    made = gd.boundary(experiment(), axes, QUESTION, seeds=1, whole=True)
+    assert made.runs.sizes["run"] == made.fit.attrs["full_grid"] == 16
+    assert made.fit.attrs["widest_gap"] == 0
+    with pytest.raises(SpecError, match="at least 16, those of the whole grid"):
+        gd.boundary(experiment(), axes, QUESTION, seeds=1, whole=True, budget=15)
+
+
 def test_a_file_without_a_question_and_commands_that_need_a_sweep_say_so(tmp_path, capsys):
     file = tmp_path / "plain.toml"
     file.write_text(experiment().to_toml())

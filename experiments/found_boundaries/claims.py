@@ -20,8 +20,7 @@ HALF = 0.5
 
 def claims(results):
     kumar, doshi = results["kumar"].fit, results["doshi"].fit
-    whole = grid_line(results)
-    large = whole is not None and kumar.attrs["runs"] >= 100
+    large = kumar.attrs["runs"] >= 100
     apart = [at(kumar, kumar.attrs["asked"], ALPHA, {EPSILON: value}) for value in (SMALL, LARGE)]
     more = [at(doshi, "memorization", NOISE, {FRACTION: value}) for value in (LITTLE, MUCH)]
     return [
@@ -29,7 +28,7 @@ def claims(results):
             "the contour found with a part of the runs is that of the whole grid: so far apart are 95 % of its length",
             "ours; 14 x 14 cells with 4 seeds of their own",
             "half a cell",
-            distance(kumar, whole) if large else None,
+            distance(kumar, results["grid"].fit) if large else None,
             (0, HALF),
             unit="cells",
         ),
@@ -49,14 +48,6 @@ def claims(results):
             unit="share of labels",
         ),
     ]
-
-
-def grid_line(results):
-    """Return the fit of the whole grid to the question of the search; None where it is too small for one."""
-    found, kumar = results["grid"], results["kumar"].fit
-    if min(found.sizes[ALPHA], found.sizes[EPSILON]) < 5:
-        return None
-    return gd.analysis.boundary(found, kumar.attrs["asked"], ALPHA, EPSILON)
 
 
 def cells(fit):
@@ -104,12 +95,9 @@ def figure(results):
         axes = left.subplots(), right.subplots()
         gd.plot.boundary(*kumar, ax=axes[0])
         gd.plot.boundary(*doshi, ax=axes[1])
-        whole = grid_line(results)
-        if whole is not None:
-            line = axes[0].plot(whole.line_x, whole.line_y, ".", ms=1.2, color="#D55E00", label="whole grid")
-            axes[0].legend(
-                handles=line, loc="upper left", markerscale=4, facecolor="white", frameon=True, framealpha=0.8
-            )
+        whole = results["grid"].fit
+        line = axes[0].plot(whole.line_x, whole.line_y, ".", ms=1.2, color="#D55E00", label="whole grid")
+        axes[0].legend(handles=line, loc="lower right", markerscale=4, facecolor="white", frameon=True, framealpha=0.8)
         told = [f"{fit.attrs['runs']} runs of {fit.attrs['full_grid']}" for _, fit in (kumar, doshi)]
         for letter, ax, text in zip("ab", axes, told, strict=True):
             style.letter(ax, letter)

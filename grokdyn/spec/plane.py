@@ -12,7 +12,7 @@ from grokdyn.spec.axes import Axis, coordinate
 from grokdyn.spec.errors import SpecError, Words, nearest
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.points import points
-from grokdyn.spec.rules import Count, Optional
+from grokdyn.spec.rules import Count, Flag, Optional
 from grokdyn.spec.sweep import Sweep, decode
 
 SEED = "seed"
@@ -20,7 +20,7 @@ FEWEST = 4
 TWO = f"two axes of at least {FEWEST} numbers each, such as 'optimizer.weight_decay' = {{logspace = [0.1, 10, 32]}}"
 DEFAULT_SEEDS = 4
 # The table of a file that asks for a boundary, and its fields.
-BOUNDARY, FIELDS = "boundary", ("seeds", "question", "budget", "batch")
+BOUNDARY, FIELDS = "boundary", ("seeds", "question", "budget", "batch", "whole")
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,22 @@ def ordered(axis: Axis, order: np.ndarray) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class Search:
-    """What a boundary search is given: a plane, a question, and at most how many runs, in rounds of how many."""
+    """What a boundary search is given: a plane, a question, and at most how many runs, in rounds of how many.
+
+    Attributes:
+        whole: begin with all cells of the fine grid, to compare with.
+    """
 
     plane: Plane
     question: str
     budget: int | None = None
     batch: int | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         for name in ("budget", "batch"):
             object.__setattr__(self, name, Optional(Count()).decode(getattr(self, name), name))
+        Flag().decode(self.whole, "whole")
 
 
 def search(raw: Mapping[str, Any]) -> Search:
@@ -162,4 +168,4 @@ def search(raw: Mapping[str, Any]) -> Search:
     seeds = table.get("seeds", DEFAULT_SEEDS if listed is None else listed.size)
     base = found.base if isinstance(found, Sweep) else found
     plane = Plane(base, {name: axis.given() for name, axis in axes.items()}, seeds)
-    return Search(plane, table["question"], table.get("budget"), table.get("batch"))
+    return Search(plane, table["question"], table.get("budget"), table.get("batch"), table.get("whole", False))
