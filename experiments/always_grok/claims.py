@@ -68,8 +68,8 @@ def of_phases(known, long):
         first, low, top, last, _ = turns(known[name])
         for told, values in (
             ("falls at first", 1 - low / first),
-            ("then rises, once the network fits", top / low - 1),
-            ("and falls a second time", 1 - last / top),
+            ("rises again, as the network fits", top / low - 1),
+            ("falls a second time", 1 - last / top),
         ):
             text = f"{ARMS[name]}: local complexity near train rows {told}, by a tenth or more"
             what = mean(values) if long else None
@@ -176,5 +176,6 @@ def draw_complexity(ax, ds):
 
 def draw_layers(ax, ds):
     counts = smooth(ds.train_local_complexity.isel(radius=-1))
-    for color, layer in zip(style.CYCLE, ds.layer.values, strict=False):
+    for i, layer in enumerate(ds.layer.values):
+        color = style.CYCLE[3 if layer == "logits" else i]
         middle(ax, counts.sel(layer=layer), color=color, label=str(layer).replace("pre_", "layer "))
