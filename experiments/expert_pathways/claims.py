@@ -152,7 +152,7 @@ def figure(results):
 
 def middle(ax, values, **look):
     """Draw the median over seeds with the middle 80 %."""
-    values = values.transpose("seed", "step")
+    values = values.transpose("seed", "step").dropna("step", how="all")
     (line,) = ax.plot(values.step, values.median("seed"), lw=1.2, **look)
     low, high = (values.quantile(q, "seed") for q in (0.1, 0.9))
     ax.fill_between(values.step, low, high, color=line.get_color(), alpha=0.2, lw=0)
