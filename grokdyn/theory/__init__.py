@@ -3,6 +3,7 @@
 from grokdyn.theory import (
     boolean,
     committee,
+    continual,
     deep_linear,
     diagonal,
     infinite_width,
@@ -18,6 +19,7 @@ from grokdyn.theory.lines import of
 __all__ = [
     "boolean",
     "committee",
+    "continual",
     "deep_linear",
     "diagonal",
     "infinite_width",
