@@ -1,6 +1,6 @@
 """Exact forgetting of linear regression on one task after the other (Lin et al. 2023, arXiv 2302.05836).
 
-Task t = 1..T has n rows x ~ N(0, I_p), p > n + 1, and targets x . w*_t + N(0, s^2). Training starts at w_{t-1}, w_0 = 0,
+Task t = 1..T has n rows x ~ N(0, I_p), p > n + 1, and targets x . w*_t + N(0, s^2). Training starts at w_{t-1}, w_0 = 0
 and ends at the interpolator nearest to it, where gradient descent goes: w_t = w_{t-1} + X^+ (y - X w_{t-1}). With
 r = 1 - n / p,
 

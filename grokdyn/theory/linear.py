@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grokdyn.theory.filters import descent, flow
+
 # Points of the quadrature over the spectrum: exact to 1e-9 up to times of 1e4.
 POINTS = 4096
 
@@ -29,33 +31,51 @@ def learning_curves(
     noise_std: float = 0.0,
     init_std: float = 0.0,
     rate: float | None = None,
+    momentum: float = 0.0,
+    decay: float = 0.0,
 ) -> LearningCurves:
     """Return train and test error of gradient flow on half the sum of squared errors, dw/dt = sum_i r_i x_i.
 
     E_test(t) = s_e^2 + int rho(l) [(s_w^2 + s_0^2) d^2 + (s_e^2/l) (1 - d)^2] dl + max(0, 1 - a) (s_w^2 + s_0^2)
     E_train(t) = (1/a) int rho(l) [(s_w^2 + s_0^2) l + s_e^2] d^2 dl + max(0, 1 - 1/a) s_e^2,  d = exp(-l t).
+    With weight decay what is left of the start, d, and 1 - h, h the share of the best fit, differ (``theory.filters``).
 
     Args:
         times: t; for gradient descent t = (learning rate of half the sum of squares) * steps, which is twice the rate
             given to ``MSE(reduction="sum")`` times the steps.
         ratio: a = P/N.
         rate: step size in t; then d = (1 - rate l)^(t / rate), gradient descent instead of its flow.
+        momentum: of descent; decay: weight decay, in units of l.
 
     Returns:
         Arrays like ``times``.
 
     Raises:
-        ValueError: if the ratio is not above 0.
+        ValueError: if the ratio is not above 0, or there is momentum without a rate.
     """
     if not ratio > 0:
         raise ValueError(f"ratio: got {ratio!r}; allowed: a number above 0")
+    if momentum and rate is None:
+        raise ValueError(f"momentum: got {momentum!r}; allowed: 0 for the flow; give a rate")
     t = np.asarray(times, np.float64)[..., None]
-    spread, noise = teacher_std**2 + init_std**2, noise_std**2
+    teacher, start, noise = teacher_std**2, init_std**2, noise_std**2
     l, weight = marchenko_pastur(ratio)
-    d = np.exp(-l * t) if rate is None else powers(1 - rate * l, t / rate)
-    test = noise + np.sum(weight * (spread * d**2 + noise / l * (1 - d) ** 2), axis=-1) + max(0, 1 - ratio) * spread
-    train = np.sum(weight * (spread * l + noise) * d**2, axis=-1) / ratio + max(0, 1 - 1 / ratio) * noise
+    d, null = (modes_left(x, t, rate, momentum, decay) for x in (l, np.zeros(1)))
+    h = l / (l + decay) * (1 - d)
+    missed = teacher * (1 - h) ** 2 + start * d**2
+    test = noise + np.sum(weight * (missed + noise / l * h**2), axis=-1)
+    test += max(0, 1 - ratio) * (teacher + start * null[..., 0] ** 2)
+    train = np.sum(weight * (missed * l + noise * (1 - h) ** 2), axis=-1) / ratio + max(0, 1 - 1 / ratio) * noise
     return LearningCurves(train, test)
+
+
+def modes_left(l: np.ndarray, t: np.ndarray, rate: float | None, momentum: float, decay: float) -> np.ndarray:
+    """Return what is left of the start of a mode of eigenvalue l, of flow or descent; see ``theory.filters``."""
+    if rate is None:
+        return flow(l, t, decay).left
+    if momentum:
+        return descent(l, np.rint(t / rate), rate, momentum, decay).left
+    return powers(1 - rate * (l + decay), t / rate)
 
 
 def powers(x: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def not_plain_descent(experiment: Any, momentum: bool = False, decay: bool = Fal
     if isinstance(optimizer, SGD):
         yield from other_than("optimizer.schedule", optimizer.schedule, Constant, "constant")
         wanted: dict[str, Any] = {"clip_norm": None}
-        wanted |= {} if momentum else {"momentum": 0.0}
+        wanted |= {"nesterov": False} if momentum else {"momentum": 0.0}
         wanted |= {} if decay else {"weight_decay": 0.0}
         yield from unequal("optimizer", optimizer, **wanted)
     yield from unequal("", experiment, batch_size=None)

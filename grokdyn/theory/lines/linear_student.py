@@ -28,7 +28,9 @@ class LinearStudent(Line):
         if isinstance(model, MLP):
             yield from unequal("model", model, hidden=(), bias=False)
         yield from other_than("loss", loss, MSE, "mse")
-        yield from not_plain_descent(experiment)
+        yield from not_plain_descent(experiment, momentum=True, decay=True)
+        if model.centred and getattr(experiment.optimizer, "weight_decay", 0):
+            yield "model.centred", True, "false under weight decay, which pulls f to 0 and not to that of step 0"
         yield from unequal("task", task, label_noise=0.0)
 
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
@@ -40,6 +42,8 @@ class LinearStudent(Line):
         rate /= n if experiment.loss.reduction == "mean" else 1
         rate /= model.output_scale**2 if model.rescaled else 1
         init_std = 0.0 if model.centred else factor * model.init_scale * deviation(model.init, D)
+        optimizer = experiment.optimizer
+        more = {"momentum": optimizer.momentum, "decay": optimizer.learning_rate * optimizer.weight_decay / rate}
         spreads = {"teacher_std": task.teacher_std, "noise_std": task.noise_std, "init_std": init_std}
-        found = learning_curves(rate * steps, n / D, rate=rate, **spreads)
+        found = learning_curves(rate * steps, n / D, rate=rate, **spreads, **more)
         return {"train_loss": found.train, "test_loss": found.test}
