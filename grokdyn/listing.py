@@ -64,7 +64,8 @@ def own(place: str) -> type:
 
 
 def tell_of(console: Console, kind: str, cls: type, words: str) -> None:
-    python = f"gd.{cls.__name__}" if cls.__module__.startswith("grokdyn.") else cls.__name__
+    public = f"gd.{cls.__name__}" if cls.__name__ in places.PLACES else "in files only"
+    python = public if cls.__module__.startswith("grokdyn.") else cls.__name__
     console.print(f"\n{kind}  ({python})", style="bold", highlight=False)
     console.print(words, highlight=False)
     console.print(fields_table(cls))
