@@ -30,6 +30,8 @@ LONG = {
     "norm_or_logit_scale",
     "omnigrok_norm",
     "power_division",
+    "rethinking_generalisation",
+    "sgd_stability",
     "slingshots",
     "train_longer",
     "xor_clusters",
