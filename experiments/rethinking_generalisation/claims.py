@@ -169,10 +169,10 @@ def of_winsorised(ds):
 
 def middle(ax, array, color, label, dashes="-"):
     """Draw the median over the runs that still train, and where four fifths of them lie."""
+    array = array.dropna("step", how="all")
     low, mid, high = (array.quantile(q, "seed") for q in (0.1, 0.5, 0.9))
-    there = np.isfinite(mid.values)
-    ax.plot(array.step[there], mid[there], dashes, color=color, label=label)
-    ax.fill_between(array.step[there], low[there], high[there], color=color, alpha=0.18, lw=0)
+    ax.plot(array.step, mid, dashes, color=color, label=label)
+    ax.fill_between(array.step, low, high, color=color, alpha=0.18, lw=0)
 
 
 def figure(results):
