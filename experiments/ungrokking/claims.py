@@ -30,7 +30,8 @@ def forgets(ds):
     after = ds.isel(points=0, step=ds.step.values >= switch(ds))
     low, high = crossing(-after.test_accuracy.transpose("weight_decay", "seed", "step"), -0.5)
     shape = (ds.sizes["weight_decay"], -1)
-    return tuple(np.reshape(x, shape) - switch(ds) for x in (low, high))
+    low, high = (np.reshape(x, shape) - switch(ds) for x in (low, high))
+    return low, high
 
 
 def claims(results):
