@@ -108,7 +108,7 @@ def figure(results):
             ):
                 values = last(ds).isel(weight_decay=i).median("seed")
                 label = f"{told}, decay {float(ds.weight_decay[i]):g}"
-                right.plot(ds[axis], values, look, ms=3, color=color, label=label)
+                right.plot(ds[axis], values, look, ms=4, mfc="white", zorder=3, color=color, label=label)
         right.set(xlabel="rows that train", ylabel="test accuracy at the end", ylim=(-0.04, 1.04))
         right.legend(fontsize=6)
         for letter, ax in zip("ab", (left, right), strict=True):

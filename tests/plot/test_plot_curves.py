@@ -188,3 +188,15 @@ def test_theory_is_drawn_where_its_values_belong(sweep, shown):
 def test_a_theory_that_cannot_be_drawn_is_told(sweep, change, words):
     with pytest.raises(ValueError, match=words):
         curves(one_cell(sweep), theory=change(one_cell(sweep)[["test_accuracy"]]))
+
+
+def test_events_are_upright_lines_with_their_words(sweep):
+    cell = sweep.isel(weight_decay=3, train_fraction=3)
+    ax = curves(cell, "test_accuracy", xscale="linear", events={"fewer rows": 600, "all again": 1900}).axes[0]
+    upright = [
+        line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+    ]
+    assert upright == [600, 1900]
+    assert [text.get_text() for text in ax.texts] == ["fewer rows", "all again"]
+    with pytest.raises(ValueError, match="events: 'late' is at 9000; expected a step from 0 to 2000"):
+        curves(cell, "test_accuracy", events={"late": 9000})
