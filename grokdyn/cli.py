@@ -12,7 +12,18 @@ from grokdyn import output
 from grokdyn.spec.errors import printable
 from grokdyn.usage import UsageError
 
-FAMILIES = ("tasks", "models", "losses", "optimizers", "schedules", "probes", "stops", "records", "interventions")
+FAMILIES = (
+    "tasks",
+    "models",
+    "losses",
+    "optimizers",
+    "schedules",
+    "probes",
+    "stops",
+    "records",
+    "transforms",
+    "interventions",
+)
 FORMATS = ("csv", "parquet", "tensorboard", "wandb", "mlflow", "torch", "safetensors")
 RUN_OPTIONS = {
     **{"--out": 1, "--scale": 1, "--cluster": 1, "--scheduler-file": 1, "--shard": 1},
