@@ -187,7 +187,7 @@ def draw_losses(ax, ds, told, name):
     for part in ("test", "train"):
         label = "theory" if part == "test" else None
         ax.plot(x, told[f"{part}_loss"], color=style.INK, lw=0.9, ls=(0, (2.5, 1.5)), label=label)
-    ax.set(xscale="log", yscale="log", xlabel="step + 1", ylabel="loss", title=f"{name}: test (dots), train (squares)")
+    ax.set(xscale="log", yscale="log", xlabel="step + 1", ylabel="loss", title=f"{name}: test, train (squares)")
     ax.legend()
 
 
@@ -200,6 +200,7 @@ def draw_excess(ax, training):
         slope, there = -0.5 if kind == "relu" else -1.0, n >= FROM
         scale = np.sum((middle * n**slope / error**2)[there]) / np.sum((n ** (2 * slope) / error**2)[there])
         label = f"width^{slope:g}"
-        ax.plot(n, float(scale) * n**slope, color=color, lw=0.7, ls=(0, (4, 2)), label=label)
-    ax.set(xscale="log", yscale="log", xlabel="width", title=f"mean train loss above the limit's, step {AT}")
-    ax.legend()
+        if scale > 0:
+            ax.plot(n, float(scale) * n**slope, color=color, lw=0.7, ls=(0, (4, 2)), label=label)
+    ax.legend(loc="lower left")
+    ax.set(xscale="log", yscale="log", xlabel="width", title=f"excess train loss, step {AT}")
