@@ -177,7 +177,7 @@ def figure(results):
         time = decay * rate(ds) * free.step
         label = f"{float(free.init_scale):g}, no decay"
         curves.plot(time, free.test_accuracy.median("seed"), color=style.INK, lw=0.8, ls=":", label=label)
-        curves.set(xlabel="decay × time", ylabel="test accuracy", title=f"decay {decay:g}, by alpha: median, 80 %")
+        curves.set(xlabel="decay × time", ylabel="test accuracy", title="by alpha: median, 80 %")
         curves.set_xlim(0, min(float(t[-1]), np.log(ds.init_scale.values[-1]) + 4))
         curves.legend(title="alpha")
         collapsed.set(xlabel="decay × time - log alpha", title="one seed; dashed: its exact flow", xlim=(-2, 4))
