@@ -92,6 +92,7 @@ def online(N, **changes):
     ).replace(**changes)
 
 
+@pytest.mark.slow
 def test_training_is_on_the_equation_within_its_spread():
     """N = 100, 32 runs, each from its own first overlaps: the mean distance at every record within 4 standard errors,
     and what is left of order 1/N; the recorded error is half the test loss of 2000 rows, to 5 standard errors."""
