@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -113,36 +112,32 @@ def test_a_store_of_other_runs_or_that_another_process_extends_is_left_alone(sea
     assert gd.open(out).sizes["run"] == made.runs.sizes["run"]
 
 
+# Ends itself so many seconds after the first round that it has seen, in the midst of the next.
 KILLED = """
-import numpy as np
+import os, signal, threading
 import grokdyn as gd
 from tests.test_boundaries import AXES, BUDGET, QUESTION, SEEDS, experiment
-gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out={out!r}, progress=False)
+
+def told(stage):
+    if {seconds} is not None and stage.round == 1:
+        threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out={out!r}, progress=False, told=told)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.as_users
-def test_killed_at_random_and_called_again_it_finds_the_same_bits(tmp_path):
+def test_killed_in_its_rounds_and_called_again_it_finds_the_same_bits(tmp_path):
     def ran(out, seconds=None):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        process = subprocess.Popen([sys.executable, "-c", KILLED.format(out=str(out))], env=environment)
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            return process.wait()
+        code = KILLED.format(out=str(out), seconds=seconds)
+        return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
 
-    began = time.monotonic()
     assert ran(tmp_path / "whole") == 0
-    whole, rng = time.monotonic() - began, np.random.default_rng(0)
-    kills = 0
-    for _ in range(40):
-        status = ran(tmp_path / "killed", float(rng.uniform(0.2, 0.7)) * whole)
-        kills += status != 0
-        if status == 0:
-            break
-    assert kills >= 1
+    ends = [ran(tmp_path / "killed", seconds) for seconds in (0.0, 0.2, 0.6, 1.5)]
+    assert ends.count(-signal.SIGKILL) >= 2
+    assert ran(tmp_path / "killed") == 0
     one, other = (gd.open(tmp_path / name).load() for name in ("whole", "killed"))
     assert one.drop_attrs().identical(other.drop_attrs())
     fits = [gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=tmp_path / n).fit for n in ("whole", "killed")]
