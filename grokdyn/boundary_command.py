@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grokdyn.spec.paths import path_of
-from grokdyn.spec.plane import BOUNDARY, FIELDS, Search
 from grokdyn.usage import UsageError, default_folder, hint, read, say, shown
 
 if TYPE_CHECKING:
     from grokdyn.boundaries import Boundary, Stage
+    from grokdyn.spec.plane import Search
 
 # The options that are fields of the table [boundary].
 HELP = {
@@ -23,7 +23,7 @@ HELP = {
     "batch": "runs in a round (default: half of the coarse grid)",
     "whole": "true: begin with all cells of the fine grid, to compare with",
 }
-OPTIONS = {f"--{name}": 1 for name in FIELDS}
+OPTIONS = {f"--{name}": 1 for name in HELP}
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -35,6 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
 def boundary(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Search the boundary that a file and options describe."""
     from grokdyn.machines import cluster_of
+    from grokdyn.spec.plane import BOUNDARY, FIELDS, Search
 
     cluster, spec = cluster_of(options), path_of(options.spec, "spec")
     asked = {f"{BOUNDARY}.{name}": text for name in FIELDS if (text := getattr(options, name)) is not None}

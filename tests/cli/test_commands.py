@@ -11,8 +11,10 @@ import pytest
 import xarray as xr
 
 import grokdyn as gd
+from grokdyn import boundary_command
 from grokdyn.cli import main
 from grokdyn.outcome import next_step
+from grokdyn.spec import plane
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -208,6 +210,11 @@ def test_a_plot_of_a_store_with_nothing_to_draw_names_what_can_be(spec, capsys):
     assert "got 'here', without accuracies and losses; allowed: --value and one of " in told
     assert "weight_norm" in told
     assert not Path("here/figures").exists()
+
+
+def test_a_boundarys_options_are_the_fields_of_its_table():
+    """They are written down apart, so that the parser needs no JAX."""
+    assert set(boundary_command.HELP) == set(plane.FIELDS)
 
 
 def test_help_needs_no_jax():
