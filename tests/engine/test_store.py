@@ -65,6 +65,13 @@ def test_opening_gives_the_dataset_that_was_returned(written):
     xr.testing.assert_identical(gd.open(str(out)), found)
 
 
+@pytest.mark.filterwarnings("ignore:steps")
+def test_runs_that_are_only_started_have_a_store(tmp_path):
+    found = gd.run(SWEEP.along(cases.tiny(record=gd.At((0,)))), out=tmp_path / "s", progress=False)
+    assert found.sizes["step"] == 1
+    assert gd.open(tmp_path / "s").identical(found)
+
+
 def test_results_are_labelled(written):
     _, found = written
     assert found.attrs["axes"] == "weight_decay seed"

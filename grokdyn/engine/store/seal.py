@@ -59,8 +59,8 @@ def session(value: Any) -> bool:
 
 def cohort(value: Any) -> bool:
     """Return whether this is what a manifest says of a cohort."""
-    counts = ("runs", "batches", "runs_per_batch", "steps")
-    return isinstance(value, dict) and all(whole(value.get(name)) and value[name] > 0 for name in counts)
+    least = {"runs": 1, "batches": 1, "runs_per_batch": 1, "steps": 0}
+    return isinstance(value, dict) and all(whole(value.get(name)) and value[name] >= n for name, n in least.items())
 
 
 def axis(value: Any) -> bool:
