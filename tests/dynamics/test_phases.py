@@ -40,7 +40,8 @@ def test_quickstart_generalises_where_it_should_and_shows_all_four_phases(decays
             assert ((low <= found) & (found <= high)).all(), (decay, fractions, found.values)
 
 
-@pytest.mark.parametrize("seeds", [4, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [4, 32])
 def test_doshi_clean_generalises_between_steps_30_and_36(seeds):
     sweep = gd.Sweep(doshi(5.0, steps=50).replace(record=gd.At(tuple(range(20, 51)))), {"seed": range(seeds)})
     ds = gd.run(sweep, progress=False)

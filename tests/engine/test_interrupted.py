@@ -455,9 +455,9 @@ def test_lanes_move_to_devices_that_have_few_left(tmp_path, monkeypatch):
     uneven = gd.Sweep(base, {"seed": range(7), "optimizer.learning_rate": [1e-3, 1e30]})
     whole, counted, advanced = gd.run(uneven, progress=False), [], Batch.advanced
 
-    def noted(self, order, counts, stretches):
+    def noted(self, order, counts, stretches, due):
         counted.append(counts.tolist())
-        return advanced(self, order, counts, stretches)
+        return advanced(self, order, counts, stretches, due)
 
     monkeypatch.setattr(Batch, "advanced", noted)
     monkeypatch.setattr("grokdyn.engine.loop.batch.OPERATIONS_PER_BYTE", 1e-3)

@@ -36,21 +36,19 @@ def shapes_of(tree):
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x)), tree)
 
 
-def lowered(cohort, platform):
-    """Return the text of the program that starts runs and of the one that trains and records them."""
+def traced(cohort):
+    """Return the program that starts runs and the one that trains and records them, traced."""
     mesh = lane_mesh(jax.local_devices()[:1])
     made = programs(cohort.program, mesh, cohort.block, cohort.experiments)
     numbers, table = shapes_of(cohort.experiments), shapes_of(cohort.table)
     lanes, states = jax.eval_shape(made.begin, numbers, table, None)
     order, counts = (jax.ShapeDtypeStruct((n,), jnp.int32) for n in (LANES, 1))
     ahead = shapes_of((cohort.stretches[0], cohort.due(cohort.schedule[0])))
-    begin = made.begin.trace(numbers, table, None)
-    advance = made.advance.trace(lanes, states, order, counts, table, *ahead)
-    return [program.lower(lowering_platforms=(platform,)).as_text() for program in (begin, advance)]
+    return made.begin.trace(numbers, table, None), made.advance.trace(lanes, states, order, counts, table, *ahead)
 
 
-def one_update(cohort, platform):
-    """Return the text of one update of four lanes."""
+def one_update(cohort):
+    """Return one update of four lanes, traced."""
     made = programs(cohort.program, lane_mesh(jax.local_devices()[:1]), LANES, cohort.experiments)
     lanes, states = jax.eval_shape(made.begin, shapes_of(cohort.experiments), shapes_of(cohort.table), None)
 
@@ -59,8 +57,11 @@ def one_update(cohort, platform):
         return update(cohort.program, lane, train_rows(cohort.program, lane, table), state)
 
     table = shapes_of(cohort.table)
-    traced = jax.jit(jax.vmap(one, in_axes=(0, 0, None))).trace(lanes, states, table)
-    return traced.lower(lowering_platforms=(platform,)).as_text()
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None))).trace(lanes, states, table)
+
+
+def text_of(program, platform):
+    return program.lower(lowering_platforms=(platform,)).as_text()
 
 
 def wide(text):
@@ -72,26 +73,26 @@ def wide(text):
 def test_every_model_trains_in_narrow_numbers_wherever_it_is_lowered(model):
     """Of an update, only numbers of a lane, such as the correction of Adam's bias, are float64."""
     experiment = cases.tiny(model=model, probes=(gd.Loss(),), **cases.home(model))
-    cohort = cohort_of(experiment)
-    counts = set()
+    program, counts = one_update(cohort_of(experiment)), set()
     for platform in PLATFORMS:
-        text = one_update(cohort, platform)
+        text = text_of(program, platform)
         assert not wide(text), platform
         assert "callback" not in text
         counts.add((text.count("stablehlo.dot_general"), text.count("stablehlo.scatter")))
     assert len(counts) == 1, "products or scatters differ between devices"
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_whole_programs_with_every_probe_of_a_network_are_lowered(platform):
+def test_whole_programs_with_every_probe_of_a_network_are_lowered():
     alone = [probe for probe in cases.PROBES if type(probe) not in cases.HOMES]
     kinds = {type(probe): probe for probe in reversed(alone)}
     experiment = cases.tiny()
     fitting = [probe for probe in kinds.values() if fits(experiment, probe)]
     assert len(fitting) > 25
-    begin, advance = lowered(cohort_of(experiment.replace(probes=tuple(fitting))), platform)
-    assert "stablehlo.while" in advance
-    assert "lapack" not in begin + advance
+    begin, advance = traced(cohort_of(experiment.replace(probes=tuple(fitting))))
+    for platform in PLATFORMS:
+        text = text_of(advance, platform)
+        assert "stablehlo.while" in text
+        assert "lapack" not in text + text_of(begin, platform)
 
 
 def fits(experiment, probe):

@@ -11,9 +11,9 @@ from tests import cases
 from tests.train.lanes import taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
-# These sum inner products over tensors in float64 and say so.
-WIDE_SUMS = gd.PerpGrad | gd.NormConstraint | gd.SAM
-PLAIN = [optimizer for optimizer in cases.OPTIMIZERS if not isinstance(optimizer, WIDE_SUMS)]
+# These sum inner products over tensors in float64, or draw the tails of their noise in it, and say so.
+WIDE = gd.PerpGrad | gd.NormConstraint | gd.SAM | gd.GAM | gd.GradientNoise
+PLAIN = [optimizer for optimizer in cases.OPTIMIZERS if not isinstance(optimizer, WIDE)]
 CHANGES = [
     *({"optimizer": optimizer} for optimizer in PLAIN),
     {"loss": gd.MSE()},

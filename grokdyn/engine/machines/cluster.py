@@ -154,7 +154,7 @@ def follow(client: Client, path: Path, tasks: dict[int, Future], costs: list[int
                 stop(client, list(tasks.values()), shown)
                 done = f"{total - len(tasks)} of {total} batches"
                 raise Interrupted(f"interrupted with {done} trained; grokdyn resume {path}, also with --cluster")
-            if client.status != "running" or any(task.status in ("cancelled", "lost") for task in tasks.values()):
+            if client.status != "running" or any(task.status == "cancelled" for task in tasks.values()):
                 raise ClusterError(f"cluster: the scheduler is gone; grokdyn resume {path}, also with --cluster")
             for batch in [batch for batch, task in tasks.items() if task.done()]:
                 task = tasks.pop(batch)
