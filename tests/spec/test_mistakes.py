@@ -1,5 +1,7 @@
 """A mistake is told in one or two lines that name the field, what came, what is allowed, and the nearest word."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -208,7 +210,7 @@ OBJECTS = (
 
 @pytest.mark.parametrize(("family", "component"), cases.cases())
 def test_any_object_in_any_field_gives_a_short_spec_error(family, component):
-    assert_any_object_is_judged(cases.within(family, component), place_of(family))
+    assert_any_object_is_judged(cases.within(family, component), place_of(family), 3)
 
 
 def test_any_object_in_any_field_of_an_experiment_gives_a_short_spec_error():
@@ -219,10 +221,13 @@ def place_of(family):
     return "optimizer.schedule" if family == "schedule" else family
 
 
-def assert_any_object_is_judged(experiment, place):
-    """Put objects into every field at or below a place, as a value, as an axis, and as a value of an axis."""
+def assert_any_object_is_judged(experiment, place, every=1):
+    """Put objects, or one in so many, into every field at or below a place, as a value, an axis, a value of an axis.
+
+    Which ones is up to the field's name: of the thousands of fields, many of them inherited, each object meets many.
+    """
     for path in [path for path, _ in fields(experiment) if path.startswith(place)]:
-        for thing in OBJECTS:
+        for thing in OBJECTS[zlib.crc32(path.encode()) % every :: every]:
             assert_only_a_short_spec_error(lambda: base.check(experiment.replace(**{path: thing})).to_toml())  # noqa: B023
             assert_only_a_short_spec_error(lambda: gd.Sweep(experiment, {path: thing}))  # noqa: B023
             assert_only_a_short_spec_error(lambda: gd.Sweep(experiment, {path: [thing]}).to_toml())  # noqa: B023
