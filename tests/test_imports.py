@@ -3,6 +3,7 @@
 import ast
 import itertools
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -136,3 +137,10 @@ def plain(distribution):
 
 def test_the_layers_are_there():
     assert {"spec", "tasks", "train", "engine"} <= {part for _, part, _ in imports()}
+
+
+def test_what_draws_a_run_takes_no_part_of_scipy_that_it_does_not_need():
+    """They cost every command that draws a tenth of a second each."""
+    code = "import sys, grokdyn.figures; print({'scipy.optimize', 'scipy.spatial', 'scipy.linalg'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

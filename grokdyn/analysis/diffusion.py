@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize_scalar
 from scipy.special import stdtrit
 
 from . import checks
@@ -99,6 +98,8 @@ def left_by_power(k: float, t: np.ndarray, d: np.ndarray) -> float:
 
 def best_exponent(t: np.ndarray, d: np.ndarray) -> float:
     """Return the exponent of least squares."""
+    from scipy.optimize import minimize_scalar
+
     looks = np.geomspace(LEAST, MOST, LOOKS)
     at = int(np.argmin([left_by_power(k, t, d) for k in looks]))
     ends = looks[max(at - 1, 0)], looks[min(at + 1, LOOKS - 1)]

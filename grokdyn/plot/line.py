@@ -8,8 +8,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy.interpolate import make_interp_spline
-from scipy.spatial import KDTree
 
 from grokdyn.analysis import checks
 
@@ -65,6 +63,8 @@ def dense(count: int) -> np.ndarray:
 
 def zoomed(values: np.ndarray) -> np.ndarray:
     """Return values over a fine grid at the places between, by cubic splines along both axes."""
+    from scipy.interpolate import make_interp_spline
+
     for axis, count in enumerate(values.shape):
         values = make_interp_spline(np.arange(count), values, axis=axis)(dense(count))
     return values
@@ -72,6 +72,8 @@ def zoomed(values: np.ndarray) -> np.ndarray:
 
 def beyond(one: xr.Dataset, cells: list[np.ndarray], x: str, y: str) -> np.ndarray:
     """Return how far places are beyond the band, in cells [y, x]: below 0 in it."""
+    from scipy.spatial import KDTree
+
     line = [np.interp(one[f"line_{s}"], one[axis], np.arange(one.sizes[axis])) for s, axis in (("x", x), ("y", y))]
     width = one["half_width"].values * float(one["critical"]) / NORMAL
     places = np.stack(np.meshgrid(*cells), axis=-1)

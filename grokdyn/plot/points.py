@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from scipy.spatial import KDTree
 
 from grokdyn.analysis import checks
 from grokdyn.analysis.gridded import RUN
@@ -77,6 +76,8 @@ def points(ds: xr.Dataset, x: str, y: str, grid: xr.Dataset | None = None) -> Po
     Args:
         grid: has coordinates x and y that are the grid's; default: the finest even ones on which all points lie.
     """
+    from scipy.spatial import KDTree
+
     if any(axis not in ds.coords or ds[axis].dims != (RUN,) for axis in (x, y)):
         return None
     values, places = [], []

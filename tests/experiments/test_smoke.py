@@ -16,6 +16,7 @@ FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experimen
 LONG = {
     "always_grok",
     "bias_dichotomy",
+    "deep_linear",
     "degree_curriculum",
     "delay_law",
     "doshi_phases",
@@ -40,6 +41,7 @@ LONG = {
     "sgd_stability",
     "slingshots",
     "train_longer",
+    "ungrokking",
     "xor_clusters",
 }
 

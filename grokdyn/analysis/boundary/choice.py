@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
 from scipy.special import expit
 
 from .surface import Surface
@@ -84,12 +83,16 @@ COLUMNS = ((slice(None), slice(None, -1)), (slice(None), slice(1, None)))
 
 def nearest(nodes: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return for every place of the fine grid which node is nearest, and how far it is along the longer axis."""
+    from scipy.spatial import KDTree
+
     gap, owner = KDTree(nodes).query(places, p=np.inf)
     return np.reshape(owner, size), np.reshape(gap, size)
 
 
 def spaced(candidates: np.ndarray, taken: np.ndarray, count: int, apart: float) -> np.ndarray:
     """Return so many candidates, each furthest from those taken and chosen before it, while that is above ``apart``."""
+    from scipy.spatial import KDTree
+
     found = np.zeros((max(count, 0), 2), np.int64)
     if not len(candidates) or count <= 0:
         return found[:0]

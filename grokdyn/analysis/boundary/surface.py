@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from ..lifetimes.laws import LAWS, terms
 
@@ -88,6 +87,8 @@ class Surface:
 
     def whitened(self, at: np.ndarray) -> np.ndarray:
         """Return errors of eta at places as combinations of independent ones [waves, n]."""
+        from scipy.linalg import solve_triangular
+
         return solve_triangular(self.factor, self.rows(at).T, lower=True)
 
     def slope(self, at: np.ndarray) -> np.ndarray:
@@ -165,6 +166,8 @@ def given_scales(
     runs: Runs, basis: np.ndarray, size: tuple[int, int], scales: Scales, start: Surface | None = None
 ) -> Surface:
     """Fit a surface whose scales are known, by Newton's method."""
+    from scipy.linalg import cho_factor, cho_solve
+
     rows = basis * deviations(size, scales)
     mean = np.zeros(rows.shape[1]) if start is None else start.mean * start.weights / deviations(size, scales)
     level, slope, bend = evaluated(runs, rows, mean, scales.noise)
