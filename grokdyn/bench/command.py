@@ -14,6 +14,8 @@ from grokdyn.spec.errors import nearest
 
 # As many lanes as the engine puts into one batch.
 MOST_RUNS = 4096
+# Cases whose runs are small, which is what lanes are for, and the one whose grid is extrapolated.
+DEVICE_CASES = ("p23", "doshi", "p113", "transformer")
 
 
 class OptionError(Exception):
@@ -42,6 +44,38 @@ def main(argv: list[str]) -> int:
 def bench(options: argparse.Namespace) -> int:
     # JAX would take most of a GPU's memory at its start and leave PyTorch none.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
+    return (plan if options.gpu_plan else grow if options.device else compare)(options)
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Print what cases would take at the least on accelerators."""
+    from grokdyn.bench import accelerators, devices_report, report
+    from grokdyn.engine.host.devices import devices
+
+    demands = accelerators.planned(options.case, devices())
+    devices_report.show_plan(demands)
+    if options.json:
+        report.write_json(options.json, accelerators.as_json(demands))
+    return 0
+
+
+def grow(options: argparse.Namespace) -> int:
+    """Time cases on this device with more and more lanes."""
+    from grokdyn.bench import device, devices_report, report
+    from grokdyn.engine.host.devices import devices
+
+    devices()
+    about, most = report.machine(), options.lanes or MOST_RUNS
+    budget = {"rounds": options.rounds, "seconds": options.seconds, "torch": options.torch, "say": say}
+    found = [device.grown(name, most, **budget) for name in options.case]
+    devices_report.show_growth(found, about)
+    if options.json:
+        report.write_json(options.json, devices_report.growth_as_json(found, about, recorded(options)))
+    return int(any(one.best() is None for one in found))
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Time every side of cases, and what parts cost."""
     from grokdyn.bench import report
     from grokdyn.bench.costs import compared
     from grokdyn.bench.measure import FAILED, measured
@@ -70,13 +104,24 @@ def parser() -> Parser:
     kinds = ", ".join(f"{name} ({line.about})" for name, line in {**CASES, **COSTS}.items())
     kinds = kinds.replace("%", "%%")  # argparse formats its help
     made.add_argument("--case", action="append", metavar="NAME", help=f"may be repeated; default: all of {kinds}")
-    made.add_argument("--lanes", type=int, metavar="N", help="runs that train together; default: the case's")
-    made.add_argument("--rounds", type=int, default=5, metavar="N", help="measurements of each side (default: 5)")
     made.add_argument(
-        "--seconds", type=float, default=3.0, metavar="S", help="about how long each measurement takes (default: 3)"
+        "--lanes", type=int, metavar="N", help="runs that train together; default: the case's; with --device: the most"
+    )
+    made.add_argument("--rounds", type=int, metavar="N", help="measurements of each side (default: 5; --device: 2)")
+    made.add_argument(
+        "--seconds", type=float, metavar="S", help="about how long each measurement takes (default: 3; --device: 1)"
     )
     made.add_argument("--json", type=Path, metavar="PATH", help="write all measurements to this file")
     made.add_argument("--no-torch", dest="torch", action="store_false", help="leave PyTorch out")
+    other = made.add_mutually_exclusive_group()
+    other.add_argument(
+        "--device",
+        action="store_true",
+        help="time the engine and PyTorch with 1 to 4096 runs side by side, on any device",
+    )
+    other.add_argument(
+        "--gpu-plan", action="store_true", help="no timing: what operations and memory would take on accelerators"
+    )
     return made
 
 
@@ -86,8 +131,10 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     Raises:
         OptionError: naming the option, what came and what is allowed.
     """
-    known = {**CASES, **COSTS}
-    options.case = list(dict.fromkeys(options.case or known))
+    known = {**CASES, **({} if options.device or options.gpu_plan else COSTS)}
+    options.case = list(dict.fromkeys(options.case or (DEVICE_CASES if options.device else known)))
+    options.rounds = options.rounds if options.rounds is not None else 2 if options.device else 5
+    options.seconds = options.seconds if options.seconds is not None else 1.0 if options.device else 3.0
     for name in options.case:
         if name not in known:
             hint = nearest(name, known)

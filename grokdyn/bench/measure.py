@@ -51,7 +51,8 @@ class Timing:
 
 @dataclass
 class Result:
-    """A case's line: timings by side, the operations of a run's gradient, and the machine's operations per second."""
+    """A case's line: timings by side, the operations of a run's gradient, the machine's operations per second, and the
+    milliseconds per run and step that the gradient's products take alone."""
 
     name: str
     case: Case
@@ -59,12 +60,19 @@ class Result:
     timings: dict[str, Timing]
     operations: float = 0.0
     peak: float = 0.0
+    floor: float | None = None
 
     @property
     def share(self) -> float | None:
         """Return the engine's operations per second over those of a large matrix product."""
         took = self.timings["engine"].milliseconds
         return None if took is None or not self.peak else 1e3 * self.operations / took / self.peak
+
+    @property
+    def over_floor(self) -> float | None:
+        """Return the engine's time over that of the products alone."""
+        took = self.timings["engine"].milliseconds
+        return None if took is None or not self.floor else took / self.floor
 
     def ratio(self, above: str, below: str) -> float | None:
         """Return the median over rounds of one side's time per run-step over the other's, of the same round."""
@@ -106,13 +114,15 @@ def measured(
 
 
 def use_of_machine(found: Result) -> None:
-    """Note the operations of a case and what the machine could do."""
+    """Note the operations of a case, what the machine could do, and how long the products alone take."""
+    from grokdyn.bench.floor import floor
     from grokdyn.bench.peak import operations, peak
     from grokdyn.engine.host.devices import devices
 
     experiment = found.case.experiment()
     found.operations = operations(experiment, devices())
     found.peak = peak(devices(), experiment.matmul_precision)
+    found.floor = 1e3 * floor(experiment, devices()[: found.runs])
 
 
 def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Callable[[], Any]]:

@@ -48,7 +48,7 @@ def version_of(package: str) -> str | None:
 def targets(result: Result, gpu: bool) -> dict[str, dict[str, Any]]:
     """Return every target: the ratio, its bound, whether it is met (None where there is nothing to judge).
 
-    The targets against PyTorch are stated for two CPU cores and not judged on a GPU.
+    The targets against PyTorch and the floor are stated for two CPU cores and not judged on a GPU.
     """
     over_hand, over_torch = result.ratio("engine", "hand"), result.ratio("torch", "engine")
     least, most = result.case.least_over_torch, result.case.most_over_hand
@@ -63,7 +63,16 @@ def targets(result: Result, gpu: bool) -> dict[str, dict[str, Any]]:
             "at_least": None if gpu else least,
             "met": None if over_torch is None or gpu else over_torch >= least,
         },
+        "engine/floor": {
+            "ratio": result.over_floor,
+            "at_most": None if gpu else result.case.most_over_floor,
+            "met": within(result.over_floor, None if gpu else result.case.most_over_floor),
+        },
     }
+
+
+def within(ratio: float | None, most: float | None) -> bool | None:
+    return None if ratio is None or most is None else ratio <= most
 
 
 def as_json(
@@ -80,6 +89,7 @@ def as_json(
             "operations_per_run_step": result.operations,
             "peak_operations_per_second": result.peak,
             "share_of_peak": result.share,
+            "floor_ms_per_run_step": result.floor,
         }
         for result in results
     ]
@@ -132,7 +142,8 @@ def show(results: list[Result], costs: list[CostResult], about: dict[str, Any]) 
 
 def table(results: list[Result], gpu: bool) -> Table:
     made = Table(title="milliseconds per run and step, median", title_justify="left")
-    for title in ("case", "runs", *(TITLES[side] for side in SIDES), "engine / by hand", "PyTorch / engine", "targets"):
+    ratios = ("engine / by hand", "PyTorch / engine", "engine / floor")
+    for title in ("case", "runs", *(TITLES[side] for side in SIDES), "floor", *ratios, "targets"):
         made.add_column(title, justify="left" if title in ("case", "targets") else "right", overflow="fold")
     for result in results:
         judged = targets(result, gpu)
@@ -141,6 +152,7 @@ def table(results: list[Result], gpu: bool) -> Table:
             Text(f"{result.name}: {result.case.about}"),
             str(result.runs),
             *(Text(cell(result.timings[side])) for side in SIDES),
+            Text("-" if result.floor is None else f"{result.floor:.3g}"),
             *(Text(judgement(target)) for target in judged.values()),
             Text("-" if not met else "met" if all(met) else "not met"),
         )
@@ -204,5 +216,7 @@ def footnotes(results: list[Result], costs: list[CostResult], about: dict[str, A
     if shares := [used(result) for result in results if result.share]:
         lines.append(f"engine's speed over that of a large float32 matrix product here, {', '.join(shares)}")
     if not about["gpu"]:
-        lines.append("targets against PyTorch are stated for two CPU cores")
+        lines.append("targets against PyTorch and the floor are stated for two CPU cores")
+    if any(result.floor for result in results):
+        lines.append("floor: the matrix products of a step alone, each at its best padding, as XLA computes them")
     return [Text(line) for line in lines]

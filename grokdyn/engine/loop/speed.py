@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,7 +20,7 @@ from grokdyn.engine.plan.cohort import Cohort, cut
 from grokdyn.engine.store.manifest import versions
 from grokdyn.tasks.base import Table
 from grokdyn.train.gradient import batch_gradient, full_gradient
-from grokdyn.train.lane import Lane, State, begin
+from grokdyn.train.lane import Lane, Program, State, begin
 from grokdyn.train.rows import rows_at
 
 # A trial trains at least this many lanes per device, and goes on until updates have taken this many seconds; records
@@ -110,7 +111,13 @@ def tried(cohort: Cohort, few: np.ndarray, found: list[Any]) -> tuple[float, flo
 
 def operations_per_step(cohort: Cohort) -> float:
     """Return the floating-point operations of the gradients of one update, as XLA counts them before optimising."""
-    program = cohort.program._replace(tile=cohort.program.rows)
+    gradient, shapes = gradient_of_update(cohort, cohort.program._replace(tile=cohort.program.rows))
+    found = jax.jit(gradient).lower(*shapes).cost_analysis() or {}
+    return cohort.template.optimizer.gradients * float(found.get("flops", 0.0))
+
+
+def gradient_of_update(cohort: Cohort, program: Program) -> tuple[Callable[[Lane, State], Any], Any]:
+    """Return the gradient of one update as a function of lane and state, and the shapes of these."""
     shared = None if cohort.table is None else Table(*(jnp.asarray(x) for x in cohort.table))
 
     def gradient(lane: Lane, state: State) -> Any:
@@ -120,9 +127,9 @@ def operations_per_step(cohort: Cohort) -> float:
         ranks = jnp.arange(lane.experiment.batch_size)
         return batch_gradient(program, lane, rows, ranks, state.step)(state.params)
 
-    shapes = jax.eval_shape(lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template)
-    found = jax.jit(gradient).lower(*shapes).cost_analysis() or {}
-    return cohort.template.optimizer.gradients * float(found.get("flops", 0.0))
+    return gradient, jax.eval_shape(
+        lambda experiment: begin(program, experiment, shared, cohort.given), cohort.template
+    )
 
 
 def program_key(cohort: Cohort, found: list[Any]) -> str:
