@@ -38,6 +38,8 @@ TASKS = (
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
+    gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
+    gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
@@ -47,6 +49,8 @@ MODELS = (
     gd.Encoder(d_model=4, heads=2, ff=8, dropout=0.25, init_scale=0.5),
     gd.Committee(width=6, epsilon=0.25, output_scale=2.0, centred=True, rescaled=True),
     gd.FixedReadout(width=5, output_scale=2.0),
+    gd.Patches(filters=3, power=3, init_scale=0.5),
+    gd.Patches(filters=2, rectified=False, opposed=True, averaged=True, size=2),
     gd.SoftCommittee(width=3, along=0.5, spread=0.75),
     gd.MLP(hidden=(4,), activation="tanh", linearised=True),
     gd.MLP(hidden=(5, 5), norm="batch", norm_at="after", ghost=6, dropout=0.25, dropout_at="before", residual=True),
@@ -141,6 +145,9 @@ PROBES = (
     gd.TrainSet(),
     gd.Descended(),
     gd.ClusterFeatures(per_neuron=True),
+    gd.FeatureAlignment(),
+    gd.SignAccuracy(),
+    gd.Residual(),
     gd.TailError(most=3),
     gd.FourierPower(),
     gd.FourierEntropy(),
@@ -159,6 +166,7 @@ PROBES = (
     gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
     gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
 )
+SIGNED = gd.FeatureData(dimension=6, common=4, rare=2, vectors="opposite", places="own", targets="sign")
 # What a model or probe needs that fits few experiments.
 HOMES = {
     gd.CNN: {"task": gd.Digits(train_points=20)},
@@ -171,6 +179,9 @@ HOMES = {
         "model": gd.Committee(width=3, centred=True),
         "loss": gd.MSE(),
     },
+    gd.Patches: {"task": gd.Digits(train_points=20, images=True)},
+    gd.FeatureAlignment: {"task": SIGNED, "model": gd.Patches(filters=2, opposed=True), "loss": gd.MSE()},
+    **{cls: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()} for cls in (gd.SignAccuracy, gd.Residual)},
     gd.SoftCommittee: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
     gd.OrderParameters: {
         "task": gd.TeacherStudent(dimension=4, points=20, teacher=gd.SoftCommittee(along=1.0, spread=0.25)),

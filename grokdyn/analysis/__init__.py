@@ -8,6 +8,7 @@ from .classify import phases
 from .corruption import corruption_phases
 from .diffusion import diffusion
 from .ends import final
+from .flips import sign_flips
 from .foretelling import foretelling
 from .forgetting import forgetting
 from .lifetimes import event_times, scaling, survival
@@ -37,6 +38,7 @@ __all__ = [
     "phases",
     "progress_phases",
     "scaling",
+    "sign_flips",
     "spikes",
     "spread",
     "survival",
