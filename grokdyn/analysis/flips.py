@@ -9,25 +9,28 @@ from . import checks
 from .own_steps import measured
 
 
-def sign_flips(ds: xr.Dataset, variable: str = "residual") -> xr.DataArray:
+def sign_flips(ds: xr.Dataset, variable: str = "residual", beyond: float = 0.0) -> xr.DataArray:
     """Return the share of updates over which a variable changes its sign, in every run.
 
-    Of all pairs of records one update apart in which it is a number above or below 0, those with different signs; a
-    record between updates of which nothing was recorded tells of none. Record at every step, or in stretches of steps.
+    Of all pairs of records one update apart in which it is a number, those with different signs, both of them at least
+    `beyond` away from 0; records further apart tell of none. Record every step, or stretches of steps. A residual that
+    settles alternates too where the step is large, ever nearer to 0: `beyond` asks for an oscillation that lasts.
 
     Returns a DataArray over the axes of the variable without `step`; nan where there is no such pair.
 
-    Raises ArgumentError (a ValueError) for an unknown variable, or where no two records are one update apart.
+    Raises ArgumentError (a ValueError) for an unknown variable, a negative `beyond`, or where no two records are one
+    update apart.
     """
-    array = measured(ds, variable)
-    steps = np.asarray(array["step"].values)
-    beside = np.diff(steps) == 1
+    array = measured(ds, variable).transpose(..., "step")
+    if checks.number(beyond, "beyond") < 0:
+        raise checks.ArgumentError(f"beyond={beyond!r}: expected a number from 0 on.")
+    beside = np.diff(array["step"].values) == 1
     if not beside.any():
         raise checks.ArgumentError(f"variable={variable!r}: no two records are one update apart; record every step.")
-    signs = np.sign(array.transpose(..., "step"))
-    one, other = signs.values[..., :-1][..., beside], signs.values[..., 1:][..., beside]
-    known = np.abs(one * other) == 1
-    with np.errstate(invalid="ignore"):
-        shares = np.sum(known & (one != other), axis=-1) / np.sum(known, axis=-1)
-    found = signs.isel(step=0, drop=True).copy(data=shares)
+    one, other = array.values[..., :-1][..., beside], array.values[..., 1:][..., beside]
+    known = ~np.isnan(one) & ~np.isnan(other)
+    far = np.minimum(np.abs(one), np.abs(other)) >= beyond
+    flipped = np.sum(known & far & (np.sign(one) * np.sign(other) < 0), axis=-1)
+    pairs = np.sum(known, axis=-1)
+    found = array.isel(step=0, drop=True).copy(data=np.where(pairs > 0, flipped / np.maximum(pairs, 1), np.nan))
     return found.rename("sign_flips").assign_attrs(long_name="share of updates that change the sign", units="1")
