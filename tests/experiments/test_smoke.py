@@ -15,6 +15,7 @@ FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experimen
 # The longest, most of it compilation, are left to the slow suite.
 LONG = {
     "always_grok",
+    "benign_oscillation",
     "bias_dichotomy",
     "deep_linear",
     "degree_curriculum",
@@ -31,6 +32,7 @@ LONG = {
     "grokfast",
     "grokking_tickets",
     "lazy_to_rich",
+    "mixup_features",
     "nanda_progress",
     "neural_tangent_kernel",
     "norm_or_logit_scale",
