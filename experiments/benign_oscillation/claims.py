@@ -205,8 +205,8 @@ def shortfalls(ax, ds):
     cs = np.linspace(0.03, 0.42, 157)
     ax.plot(cs, [oscillation.mean_shortfall(c, 20_000, leave=2000) for c in cs], color="0.3", lw=0.8, label="map")
     found = shortfall(ds)
-    middle, low, high = found.mean("seed"), *(found.quantile(q, "seed") for q in (0.1, 0.9))
-    ax.errorbar(ds.c, middle, [middle - low, high - middle], fmt="o", ms=3, lw=0.8, label="runs, 10 % to 90 %")
+    low, middle, high = (found.quantile(q, "seed") for q in (0.1, 0.5, 0.9))
+    ax.errorbar(ds.c, middle, [middle - low, high - middle], fmt="o", ms=3, lw=0.8, label="runs, median, 10 % to 90 %")
     shade(ax)
     ax.set(xlabel="c = rate x |u|$^2$ / m", ylabel="mean of 1 - y f")
     ax.legend(fontsize=6, loc="upper left")
@@ -221,7 +221,7 @@ def alignments(ax, ds):
         ax.plot(values.step, values.median("seed"), color=color, label=f"c = {c:g}")
         low, high = values.quantile((0.1, 0.9), "seed").transpose("quantile", "step").values
         ax.fill_between(values.step, low, high, color=color, alpha=0.18, linewidth=0)
-    ax.set(xlabel="step", ylabel="alignment with the weak feature", yscale="log")
+    ax.set(xlabel="step", ylabel="weak alignment", yscale="log")
     ax.legend(fontsize=6, loc="upper left")
 
 
@@ -235,7 +235,7 @@ def ends(ax, ds):
     ax.plot(ds.c, lost, "x--", ms=4, lw=0.8, color="0.4", label="share diverged")
     shade(ax)
     ax.set(xlabel="c = rate x |u|$^2$ / m", ylabel="accuracy at the end", ylim=(-0.04, 1.04))
-    ax.legend(fontsize=6, loc="center left")
+    ax.legend(fontsize=6, loc=(0.03, 0.1))
 
 
 def shade(ax):
