@@ -21,12 +21,13 @@ class Line:
 
     Attributes:
         name: in a few words; source: who derived it.
-        of_seed: whether it is of the rows that a run's seed drew, and so a line for every seed.
+        of_streams: random streams of a run, as in ``seeds``, whose very draws it is of: a line for each of these; none:
+            a mean over all draws.
     """
 
     name = ""
     source = ""
-    of_seed = False
+    of_streams: tuple[str, ...] = ()
 
     def failures(self, experiment: Any) -> Iterator[Failure]:
         """Yield the assumptions that an experiment does not meet, the weightiest first; none where the theory holds."""
@@ -51,11 +52,13 @@ def unequal(path: str, spec: Any, **wanted: Any) -> Iterator[Failure]:
             yield f"{path}.{name}".lstrip("."), came, repr(value)
 
 
-def not_plain_descent(experiment: Any, momentum: bool = False, decay: bool = False) -> Iterator[Failure]:
+def not_plain_descent(
+    experiment: Any, momentum: bool = False, decay: bool = False, batches: bool = False
+) -> Iterator[Failure]:
     """Yield what makes training other than full-batch gradient descent at a constant rate.
 
     Args:
-        momentum, decay: whether the theory knows them.
+        momentum, decay, batches: whether the theory knows them.
     """
     optimizer = experiment.optimizer
     yield from other_than("optimizer", optimizer, SGD, "sgd")
@@ -65,7 +68,8 @@ def not_plain_descent(experiment: Any, momentum: bool = False, decay: bool = Fal
         wanted |= {"nesterov": False} if momentum else {"momentum": 0.0}
         wanted |= {} if decay else {"weight_decay": 0.0}
         yield from unequal("optimizer", optimizer, **wanted)
-    yield from unequal("", experiment, batch_size=None)
+    if not batches:
+        yield from unequal("", experiment, batch_size=None)
 
 
 def train_points(task: Any) -> int:

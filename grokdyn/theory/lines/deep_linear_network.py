@@ -23,7 +23,7 @@ class DeepLinearNetwork(Line):
 
     name = "deep linear networks"
     source = "Saxe et al. 2014"
-    of_seed = True
+    of_streams = ("split",)
 
     def failures(self, experiment: Any) -> Iterator[Failure]:
         model, first = experiment.model, True

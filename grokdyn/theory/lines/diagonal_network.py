@@ -23,7 +23,7 @@ class DiagonalNetwork(Line):
 
     name = "diagonal linear networks"
     source = "Woodworth et al. 2020, Lyu et al. 2024"
-    of_seed = True
+    of_streams = ("split",)
 
     def failures(self, experiment: Any) -> Iterator[Failure]:
         model, loss = experiment.model, experiment.loss

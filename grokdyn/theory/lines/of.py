@@ -15,21 +15,31 @@ from grokdyn.spec.sweep import Sweep
 from grokdyn.theory.lines.base import Failure, Line
 from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
 from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
+from grokdyn.theory.lines.fixed_readout_network import FixedReadoutNetwork
 from grokdyn.theory.lines.linear_student import LinearStudent
+from grokdyn.theory.lines.online_learning import OnlineCommittee, OnlineRegression
 from grokdyn.theory.lines.wide_network import WideNetwork
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LINES: tuple[Line, ...] = (LinearStudent(), DiagonalNetwork(), DeepLinearNetwork(), WideNetwork())
+LINES: tuple[Line, ...] = (
+    LinearStudent(),
+    OnlineRegression(),
+    OnlineCommittee(),
+    DiagonalNetwork(),
+    DeepLinearNetwork(),
+    FixedReadoutNetwork(),
+    WideNetwork(),
+)
 
 
 def of(experiment: Any, steps: Any) -> xr.Dataset:
     """Return the closed form of what an experiment, or every run of a sweep, records at some steps.
 
     The first theory of ``LINES`` whose assumptions all hold. Lines are means over what the theory takes as drawn
-    (weights, and data where they are drawn); where it is of the very rows that a seed draws, the mean of the lines of
-    the sweep's seeds.
+    (weights, and data where they are drawn); where it is of the very rows or weights that a seed draws, the mean of the
+    lines of the sweep's seeds.
 
     Args:
         experiment: an Experiment or a Sweep.
@@ -79,10 +89,15 @@ def _seeds(path: str) -> bool:
     return path == "seed" or path.startswith("seeds.")
 
 
+def _seed(run: Experiment, stream: str) -> int:
+    own = getattr(run.seeds, stream)
+    return run.seed if own is None else own
+
+
 def _mean(line: Line, runs: list[Experiment], steps: np.ndarray) -> dict[str, np.ndarray]:
     """Return the curves of runs that differ by seeds alone."""
-    drawn = {(run.seed if run.seeds.split is None else run.seeds.split): run for run in runs}
-    found = [line.curves(run, steps) for run in (drawn.values() if line.of_seed else runs[:1])]
+    drawn = {tuple(_seed(run, stream) for stream in line.of_streams): run for run in runs}
+    found = [line.curves(run, steps) for run in drawn.values()]
     return {name: np.mean([one[name] for one in found], axis=0) for name in found[0]}
 
 

@@ -33,7 +33,7 @@ class WideNetwork(Line):
 
     name = "networks of infinite width"
     source = "Jacot et al. 2018, Lee et al. 2019"
-    of_seed = True
+    of_streams = ("split",)
 
     def failures(self, experiment: Any) -> Iterator[Failure]:
         task, model = experiment.task, experiment.model
