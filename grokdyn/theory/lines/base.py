@@ -72,6 +72,13 @@ def not_plain_descent(
         yield from unequal("", experiment, batch_size=None)
 
 
+def not_fresh(experiment: Any) -> Iterator[Failure]:
+    """Yield a failure where rows are seen more than once, or changed."""
+    if not experiment.task.endless:
+        yield "task.fresh", False, "true"
+    yield from unequal("", experiment, transforms=())
+
+
 def train_points(task: Any) -> int:
     """Return how many rows of a task without parts train."""
     return int(jax.tree.map(np.asarray, task).train_count(task.signature().rows))

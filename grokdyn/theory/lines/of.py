@@ -18,6 +18,7 @@ from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
 from grokdyn.theory.lines.fixed_readout_network import FixedReadoutNetwork
 from grokdyn.theory.lines.linear_student import LinearStudent
 from grokdyn.theory.lines.online_learning import OnlineCommittee, OnlineRegression
+from grokdyn.theory.lines.population_committee import PopulationCommittee
 from grokdyn.theory.lines.wide_network import WideNetwork
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ LINES: tuple[Line, ...] = (
     LinearStudent(),
     OnlineRegression(),
     OnlineCommittee(),
+    PopulationCommittee(),
     DiagonalNetwork(),
     DeepLinearNetwork(),
     FixedReadoutNetwork(),

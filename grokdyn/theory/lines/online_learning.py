@@ -16,7 +16,7 @@ from grokdyn.models.soft_committee import SoftCommittee
 from grokdyn.tasks.linear_teacher import LinearTeacher
 from grokdyn.tasks.streams import split_keys, stream
 from grokdyn.tasks.teacher_student import TeacherStudent
-from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.base import Failure, Line, deviation, not_fresh, not_plain_descent, other_than, unequal
 from grokdyn.theory.online import linear_error
 from grokdyn.theory.soft_committee import dynamics
 
@@ -88,10 +88,3 @@ def first_units(experiment: Any) -> np.ndarray:
         student = experiment.model.start(stream(experiment, "init"), task.signature(), experiment.dtype)["W"]
         teacher = task.rule(split_keys(experiment)[1])["W"]
         return np.asarray(jnp.concatenate([student.astype(jnp.float64), teacher], axis=1))
-
-
-def not_fresh(experiment: Any) -> Iterator[Failure]:
-    """Yield a failure where rows are seen more than once, or changed."""
-    if not experiment.task.endless:
-        yield "task.fresh", False, "true"
-    yield from unequal("", experiment, transforms=())
