@@ -3,6 +3,7 @@
 from grokdyn.theory import (
     boolean,
     committee,
+    committee_population,
     continual,
     deep_linear,
     diagonal,
@@ -21,6 +22,7 @@ from grokdyn.theory.lines import of
 __all__ = [
     "boolean",
     "committee",
+    "committee_population",
     "continual",
     "deep_linear",
     "diagonal",
