@@ -17,6 +17,7 @@ from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
 from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
 from grokdyn.theory.lines.fixed_readout_network import FixedReadoutNetwork
 from grokdyn.theory.lines.linear_student import LinearStudent
+from grokdyn.theory.lines.mean_field_network import MeanFieldNetwork
 from grokdyn.theory.lines.online_learning import OnlineCommittee, OnlineRegression
 from grokdyn.theory.lines.population_committee import PopulationCommittee
 from grokdyn.theory.lines.wide_network import WideNetwork
@@ -33,6 +34,7 @@ LINES: tuple[Line, ...] = (
     DeepLinearNetwork(),
     FixedReadoutNetwork(),
     WideNetwork(),
+    MeanFieldNetwork(),
 )
 
 

@@ -49,6 +49,12 @@ class WideNetwork(Line):
             yield from unequal("model", model, norm="none", residual=False, dropout=0.0)
             if model.hidden and model.init != "ntk":
                 yield "model.init", model.init, "'ntk': weights that are Gaussian and factors that keep the kernel"
+            elif len(model.hidden) == 1 and model.centred and model.output_scale < 1:
+                yield (
+                    "model.output_scale",
+                    model.output_scale,
+                    "from 1 on: below, the kernel moves",
+                )
         yield from other_than("loss", experiment.loss, MSE, "mse")
         yield from not_plain_descent(experiment)
         if signature.rows > MOST_ROWS:
