@@ -40,6 +40,7 @@ TASKS = (
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
     gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
+    gd.OpposingOutliers(dimension=3, points=10, outliers=2, label_noise=0.25),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
@@ -95,6 +96,7 @@ OPTIMIZERS = (
     gd.GAM(inner=gd.SGD(learning_rate=0.1), gamma=0.1),
     gd.EntropySGD(inner=gd.SGD(learning_rate=0.5), steps=2),
     gd.Winsorised(inner=gd.SGD(learning_rate=0.1), level=10.0),
+    gd.SAF(inner=gd.AdamW(learning_rate=0.01), epoch=2, start=1),
     gd.GradientNoise(inner=gd.SGD(learning_rate=0.1), tail=1.5),
     gd.EGD(inner=gd.SGD(learning_rate=0.1)),
     gd.IVON(learning_rate=0.1),
@@ -139,6 +141,7 @@ PROBES = (
     gd.GradientCoherence(rows=5),
     gd.GradientBlocks(rows=6),
     gd.ExampleScores(rows=5, part="train"),
+    gd.OpposingGroups(top=3, per_row=True),
     gd.Predictions(rows=5),
     gd.CommitteeError(),
     gd.OrderParameters(),

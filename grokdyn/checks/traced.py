@@ -150,7 +150,7 @@ def check_output(program: Program, experiment: Any, params: Any, inputs: Any, mo
 def check_run(program: Program, lane: Lane, state: State, table: Table, shapes: Shapes) -> None:
     """Raise SpecError where an update would change a shape, or a probe measures other than it declares."""
     experiment = lane.experiment
-    check_update(experiment.optimizer, state)
+    check_update(experiment.optimizer, state, program.signature.outputs)
     rows = lasting_rows(program, lane, table)
     with telling("model", experiment.model, "apply, differentiated"):
         after, _ = update(program, lane, rows, state)
@@ -163,7 +163,7 @@ def check_run(program: Program, lane: Lane, state: State, table: Table, shapes: 
         check_measured(f"probes[{i}]", probe, found, probe.variables(shapes))
 
 
-def check_update(optimizer: Any, state: State) -> None:
+def check_update(optimizer: Any, state: State, outputs: int) -> None:
     """Raise SpecError unless updates are shaped as parameters and the memory keeps its shape."""
     own = "update" if type(optimizer).update is not AnyOptimizer.update else "transform"
     name = f"{type(optimizer).__name__}.{own}"
@@ -171,7 +171,9 @@ def check_update(optimizer: Any, state: State) -> None:
         if hasattr(optimizer, old):
             raise SpecError("optimizer", Words(f"{type(optimizer).__name__}.{old}"), INSTEAD)
     with telling("optimizer", optimizer, own):
-        gradient = Gradient(zeros, state.step, lambda: jax.random.key(0), zeros_of_rows)
+        logits = jnp.zeros((2, outputs), jax.tree.leaves(state.params)[0].dtype), jnp.zeros(2, jnp.int32)
+        seen = {"logits_of_rows": lambda params: logits, "with_term": lambda params, term: zeros(params)}
+        gradient = Gradient(zeros, state.step, lambda: jax.random.key(0), zeros_of_rows, **seen)
         updates, memory = optimizer.update(gradient, state.params, state.optimizer)
     for what, new, old in (("updates", updates, state.params), ("its memory", memory, state.optimizer)):
         if jax.tree.structure(new) != jax.tree.structure(old):

@@ -21,7 +21,7 @@ from grokdyn.tasks.shapes import Conflicts, Shapes
 class AnyOptimizer(Spec):
     """Base of whatever moves parameters, optimizers and what wraps them."""
 
-    reads_rows = False  # whether it reads the gradients of single rows
+    reads_rows = False  # whether it reads single rows, their gradients or their logits
 
     @property
     def plain(self) -> bool:
@@ -36,6 +36,10 @@ class AnyOptimizer(Spec):
     def init(self, params: Any) -> Any:
         """Return the memory before the first update, a tree of arrays."""
         return self.transform().init(params)
+
+    def begin(self, params: Any, rows: int, outputs: int) -> Any:
+        """Return the same for a table of so many rows and a model of so many logits, where single rows are kept of."""
+        return self.init(params)
 
     def update(self, gradient: Gradient, params: Any, memory: Any) -> tuple[Any, Any]:
         """Return what to add to the parameters, and the new memory; the same in training and in recording.
@@ -130,7 +134,7 @@ class Wrapper(AnyOptimizer):
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if type(self).seen is not Wrapper.seen and any(one.reads_rows for one in within(self.inner)):
-            yield "inner", Words("winsorised inside"), "winsorised around it"
+            yield "inner", Words("what reads single rows inside"), "winsorised or saf around it"
 
     def before(self) -> list[optax.GradientTransformation]:
         """Return transforms of the gradient before the inner optimizer steps along it."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 
-def no_rows(params: Any) -> Any:
+def no_rows(*_: Any) -> Any:
     raise AssertionError("what reads rows is outermost: Wrapper.problems")
 
 
@@ -22,12 +22,18 @@ class Gradient(NamedTuple):
         draws: () -> key of this update's own random numbers, the same in training and in recording.
         of_rows: params -> the gradients of single rows, trees [rows, ...], and which rows are no padding, bool [rows];
             the mean over those is the gradient. Not where another optimizer changes what is seen.
+        logits_of_rows: params -> the logits of the rows of this update [rows, outputs], as they are measured, and the
+            places of these rows in the table, int32 [rows]; padding repeats a row. Not of fresh or transformed rows.
+        with_term: (params, term) -> the gradient where ``term(logits, places)`` [rows] joins the losses of rows, of the
+            very logits that the loss sees.
     """
 
     at: Callable[[Any], Any]
     step: jax.Array
     draws: Callable[[], jax.Array]
     of_rows: Callable[[Any], tuple[Any, jax.Array]] = no_rows
+    logits_of_rows: Callable[[Any], tuple[jax.Array, jax.Array]] = no_rows
+    with_term: Callable[[Any, Callable[[jax.Array, jax.Array], jax.Array]], Any] = no_rows
 
     def __call__(self, params: Any) -> Any:
         return self.at(params)
@@ -39,7 +45,8 @@ class Gradient(NamedTuple):
 
     def seen_through(self, change: Callable[[Callable[[Any], Any], Any], Any]) -> Gradient:
         """Return the gradient whose value at params is ``change(gradient, params)``."""
-        return self._replace(at=lambda params: change(self.at, params), of_rows=no_rows)
+        alone = {"of_rows": no_rows, "logits_of_rows": no_rows, "with_term": no_rows}
+        return self._replace(at=lambda params: change(self.at, params), **alone)
 
 
 def known_at(params: Any, value: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:

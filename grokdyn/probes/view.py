@@ -58,7 +58,7 @@ class View:
         table_key: jax.Array,
         terms_and_gradient: Callable[[Params], tuple[jax.Array, Params]],
         optimizer_state: Any,
-        update: Any,
+        ahead: Callable[[Params], tuple[Params, Callable[[], Params]]],
         noisy: bool,
         rows: Any,
         tile: int,
@@ -80,7 +80,7 @@ class View:
         self.terms_and_gradient_at = terms_and_gradient
         self.optimizer_state = optimizer_state
         self._known: dict[Any, Any] = {}
-        self._update = update
+        self._ahead = ahead
         self._transformed, self._chosen = transformed, chosen
 
     def once(self, name: Any, make: Callable[[], Any]) -> Any:
@@ -122,13 +122,15 @@ class View:
             logits = self.function(self.params, part[0])
             return logits, of_rows(self.loss, logits, part[1]), largest(logits)
 
-        rows = self.labels.shape[0]
-        if rows <= WHOLE * self.tile:
-            return of((self.inputs, self.labels))
-        tiles = -(-rows // self.tile)
-        parts = jax.tree.map(lambda x: in_tiles(x, tiles, self.tile), (jnp.asarray(self.inputs), self.labels))
-        found = jax.lax.map(of, parts)
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], found)
+        return by_tiles(of, (self.inputs, self.labels), self.tile)
+
+    def losses_at(self, params: Params, inputs: jax.Array, labels: jax.Array) -> jax.Array:
+        """Return the losses of rows at other parameters [rows], as they are measured."""
+
+        def of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return of_rows(self.loss, self.function(params, part[0]), part[1])
+
+        return by_tiles(of, (inputs, labels), self.tile)
 
     @cached_property
     def train_logits(self) -> jax.Array:
@@ -209,7 +211,26 @@ class View:
     @cached_property
     def update(self) -> Params:
         """What the optimizer would add to ``params`` now."""
-        return self._update(self.gradient)
+        return self._updates[0]
+
+    @cached_property
+    def update_after(self) -> Params:
+        """What it would add at the next step; of an endless task over the same rows."""
+        return self._updates[1]()
+
+    @cached_property
+    def _updates(self) -> tuple[Params, Callable[[], Params]]:
+        return self._ahead(self.gradient)
+
+
+def by_tiles(of: Callable[[Any], Any], arrays: Any, tile: int) -> Any:
+    """Return what a function makes of arrays [rows, ...], row by row; of many rows tile after tile."""
+    rows = jax.tree.leaves(arrays)[0].shape[0]
+    if rows <= WHOLE * tile:
+        return of(arrays)
+    tiles = -(-rows // tile)
+    parts = jax.tree.map(lambda x: in_tiles(jnp.asarray(x), tiles, tile), arrays)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], jax.lax.map(of, parts))
 
 
 def in_tiles(x: jax.Array, tiles: int, tile: int) -> jax.Array:

@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, str]] = {
         "long_tail": "grokdyn.tasks.long_tail:LongTail",
         "shared_axis": "grokdyn.tasks.shared_axis:SharedAxis",
         "feature_data": "grokdyn.tasks.feature_data:FeatureData",
+        "opposing_outliers": "grokdyn.tasks.opposing_outliers:OpposingOutliers",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
@@ -63,6 +64,7 @@ KINDS: dict[str, dict[str, str]] = {
         "sam": "grokdyn.optim.sam:SAM",
         "gam": "grokdyn.optim.gam:GAM",
         "entropy_sgd": "grokdyn.optim.entropy_sgd:EntropySGD",
+        "saf": "grokdyn.optim.saf:SAF",
         "winsorised": "grokdyn.optim.winsorised:Winsorised",
         "gradient_noise": "grokdyn.optim.noise:GradientNoise",
         "egd": "grokdyn.optim.egd:EGD",
@@ -110,6 +112,7 @@ KINDS: dict[str, dict[str, str]] = {
         "gradient_coherence": "grokdyn.probes.gradients:GradientCoherence",
         "gradient_blocks": "grokdyn.probes.gradients:GradientBlocks",
         "example_scores": "grokdyn.probes.gradients:ExampleScores",
+        "opposing_groups": "grokdyn.probes.opposing:OpposingGroups",
         "predictions": "grokdyn.probes.predictions:Predictions",
         "laziness": "grokdyn.probes.laziness:Laziness",
         "feature_cka": "grokdyn.probes.features:FeatureCKA",

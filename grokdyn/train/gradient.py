@@ -33,9 +33,13 @@ class Descent(NamedTuple):
 # params, or what the model prepares of them -> what an update makes of them.
 Gradient = Callable[[Params], Descent]
 Loss = Callable[[Params], tuple[jax.Array, tuple[jax.Array, Params]]]
+# (logits [rows, outputs], places in the table [rows]) -> what joins the losses of rows [rows].
+Term = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: Mode, state: Params) -> Loss:
+def mean_loss(
+    lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: Mode, state: Params, term: Term | None = None
+) -> Loss:
     """Return params -> what training descends at a step: sum of the real rows' losses / divisor, and the penalty of the
     model in the same proportion; with it its terms, and the state after these rows."""
     function, in_force = function_of(replace(lane, moves=None), state), lane.experiment.loss.in_force(step)
@@ -43,6 +47,8 @@ def mean_loss(lane: Lane, rows: Rows, total: jax.Array, step: jax.Array, mode: M
     def loss(params: Params) -> tuple[jax.Array, tuple[jax.Array, Params]]:
         found = function.output(params, rows.inputs, mode, rows.offset)
         losses = of_rows(in_force, found.logits, rows.labels)
+        if term is not None:
+            losses = losses + term(found.logits, rows.index).astype(losses.dtype)
         if rows.weights is not None:
             losses = losses * rows.weights.astype(losses.dtype)
         terms = jnp.where(rows.counts, losses, jnp.zeros((), losses.dtype))
@@ -82,6 +88,7 @@ def full_gradient(
     step: jax.Array,
     key: jax.Array | None = None,
     state: Params | None = None,
+    term: Term | None = None,
 ) -> Gradient:
     """Return the gradient over all train rows; every tile has a key of its own.
 
@@ -91,6 +98,7 @@ def full_gradient(
 
     Args:
         state: what the model carries at present; None: what it begins with.
+        term: what an optimizer adds to the losses of rows.
     """
     state = first_state(program, lane) if state is None else state
     n_train, tile, mode = lane.split.n_train, program.tile, Mode(True, key)
@@ -98,7 +106,7 @@ def full_gradient(
 
     def of_tile(part: Rows, i: jax.Array) -> Gradient:
         own = mode if key is None else mode._replace(key=jax.random.fold_in(key, i))
-        return in_parts(mean_loss(lane, part, mass, step, own, state))
+        return in_parts(mean_loss(lane, part, mass, step, own, state, term))
 
     def over_tiles(prepared: Any) -> Descent:
         def add(i: jax.Array, total: Any) -> Any:
@@ -112,7 +120,7 @@ def full_gradient(
 
     whole = passed_together(program, lane)
     counts = rows.counts if program.padded else None
-    at_once = in_parts(mean_loss(lane, rows, mass, step, mode._replace(counts=counts), state))
+    at_once = in_parts(mean_loss(lane, rows, mass, step, mode._replace(counts=counts), state, term))
     return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
 
 
@@ -137,11 +145,17 @@ def batch_gradient(
 
 
 def over_batch(
-    program: Program, lane: Lane, batch: Rows, step: jax.Array, key: jax.Array | None, state: Params
+    program: Program,
+    lane: Lane,
+    batch: Rows,
+    step: jax.Array,
+    key: jax.Array | None,
+    state: Params,
+    term: Term | None = None,
 ) -> Gradient:
     """Return the gradient over the rows of a mini-batch."""
     size, mode = batch.counts.shape[0], Mode(True, key)
-    gradient = in_parts(mean_loss(lane, batch, amount(batch, jnp.int32(size)), step, mode, state))
+    gradient = in_parts(mean_loss(lane, batch, amount(batch, jnp.int32(size)), step, mode, state, term))
     return through(preparation(program, lane, size, mode), gradient)
 
 

@@ -100,7 +100,7 @@ def begin(program: Program, experiment: Any, shared: Table | None, start: Any) -
     order = None
     if experiment.batch_size is not None and not experiment.batch_replacement and not task.endless:
         order = jnp.arange(program.rows, dtype=jnp.int32)
-    memory = experiment.optimizer.init(params)
+    memory = experiment.optimizer.begin(params, signature.rows, signature.outputs)
     if start is not None:
         memory = start.memory(memory)
     carried = experiment.model.initial_state(signature, experiment.dtype)

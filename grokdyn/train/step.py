@@ -15,10 +15,18 @@ from grokdyn.models.output import Params
 from grokdyn.optim.base import moved
 from grokdyn.optim.gradient import Gradient, known_at
 from grokdyn.probes.cadence import measured, together
-from grokdyn.probes.view import View
+from grokdyn.probes.view import View, by_tiles
 from grokdyn.tasks.base import Table
 from grokdyn.tasks.streams import split_keys, stream
-from grokdyn.train.gradient import Descent, batch_gradient, full_gradient, over_batch, passed_together, row_gradients
+from grokdyn.train.gradient import (
+    Descent,
+    Term,
+    batch_gradient,
+    full_gradient,
+    over_batch,
+    passed_together,
+    row_gradients,
+)
 from grokdyn.train.lane import NON_FINITE, OK, Lane, Program, State
 from grokdyn.train.rows import Rows, beheld, fresh_rows, function_of, lasting_rows
 from grokdyn.train.transformed import chosen, rows_of_update
@@ -136,12 +144,25 @@ def as_function(
     def at(params: Params) -> Params:
         return descent(held(lane, params, state.params)).gradient
 
+    def batch() -> Rows:
+        return rows if ranks is None else jax.tree.map(lambda x: x[ranks], rows)
+
     def of_rows(params: Params) -> tuple[Params, jax.Array]:
-        batch = rows if ranks is None else jax.tree.map(lambda x: x[ranks], rows)
-        single = row_gradients(program, lane, batch, state.step, key, state.model)
+        single = row_gradients(program, lane, batch(), state.step, key, state.model)
         return single(held(lane, params, state.params))
 
-    return Gradient(known_at(state.params, here, at), state.step, own_key, of_rows)
+    def logits_of_rows(params: Params) -> tuple[jax.Array, jax.Array]:
+        function, seen = function_of(lane, state.model), batch()
+        logits = by_tiles(lambda x: function(held(lane, params, state.params), x), seen.inputs, program.tile)
+        return logits, seen.index
+
+    def with_term(params: Params, term: Term) -> Params:
+        over = full_gradient if ranks is None else over_batch
+        found = over(program, lane, batch(), state.step, key, state.model, term)
+        return found(held(lane, params, state.params)).gradient
+
+    known = known_at(state.params, here, at)
+    return Gradient(known, state.step, own_key, of_rows, logits_of_rows, with_term)
 
 
 def held(lane: Lane, params: Params, present: Params) -> Params:
@@ -217,7 +238,7 @@ def view_of(
     program: Program, lane: Lane, rows: Rows | None, state: State, table: Table, kind: type[View] = View
 ) -> View:
     """Return what probes see of the present state; of fresh rows, those of the next update."""
-    experiment, optimizer = lane.experiment, lane.experiment.optimizer
+    experiment = lane.experiment
     if rows is None:
         rows = fresh_rows(program, lane, state.step)
         lane, table = beheld(lane, table, rows)
@@ -226,10 +247,6 @@ def view_of(
 
     def terms_and_gradient(params: Params) -> tuple[jax.Array, Params]:
         return descent(params)[:2]
-
-    def update(here: Params) -> Params:
-        given = as_function(program, lane, state, descent, here, rows)
-        return moving(lane, moved(optimizer, given, state.optimizer, state.params)[0])
 
     return kind(
         experiment=experiment,
@@ -245,8 +262,31 @@ def view_of(
         terms_and_gradient=terms_and_gradient,
         optimizer_state=state.optimizer,
         table_key=split_keys(experiment)[1],
-        update=update,
+        ahead=lambda here: ahead(program, lane, state, descent, here, rows),
         noisy=program.noisy,
         transformed=lambda: transformed(program, lane, None if experiment.task.endless else rows, state)[1],
         chosen=lambda: chosen(program, lane, rows, state),
     )
+
+
+def ahead(
+    program: Program, lane: Lane, state: State, descent: Callable[[Params], Descent], here: Params, rows: Rows
+) -> tuple[Params, Callable[[], Params]]:
+    """Return the update that probes see, over all of these rows and without dropout, and what gives the next one.
+
+    Args:
+        descent: what that update descends; here: the gradient at the present parameters.
+    """
+    optimizer = lane.experiment.optimizer
+    given = as_function(program, lane, state, descent, here, rows)
+    updates, memory = moved(optimizer, given, state.optimizer, state.params)
+    updates = moving(lane, updates)
+
+    def then() -> Params:
+        params = jax.tree.map(jnp.add, state.params, updates)
+        after = replace(state, params=params, optimizer=memory, step=state.step + jnp.int32(1))
+        descent = full_gradient(program, lane, rows, after.step, state=state.model)
+        given = as_function(program, lane, after, descent, descent(params).gradient, rows)
+        return moving(lane, moved(optimizer, given, memory, params)[0])
+
+    return updates, then

@@ -42,7 +42,16 @@ def given(step, asked=None):
     def of_rows(params):
         return jax.tree.map(lambda g: jnp.stack([g - 1, g + 1]), at(params)), jnp.ones(2, bool)
 
-    return Gradient(at, step, lambda: key(step), of_rows)
+    def logits_of_rows(params):
+        return vector(params)[:6].reshape(2, 3), jnp.arange(2, dtype=jnp.int32)
+
+    def with_term(params, term):
+        def joined(params):
+            return jnp.mean(term(*logits_of_rows(params)))
+
+        return jax.tree.map(jnp.add, at(params), jax.grad(joined)(params))
+
+    return Gradient(at, step, lambda: key(step), of_rows, logits_of_rows, with_term)
 
 
 def key(step):

@@ -71,7 +71,7 @@ def test_an_update_takes_as_many_gradients_as_it_says(optimizer):
         optimizer = optimizer.replace(leave=())
 
     def once(params):
-        return optimizer.update(given(jnp.int32(0), asked), params, optimizer.init(params))
+        return optimizer.update(given(jnp.int32(0), asked), params, optimizer.begin(params, 2, 3))
 
     jax.eval_shape(once, params)
     assert len(asked) == optimizer.gradients
