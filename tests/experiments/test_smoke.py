@@ -38,6 +38,7 @@ LONG = {
     "norm_or_logit_scale",
     "omnigrok_norm",
     "online_committee",
+    "opposing_signals",
     "power_division",
     "rethinking_generalisation",
     "sgd_stability",
