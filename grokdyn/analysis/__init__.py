@@ -16,6 +16,7 @@ from .likeness import cka_over_time
 from .own_steps import measured
 from .parts import parts
 from .progress import progress_phases
+from .spectral_density import spectral_density
 from .spikes import spikes
 from .times import first_step, grokking_time
 
@@ -39,6 +40,7 @@ __all__ = [
     "progress_phases",
     "scaling",
     "sign_flips",
+    "spectral_density",
     "spikes",
     "spread",
     "survival",

@@ -13,12 +13,20 @@ Product = Callable[[jax.Array], jax.Array]
 def lanczos(product: Product, key: jax.Array, size: int, iterations: int, dtype: str) -> jax.Array:
     """Return the Ritz values of a symmetric matrix H [size, size], increasing, float64 [min(iterations, size)].
 
-    Lanczos with full reorthogonalisation from a random start. The first and last Ritz values are the lowest and the
-    highest eigenvalue from inside; after ``size`` iterations they are all eigenvalues. Where the space of powers of H
-    ends early, it goes on from a random vector orthogonal to what it has, so that no value is made up.
+    The first and last Ritz values are the lowest and the highest eigenvalue from inside; after ``size`` iterations they
+    are all eigenvalues.
 
     Args:
         product: v -> H v, float vectors of the dtype.
+    """
+    return jnp.linalg.eigvalsh(tridiagonal(product, key, size, iterations, dtype))
+
+
+def tridiagonal(product: Product, key: jax.Array, size: int, iterations: int, dtype: str) -> jax.Array:
+    """Return H in the basis that Lanczos makes from a random unit vector v, a tridiagonal matrix, float64.
+
+    With full reorthogonalisation. Where the space of powers of H ends early, it goes on from a random vector orthogonal
+    to what it has, so that no value is made up.
     """
     count = min(iterations, size)
     draws = jax.random.normal(key, (count, size), dtype)
@@ -44,7 +52,17 @@ def lanczos(product: Product, key: jax.Array, size: int, iterations: int, dtype:
     zero = jnp.zeros(count, dtype)
     _, diagonal, beside, _ = jax.lax.fori_loop(0, count, step, (basis, zero, zero, jnp.zeros((), dtype)))
     diagonal, beside = diagonal.astype(jnp.float64), beside.astype(jnp.float64)[:-1]
-    return jnp.linalg.eigvalsh(jnp.diag(diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1))
+    return jnp.diag(diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
+
+
+def quadrature(product: Product, key: jax.Array, size: int, iterations: int, dtype: str) -> tuple[jax.Array, jax.Array]:
+    """Return Ritz values and weights of one random start v, float64 [min(iterations, size)]: v . f(H) v = sum w f.
+
+    Exact for polynomials of degree up to 2 iterations - 1 (Golub & Welsch 1969); the mean over starts is that of f over
+    the eigenvalues, as v is uniform on the sphere.
+    """
+    values, vectors = jnp.linalg.eigh(tridiagonal(product, key, size, iterations, dtype))
+    return values, jnp.square(vectors[0])
 
 
 def unit(v: jax.Array) -> jax.Array:

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.losses.base import of_rows
 from grokdyn.models.output import Params
 from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.groups import fewest_rows, gradient_of
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
@@ -41,7 +41,7 @@ class OpposingGroups(Probe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from needs_rows_alone(shapes)
-        fewest = shapes.experiment.batch_size if shapes.experiment.task.endless else shapes.n_train[0]
+        fewest = fewest_rows(shapes)
         if fewest < 2:
             yield "kind", Words("a single train row"), "at least 2, for two groups"
         elif 2 * self.top > fewest:
@@ -75,7 +75,7 @@ class OpposingGroups(Probe):
             "loss_fall_next": jnp.mean(following[fall]),
             "swapped": jnp.mean(jnp.concatenate([moved_back(change[i], following[i]) for i in (rise, fall)])),
             "loss_change_correlation": rank_correlation(change, following, counts),
-            "opposing_cosine": cosine(*(group_gradient(view, rows) for rows in (rise, fall))),
+            "opposing_cosine": cosine(*(gradient_of(view, rows)(view.params) for rows in (rise, fall))),
         }
         if self.per_row:
             n = view.experiment.task.signature().rows
@@ -97,16 +97,6 @@ def largest(values: jax.Array, counts: jax.Array, top: int) -> jax.Array:
 
 def moved_back(change: jax.Array, following: jax.Array) -> jax.Array:
     return (jnp.sign(change) * jnp.sign(following) < 0).astype(jnp.float64)
-
-
-def group_gradient(view: View, rows: jax.Array) -> Params:
-    """Return the gradient of the mean loss of some train rows, as it is measured."""
-    inputs, labels = view.rows.inputs[rows], view.rows.labels[rows]
-
-    def loss(params: Params) -> jax.Array:
-        return jnp.mean(of_rows(view.loss, view.function(params, inputs), labels))
-
-    return jax.grad(loss)(view.params)
 
 
 def cosine(one: Params, other: Params) -> jax.Array:
