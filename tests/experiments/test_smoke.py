@@ -42,6 +42,7 @@ LONG = {
     "power_division",
     "rethinking_generalisation",
     "sgd_stability",
+    "sharpness_family",
     "slingshots",
     "train_longer",
     "ungrokking",
