@@ -42,6 +42,11 @@ TASKS = (
     gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
     gd.OpposingOutliers(dimension=3, points=10, outliers=2, label_noise=0.25),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
+    *(
+        [gd.DigitTasks(images=20, unseen=9), gd.DigitTasks(tasks=5, by="classes", images=8, unseen=4)]
+        if digits.source()
+        else []
+    ),
     *([gd.Mnist(train_points=60, label_noise=0.5)] if mnist.source() else []),
 )
 MODELS = (

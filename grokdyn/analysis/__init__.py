@@ -18,6 +18,7 @@ from .parts import parts
 from .progress import progress_phases
 from .spectral_density import spectral_density
 from .spikes import spikes
+from .stability import stability
 from .times import first_step, grokking_time
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "spectral_density",
     "spikes",
     "spread",
+    "stability",
     "survival",
 ]

@@ -129,8 +129,30 @@ def override(raw: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     table = raw
     for name in parents:
-        inner = table.get(name, {})
-        # A part may be written as its kind's name alone.
-        table[name] = dict(inner) if isinstance(inner, Mapping) else {"kind": inner}
-        table = table[name]
+        table = entered(table, name, path)
     table[last] = value
+
+
+def entered(table: dict[str, Any], name: str, path: str) -> dict[str, Any]:
+    """Return the table of a name, or of a list's item such as ``transforms[0]``, as one that may be changed.
+
+    Raises:
+        SpecError: for an item that the list does not have.
+    """
+    holder: Any = table
+    key: Any = name
+    list_name, bracket, _ = name.partition("[")
+    if bracket:
+        items = table.get(list_name, [])
+        count = len(items) if isinstance(items, list) else 0
+        known = {f"{list_name}[{i}]": i for i in range(count)}
+        if name not in known:
+            raise SpecError(
+                path, Words(f"a field of {name}"), ", ".join(known) or f"fields of what {list_name} has: nothing"
+            )
+        holder = table[list_name] = list(items)
+        key = known[name]
+    inner = holder[key] if bracket else table.get(name, {})
+    # A part may be written as its kind's name alone.
+    holder[key] = dict(inner) if isinstance(inner, Mapping) else {"kind": inner}
+    return holder[key]

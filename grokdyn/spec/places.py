@@ -15,6 +15,7 @@ KINDS: dict[str, dict[str, str]] = {
         "sparse_parity": "grokdyn.tasks.parity:SparseParity",
         "mnist": "grokdyn.tasks.mnist:Mnist",
         "digits": "grokdyn.tasks.digits:Digits",
+        "digit_tasks": "grokdyn.tasks.digit_tasks:DigitTasks",
         "multi_index": "grokdyn.tasks.multi_index:MultiIndex",
         "linear_teacher": "grokdyn.tasks.linear_teacher:LinearTeacher",
         "teacher_student": "grokdyn.tasks.teacher_student:TeacherStudent",

@@ -40,8 +40,13 @@ class Parts(NamedTuple):
         return self.member == list(self.roles).index(name)
 
     def held_out(self) -> np.ndarray:
-        """Return bool [rows]: those that are test rows where they do not train: of the pool, or of a part test."""
+        """Return bool [rows]: those that are test rows where they do not train: of the pool, or of a part test.
+
+        Where there is neither, they are those of all parts that only test.
+        """
         own = [role == POOL or name == TEST for name, role in self.roles.items()]
+        if not any(own):
+            own = [role == TEST for role in self.roles.values()]
         return np.asarray(own)[self.member]
 
     @property

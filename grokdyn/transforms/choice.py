@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,11 +67,15 @@ class PartSequence(Transform):
     """Train on parts of the task one after another, each for ``every`` steps, the last to the end.
 
     Parts of before have the share ``replay`` of all weight, spread over them alike; the rows of a part weigh the same.
+    With a ``memory`` only so many rows are kept of each part that is over: the first in the run's own order.
     """
 
     parts: tuple[str, ...] = field(Names(), default=("first", "second"), doc="parts that train, in their order")
     every: int = field(Integer(1), default=1000, doc="steps of each part")
     replay: float = field(Number(0, 1), default=0.0, doc="share of the weight that earlier parts keep")
+    memory: int | None = field(
+        Optional(Integer(1)), default=None, doc="rows that are kept of each earlier part; nothing: all"
+    )
 
     chooses = True
 
@@ -82,11 +88,17 @@ class PartSequence(Transform):
                 known = ", ".join(one for one, role in roles.items() if role != "test")
                 yield "parts", name, f"parts of the task that train: {known}"
 
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.memory is not None and self.replay == 0:
+            yield "memory", "replay is 0"
+
     def apply(self, batch: Batch, key: jax.Array, step: jax.Array) -> Batch:
         stage = jnp.minimum(step // self.every, len(self.parts) - 1)
         weights = jnp.zeros_like(batch.weights)
         for place, name in enumerate(self.parts):
             mine = batch.features[name].astype(batch.weights.dtype) * batch.weights
+            if self.memory is not None:
+                mine = jnp.where((place < stage) & (jnp.cumsum(mine > 0) > self.memory), 0.0, mine)
             old = jnp.where(place < stage, self.replay / jnp.maximum(stage, 1), 0.0)
             now = jnp.where(place == stage, jnp.where(stage > 0, 1 - self.replay, 1.0), old)
             total = jnp.sum(mine)

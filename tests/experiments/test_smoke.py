@@ -44,6 +44,7 @@ LONG = {
     "sgd_stability",
     "sharpness_family",
     "slingshots",
+    "stability_gap",
     "train_longer",
     "ungrokking",
     "xor_clusters",

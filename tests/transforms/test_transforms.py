@@ -97,6 +97,18 @@ def test_parts_come_one_after_another_with_a_share_of_replay():
         assert all(len(np.unique(weights[of == k])) == 1 for k in range(3))
 
 
+def test_a_memory_keeps_the_first_rows_of_parts_that_are_over():
+    of = np.arange(12) % 3
+    parts = gd.PartSequence(parts=("a", "b", "c"), every=10, replay=0.5, memory=2)
+    rows = batch(12, a=of == 0, b=of == 1, c=of == 2)
+    assert np.array_equal(np.flatnonzero(at(parts, rows, 9).weights), np.flatnonzero(of == 0))
+    weights = np.asarray(at(parts, rows, 25).weights)
+    assert np.flatnonzero(weights).tolist() == [0, 1, 2, 3, 4, 5, 8, 11]
+    np.testing.assert_allclose(weights[[0, 1, 3, 4]], 0.125)
+    whole = at(parts.replace(memory=4), rows, 25).weights
+    assert np.array_equal(whole, at(parts.replace(memory=None), rows, 25).weights)
+
+
 def test_hard_rows_weigh_a_power_of_their_loss():
     losses = jnp.asarray([0.1, 0.4, 1e-30, 2.0])
     rows = batch(4)._replace(losses=losses)
