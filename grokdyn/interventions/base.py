@@ -10,6 +10,7 @@ import numpy as np
 
 from grokdyn.spec.base import Spec
 from grokdyn.spec.errors import SpecError
+from grokdyn.tasks.shapes import Conflicts
 
 Arrays = Mapping[str, np.ndarray]
 # Of the tensors of one run.
@@ -29,6 +30,11 @@ class Runs:
         scores: takes a traced function of ``(program, lane, state, table)`` that returns arrays like the parameters,
             and returns those of every run where it was looked at.
         drawn: takes a number and returns parameters drawn anew.
+        stays: bool [runs, rows of the table], rows that no round has left out; those that train are among them.
+        trains: bool [runs, rows of the table], the rows that train.
+        by_row: takes a traced function as ``scores`` does, which returns a number for every row of the table, nan for
+            those that do not train, and names of axes; returns the numbers where the runs were looked at [runs, rows],
+            each the mean over all stored runs that differ along these axes alone, without nan.
     """
 
     params: Arrays
@@ -38,6 +44,9 @@ class Runs:
     seeds: np.ndarray
     scores: Callable[[Callable[..., Any]], Arrays]
     drawn: Callable[[int], Arrays]
+    stays: np.ndarray
+    trains: np.ndarray
+    by_row: Callable[[Callable[..., Any], Sequence[str]], np.ndarray]
 
     @property
     def count(self) -> int:
@@ -62,6 +71,10 @@ class Intervention(Spec):
             SpecError: where it could not be done, whatever the weights.
         """
         return sizes
+
+    def unfit(self, sweep: Any) -> Conflicts:
+        """Yield ``(field, came, allowed)`` where it cannot be done to the runs of a sweep; before they are trained."""
+        return iter(())
 
     def applied(self, runs: Runs) -> Runs:
         """Return the runs with it done to them.

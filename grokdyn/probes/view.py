@@ -150,8 +150,9 @@ class View:
     @property
     def test(self) -> jax.Array:
         """Bool [rows]: the test rows, of the pool that the train fraction divides or of a part of that name."""
-        known = parts_of(self.experiment.task)
-        return ~self.train if known.whole else ~self.train & known.held_out()
+        known, out = parts_of(self.experiment.task), self.split.left_out
+        found = ~self.train if known.whole else ~self.train & known.held_out()
+        return found if out is None else found & ~out
 
     @cached_property
     def parts(self) -> dict[str, jax.Array]:

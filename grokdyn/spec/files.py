@@ -147,9 +147,7 @@ def entered(table: dict[str, Any], name: str, path: str) -> dict[str, Any]:
         count = len(items) if isinstance(items, list) else 0
         known = {f"{list_name}[{i}]": i for i in range(count)}
         if name not in known:
-            raise SpecError(
-                path, Words(f"a field of {name}"), ", ".join(known) or f"fields of what {list_name} has: nothing"
-            )
+            raise SpecError(path, Words(f"a field of {name}"), ", ".join(known) or f"nothing: there are no {list_name}")
         holder = table[list_name] = list(items)
         key = known[name]
     inner = holder[key] if bracket else table.get(name, {})

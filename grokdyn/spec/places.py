@@ -172,6 +172,7 @@ INTERVENTIONS = {
     "rescale": "grokdyn.interventions.tensors:Rescale",
     "reinitialise": "grokdyn.interventions.tensors:Reinitialise",
     "freeze": "grokdyn.interventions.tensors:Freeze",
+    "keep_rows": "grokdyn.interventions.rows:KeepRows",
 }
 FAMILIES = {**KINDS, "intervention": INTERVENTIONS}
 

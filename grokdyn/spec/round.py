@@ -122,12 +122,21 @@ def following(
     new, parents = followed(sweep, run, numbers, change, axes)
     own = [path for path in new.round_paths if path in again or path not in sweep.axes]
     beginnings, which = varied_along(new, begin, own)
+    for each in beginnings:
+        check_fit(each, sweep, where)
     looked = tuple(snapshot_of(kept, each.step, f"{where}step") for each in beginnings)
     if begin.rewind is not None:
         return Following(new, parents, beginnings, which, looked, snapshot_of(kept, begin.rewind, f"{where}rewind"))
     if len(set(looked)) > 1:
         raise SpecError(f"{where}rewind", Words("nothing"), "one snapshot to go on from, where round.step is an axis")
     return Following(new, parents, beginnings, which, looked, looked[0])
+
+
+def check_fit(begin: Beginning, sweep: Sweep, where: str) -> None:
+    """Raise SpecError where something that is applied cannot be done to the runs of a sweep."""
+    for i, one in enumerate(begin.apply):
+        for name, came, allowed in one.unfit(sweep):
+            raise SpecError(f"{where}apply[{i}].{name}", came, allowed)
 
 
 def kept_by_all(sweep: Sweep, numbers: np.ndarray, first: int) -> list[int]:

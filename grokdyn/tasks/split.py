@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from grokdyn.tasks.base import Task, part_of
 from grokdyn.tasks.parts import parts_of, train_counts
@@ -20,12 +21,14 @@ class Split(NamedTuple):
         n_train: int32.
         labels: as the table's [rows, ...], as trained: those of corrupted train rows replaced.
         corrupted: bool [rows], the train rows whose label was drawn anew (by the uniform convention it may coincide).
+        left_out: bool [rows], rows that neither train nor test, the last of the order; None: there are none.
     """
 
     order: jax.Array
     n_train: jax.Array
     labels: jax.Array
     corrupted: jax.Array
+    left_out: jax.Array | None = None
 
 
 def draw_split(task: Task, labels: jax.Array, key: jax.Array) -> Split:
@@ -58,7 +61,7 @@ def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:
 
     Corrupted rows are the train rows with the lowest of independent scores: exact in number, nested in the noise.
     """
-    order, n_train, labels, _ = split
+    order, n_train, labels = split.order, split.n_train, split.labels
     rows = labels.shape[0]
     which_key, label_key = jax.random.split(key)
     scores = jnp.where(train_mask(order, n_train), jax.random.uniform(which_key, (rows,), jnp.float32), 2.0)
@@ -72,6 +75,25 @@ def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:
         return Split(order, n_train, labels.at[:, 0].set(jnp.where(corrupted, noisy, labels[:, 0])), corrupted)
     noisy = labels[another(label_key, jnp.arange(rows, dtype=jnp.int32), rows, task.noise)]
     return Split(order, n_train, jnp.where(corrupted[:, None], noisy, labels), corrupted)
+
+
+def without(split: Split, stays: np.ndarray) -> Split:
+    """Return splits [runs, ...] in which train rows that do not stay neither train nor test; on the host.
+
+    Args:
+        stays: bool [runs, rows].
+    """
+    order, n_train = np.asarray(split.order), np.asarray(split.n_train)
+    train = np.arange(order.shape[1]) < n_train[:, None]
+    kept = train & np.take_along_axis(stays, order, 1)
+    # Train rows first, then all that test, in their order.
+    place = np.argsort(np.where(kept, 0, np.where(train, 2, 1)), axis=1, kind="stable")
+    left_out = np.zeros_like(stays)
+    np.put_along_axis(left_out, order, train & ~kept, 1)
+    ordered = np.take_along_axis(order, place, 1).astype(np.int32)
+    corrupted = np.asarray(split.corrupted) & ~left_out
+    changed: dict[str, Any] = {"order": ordered, "n_train": kept.sum(1).astype(np.int32), "corrupted": corrupted}
+    return split._replace(**changed, **{"left_out": left_out})
 
 
 def train_mask(order: jax.Array, n_train: Any) -> jax.Array:

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+# What the rows are called among what a group holds by name.
+ROWS = "rows"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -19,6 +22,7 @@ class Group:
         states: name of a leaf of ``State`` -> [states, ...].
         moves: tensor -> bool [states, ...], the entries that training moves; nothing where it moves all.
         alive: tensor -> bool [states, ...], those that no round has pruned; nothing where none was.
+        stays: ``ROWS`` -> bool [states, rows of the table], those that no round has left out; nothing where none was.
     """
 
     runs: np.ndarray
@@ -26,6 +30,7 @@ class Group:
     states: Mapping[str, np.ndarray]
     moves: Mapping[str, np.ndarray] = field(default_factory=dict)
     alive: Mapping[str, np.ndarray] = field(default_factory=dict)
+    stays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class Origin:
     def alive(self, runs: np.ndarray) -> dict[str, np.ndarray]:
         """Return which entries no round has pruned, as ``moves``."""
         return self.gathered(runs, "alive")
+
+    def stays(self, runs: np.ndarray) -> np.ndarray | None:
+        """Return which rows no round has left out, bool [runs, rows of the table]; None where none was."""
+        return self.gathered(runs, "stays").get(ROWS)
 
     def gathered(self, runs: np.ndarray, which: str) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}

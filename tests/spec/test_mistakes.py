@@ -192,6 +192,19 @@ def test_a_field_of_a_part_that_is_swept_as_a_whole_is_told(axis, tmp_path):
     assert len(list(gd.load(file, overrides={"sweep.optimizer.learning_rate": [0.5, 1]}).experiments())) == 4
 
 
+def test_items_of_lists_are_set_and_those_that_are_not_there_are_told(tmp_path):
+    file = tmp_path / "spec.toml"
+    text = TINY.replace(probes=("loss", gd.Sharpness()), transforms=(gd.TrainSize(points=9),)).to_toml()
+    file.write_text(text + "[scale.smoke]\n'transforms[0].points' = 4\n'probes[0].every' = 5\n")
+    found = gd.load(file, "smoke", {"probes[1].iterations": 7})
+    assert (found.transforms[0].points, found.probes[0].every, found.probes[1].iterations) == (4, 5, 7)
+    for path, words in (
+        ("transforms[1].points", "a field of transforms[1]; allowed: transforms[0]"),
+        ("stop[0].records", "no"),
+    ):
+        assert_told(message(lambda path=path: gd.load(file, overrides={path: 3})), path, words)
+
+
 class Odd:
     """Cannot be compared or shown."""
 

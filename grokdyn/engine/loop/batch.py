@@ -18,6 +18,7 @@ from grokdyn.engine.loop.watch import NEVER, Watch
 from grokdyn.engine.plan.cohort import Cohort, dealt
 from grokdyn.engine.store.results import MISSING, Part
 from grokdyn.spec.errors import SpecError, Words
+from grokdyn.tasks.split import without
 from grokdyn.train.compiled import lane_mesh, placed, programs
 from grokdyn.train.lane import OK
 
@@ -69,12 +70,23 @@ class Batch:
         first, moves, alive = self.constants.initial_params, origin.moves(runs), origin.alive(runs)
         if moves:
             self.constants = replace(self.constants, moves=self.on_lanes(moves))
+        stays = origin.stays(runs)
+        if stays is not None:
+            self.leave_out(stays[self.lanes.run_of])
         if first is not None and origin.step == 0:
             first = self.states.params
         elif first is not None and alive:
             first = jax.tree.map(lambda a, w: np.where(a[self.lanes.run_of], w, 0), alive, jax.device_get(first))
             first = placed(first, self.mesh, sharded=True)
         self.constants = replace(self.constants, initial_params=jax.tree.map(jnp.copy, first))
+
+    def leave_out(self, stays: np.ndarray) -> None:
+        """Take from the train rows of every lane those that do not stay; raise SpecError if not all of these train."""
+        split = without(jax.device_get(self.constants.split), stays)
+        if not np.array_equal(np.asarray(split.left_out), ~stays):
+            told = Words("another split than that whose rows were left out")
+            raise SpecError("change", told, "the seeds, train rows and task that the states were stored with")
+        self.constants = replace(self.constants, split=placed(split, self.mesh, sharded=True))
 
     def on_lanes(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """Return arrays of the runs [runs, ...] on the devices, lane by lane."""

@@ -77,7 +77,9 @@ def cohort(
         most: runs in a batch.
     """
     template, stacked, cpu = experiments[0], stack(experiments), devices[0].platform == "cpu"
-    found = structure_of(template, stacked, start, origin.rows(runs), cpu)
+    stays = origin.stays(runs)
+    left_out = 0 if stays is None else np.sum(~stays, axis=1)
+    found = structure_of(template, stacked, start, origin.rows(runs), cpu, left_out)
     check_origin(origin, runs, found.shapes.params)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]

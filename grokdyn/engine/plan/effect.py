@@ -36,7 +36,7 @@ def check_effect(plan: Plan, stored: bool, asked: Collection[str] = ()) -> None:
         SpecError: for an axis of several values whose runs are all alike, naming it and why.
     """
     sweep = plan.sweep
-    rounds = set(sweep.round_paths)
+    rounds = {*sweep.round_paths, *handed_on(plan)}
     axes = [axis.paths[0] for axis in sweep.dims.values() if axis.size > 1 and not axis.zipped]
     axes = [path for path in axes if path not in rounds]
     beside = [path for axis in sweep.dims.values() if axis.zipped for path in axis.paths if path not in rounds]
@@ -54,6 +54,17 @@ def check_effect(plan: Plan, stored: bool, asked: Collection[str] = ()) -> None:
         owner, name = owner_of(sweep.base, path)
         value = base.rules(type(owner))[name].encode(getattr(owner, name))
         say(f"{path} = {line(str(value), 40)} has no effect: {why}")
+
+
+def handed_on(plan: Plan) -> Iterator[str]:
+    """Yield the paths of axes along which runs go on from different states: whatever else, these change something."""
+    parents = plan.cohorts[0].origin.parents
+    if parents is None:
+        return
+    grid = parents.reshape([axis.size for axis in plan.sweep.dims.values()])
+    for place, axis in enumerate(plan.sweep.dims.values()):
+        if np.any(grid != grid.take([0], axis=place)):
+            yield from axis.paths
 
 
 def together(sweep: Sweep, ignored: Mapping[str, str], dead: Collection[str]) -> None:

@@ -45,13 +45,16 @@ class Structure(NamedTuple):
     n_train: np.ndarray
 
 
-def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cpu: bool) -> Structure:
+def structure_of(
+    template: Any, stacked: Any, start: Start | None, rows: int, cpu: bool, left_out: np.ndarray | int = 0
+) -> Structure:
     """Return what runs share.
 
     Args:
         template: the experiment of the first run.
         stacked: all experiments as one pytree, leaves [runs].
         rows: train rows are padded to at least so many.
+        left_out: how many rows of every run do not train although the split says so [runs].
 
     Raises:
         SpecError: if parts do not fit each other, or a combination of numbers leaves no train rows, ...
@@ -67,12 +70,14 @@ def structure_of(template: Any, stacked: Any, start: Start | None, rows: int, cp
     expected = initial_shapes(template, signature)
     carried = carried_shapes(template, signature)
     checked = None if start is None else given(start, table, expected, template.optimizer, carried)
-    n_train = checked_counts(stacked, template, parts, checked)
+    whole = checked_counts(stacked, template, parts, checked)
+    n_train = whole - left_out
+    check_batch(template, n_train)
     noisy, stochastic = is_noisy(stacked, start), bool(np.any(stacked.model.stochastic()))
-    sizes = padded(max(int(n_train.max()), rows), cpu)
+    sizes = padded(max(int(whole.max()), rows), cpu)
     uneven = int(n_train.min()) < sizes[0]
     program = Program(signature, *sizes, noisy, stochastic, own_code(template), uneven)
-    shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(n_train.max())), stacked)
+    shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(whole.max())), stacked)
     check_fit(template, shapes)
     check_traced(program, stacked, table, checked, shapes)
     return Structure(table, checked, program, shapes, n_train)
@@ -103,9 +108,14 @@ def checked_counts(stacked: Any, template: Any, parts: Parts, checked: Given | N
     if counts.max() > pool + parts.count(TRAIN):
         most = int(counts.max()) - parts.count(TRAIN)
         raise SpecError("task.train_points", most, f"at most the number of rows, {pool}")
+    return counts
+
+
+def check_batch(template: Any, counts: np.ndarray) -> None:
+    """Raise SpecError where a mini-batch has more rows than train."""
+    batch = template.batch_size
     if batch is not None and batch > counts.min():
         raise SpecError("batch_size", batch, f"at most the number of train rows, {counts.min()}")
-    return counts
 
 
 def fresh_counts(stacked: Any, batch: int | None, parts: Parts, checked: Given | None) -> np.ndarray:

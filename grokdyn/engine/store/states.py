@@ -40,7 +40,7 @@ def arrays_of(origin: Origin) -> dict[str, np.ndarray]:
         found["parents"] = origin.parents
     for i, group in enumerate(origin.groups):
         found |= {f"{i}.runs": group.runs, f"{i}.rows": np.int64(group.rows)}
-        for kind in ("states", "moves", "alive"):
+        for kind in ("states", "moves", "alive", "stays"):
             found |= {f"{i}.{kind}.{name}": values for name, values in getattr(group, kind).items()}
     return found
 
