@@ -113,7 +113,10 @@ def figure(results):
     with style.context():
         drawn = style.new_figure(7.0, 4.7)
         (clean, wrong), (windows, single) = drawn.subplots(2, 2)
-        for ax, noise, title in ((clean, CLEAN, "labels right"), (wrong, NOISY, "a fifth of the labels wrong")):
+        for ax, noise, title in (
+            (clean, CLEAN, "labels right (bars: two standard errors)"),
+            (wrong, NOISY, "a fifth of the labels wrong"),
+        ):
             for color, by, told in zip(style.CYCLE, ("el2n", "random"), ("largest EL2N", "any rows"), strict=False):
                 band(ax, shares, diet.sel(label_noise=noise, by=by).transpose("data", "keep"), color, told)
             level(ax, whole.sel(label_noise=noise), "all rows")
@@ -144,9 +147,7 @@ def figure(results):
             single.plot([place - 0.35, place + 0.35], [values.mean()] * 2, color=style.INK, lw=1)
         single.axhline(0, color=style.INK, lw=0.5, ls=":")
         single.set_xticks(range(len(arms)), list(arms))
-        single.set(
-            ylabel="test accuracy above any four fifths", title="four fifths kept, labels right, single data sets"
-        )
+        single.set(ylabel="test accuracy, less random", title="four fifths kept, labels right: data sets, means")
         for letter, ax in zip("abcd", (clean, wrong, windows, single), strict=True):
             style.letter(ax, letter)
     return drawn

@@ -167,7 +167,12 @@ def figure(results):
             values = found["replay"][name].transpose("replay", "seed").values
             spread(trade, x, values, style.CYCLE[place], told)
         spread(trade, x, second, style.CYCLE[2], "second task, end", "--s")
-        trade.set(xlabel="share of replay", ylabel="test accuracy", ylim=(0.45, 1), title="what more replay buys")
+        trade.set(
+            xlabel="share of replay",
+            ylabel="test accuracy",
+            ylim=(0.45, 1),
+            title="medians, bars 10\u201390 % of seeds",
+        )
         trade.legend(fontsize=6, loc="lower right")
         arms = {f"{int(a)}\u00b0": found["angle"].sel(angle=a) for a in angle.angle.values}
         arms |= {"80\u00b0": found["replay"].sel(replay=0.5)}
@@ -177,7 +182,7 @@ def figure(results):
             values = one.gap_depth.values
             others.plot(place + np.linspace(-0.25, 0.25, len(values)), values, ".", ms=3, mew=0, color=style.CYCLE[0])
             others.plot([place - 0.35, place + 0.35], [np.median(values)] * 2, color=style.INK, lw=1)
-        others.set(ylabel="depth of the gap", ylim=(-0.02, None), title="single runs, half of it replay")
+        others.set(ylabel="depth of the gap", ylim=(-0.02, None), title="half of it replay: single runs, medians")
         others.set_xticks(range(len(arms)), list(arms), rotation=40, ha="right", fontsize=6)
         for letter, ax in zip("abcd", (shares, angles, trade, others), strict=True):
             style.letter(ax, letter)
