@@ -227,8 +227,11 @@ def ledger(options: Namespace, overrides: Mapping[str, str]) -> int:
 
 # The options that are fields of what may be done to states.
 FIELDS = {
-    "keep": "share of the weights left that stay, or whose norm rescale takes",
-    "by": "scores that prune goes by: magnitude, random, snip, grasp, synflow",
+    "keep": "share of the weights left, or of the train rows, that stay, or whose norm rescale takes",
+    "by": "scores that prune goes by: magnitude, random, snip, grasp, synflow; keep_rows: el2n, grand, random",
+    "which": "scores of the rows that stay: highest or lowest",
+    "skip": "share of the train rows that keep_rows passes over first",
+    "over": "axes of the store over which scores of rows are averaged, such as seed",
     "scope": "global or layer",
     "tensors": "names, such as W_0,W_1",
     "factor": "of rescale",
@@ -260,7 +263,9 @@ def interventions(options: Namespace) -> list[Any]:
         if not any(name in base.rules(kind) for kind in kinds):
             told = ", ".join(options.apply) or "nothing"
             raise UsageError(f"--{name}: got {given[name]} for --apply {told}; allowed: with what has such a field")
-    values = {name: text.split(",") if name == "tensors" else toml.value(text) for name, text in given.items()}
+    values = {
+        name: text.split(",") if name in ("tensors", "over") else toml.value(text) for name, text in given.items()
+    }
     return [base.decode(kind, {n: v for n, v in values.items() if n in base.rules(kind)}, "apply") for kind in kinds]
 
 

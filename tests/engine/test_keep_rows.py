@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from grokdyn.cli import main
 from grokdyn.interventions.rows import first_of
 from tests import cases
 
@@ -90,8 +91,6 @@ def test_what_is_left_out_stays_out_and_corrupted_rows_are_those_that_train(stor
     assert set(counts[1].ravel()) == set(counts[2].ravel()) == {round(0.5 * round(0.6 * n))}
     assert not (two.trains.astype(bool) & ~one.trains.astype(bool)).any()
     np.testing.assert_array_equal(on.train_loss, two.train_loss.sel(step=[10, 20]))
-    mine = gd.run(SWEEP, progress=False)
-    np.testing.assert_array_equal(gd.open(store).train_loss, mine.train_loss)
     clean, noisy = (two.isel(step=-1).sel(label_noise=noise) for noise in (0.0, 0.3))
     share = noisy.train_accuracy * counts[1][1]
     parts = [noisy.clean_rows_accuracy, noisy.corrupted_rows_accuracy]
@@ -117,9 +116,19 @@ def test_a_round_in_a_file_varies_how_rows_are_chosen(tmp_path):
     np.testing.assert_array_equal(again.train_loss, ds.train_loss)
 
 
+@pytest.mark.slow
+def test_the_command_line_has_its_fields(store, tmp_path):
+    shown = ["fork", str(store), "--rewind", "0", "--apply", "keep_rows", "--keep", "0.4", "--which", "lowest"]
+    assert main([*shown, "--over", "label_noise,seed", "--skip", "0.1", "--out", str(tmp_path / "out")]) == 0
+    apply = gd.KeepRows(keep=0.4, which="lowest", over=("label_noise", "seed"), skip=0.1)
+    np.testing.assert_array_equal(gd.open(tmp_path / "out").trains, forked(store, apply=apply).trains)
+    assert main([*shown, "--over", "sed", "--out", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_pass_through_mini_batches_goes_on_without_the_rows_that_are_left_out(tmp_path):
     """From the middle of a pass: no row that is left out is descended on, and the next batches are of the pass."""
-    base = BASE.replace(batch_size=7, probes=(Divided(), gd.ExampleScores(rows=ROWS)), steps=12, snapshots=(0, 9))
+    base = BASE.replace(batch_size=7, probes=(Divided(),), steps=12, snapshots=(0, 9))
     gd.run(base.replace(record=gd.At((0, 9, 12))), out=tmp_path / "s", progress=False)
     found = gd.fork(tmp_path / "s", step=9, apply=gd.KeepRows(keep=0.5), out=tmp_path / "t", progress=False)
     n = int(found.trains.isel(step=0).sum())
@@ -159,15 +168,20 @@ def test_mistakes_are_told(store, apply, change, told):
         forked(store, apply=apply, change=change)
 
 
-def test_tasks_that_it_does_not_fit_are_refused_before_training(tmp_path):
-    drawn = cases.tiny(task=gd.LongTail(subpopulations=6, classes=3, points=14, dimension=4), snapshots=(0,))
-    gd.run(gd.Sweep(drawn, {"seed": [0, 1]}), out=tmp_path / "drawn", progress=False)
-    with pytest.raises(
-        gd.SpecError, match=r"over: got \['seed'\]; allowed: none, for a task whose rows every run draws"
-    ):
-        gd.fork(tmp_path / "drawn", apply=gd.KeepRows(over=("seed",)), progress=False)
-    assert forked(tmp_path / "drawn", apply=gd.KeepRows(keep=0.5, by="grand")).sizes["seed"] == 2
-    real = cases.tiny(task=gd.Modes(items=6, modes=3), loss=gd.MSE(), probes=("loss",), snapshots=(0,))
-    gd.run(real, out=tmp_path / "real", progress=False)
-    with pytest.raises(gd.SpecError, match="by: got 'el2n'; allowed: grand or random, for real targets"):
-        gd.fork(tmp_path / "real", apply=gd.KeepRows(), progress=False)
+@pytest.mark.parametrize(
+    ("task", "apply", "told"),
+    [
+        (
+            gd.LongTail(),
+            gd.KeepRows(over=("seed",)),
+            ("over", "none, for a task whose rows every run draws for itself"),
+        ),
+        (gd.LongTail(), gd.KeepRows(by="grand"), None),
+        (gd.Modes(), gd.KeepRows(), ("by", "grand or random, for real targets")),
+        (gd.Modes(), gd.KeepRows(by="grand"), None),
+        (gd.SparseParity(fresh=True), gd.KeepRows(by="random"), ("kind", "a task whose rows are a finite table")),
+    ],
+)
+def test_tasks_that_it_does_not_fit_are_refused(task, apply, told):
+    found = list(apply.unfit(gd.Sweep(BASE.replace(task=task, batch_size=4), {"seed": [0, 1]})))
+    assert [(name, allowed) for name, _, allowed in found] == ([] if told is None else [told])
