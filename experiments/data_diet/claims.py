@@ -118,11 +118,14 @@ def figure(results):
             (wrong, NOISY, "a fifth of the labels wrong"),
         ):
             for color, by, told in zip(style.CYCLE, ("el2n", "random"), ("largest EL2N", "any rows"), strict=False):
-                band(ax, shares, diet.sel(label_noise=noise, by=by).transpose("data", "keep"), color, told)
-            level(ax, whole.sel(label_noise=noise), "all rows")
-            ax.set(xlabel="share of the rows that is kept", ylabel="test accuracy", title=title)
+                band(ax, shares, 1 - diet.sel(label_noise=noise, by=by).transpose("data", "keep"), color, told)
+            level(ax, 1 - whole.sel(label_noise=noise), "all rows")
+            ax.set(xlabel="share of the rows that is kept", ylabel="test error", title=title, yscale="log")
             ax.set_xticks(shares)
-            ax.legend(fontsize=6, loc="lower right")
+            ax.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1) if t < 1 or noise], minor=False)
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.minorticks_off()
+            ax.legend(fontsize=6, loc="upper right")
         first = diet.sel(by="el2n", keep=0.6).expand_dims(skip=[0.0]).drop_vars(("by", "keep"))
         for color, noise, told in zip(style.CYCLE[2:], (CLEAN, NOISY), ("labels right", "a fifth wrong"), strict=False):
             passed = np.append(0.0, skip.skip.values)

@@ -17,7 +17,7 @@ from grokdyn.engine.machines.where import executor
 from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.rounds import note_of
 from grokdyn.engine.run import resume, run
-from grokdyn.engine.store.reading import read_manifest, read_spec
+from grokdyn.engine.store.reading import is_finished, read_manifest, read_spec
 from grokdyn.spec.axes import of_round
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.paths import place_of
@@ -211,7 +211,8 @@ def earlier(place: Path, number: int) -> Path:
 
 def round_finished(round: Round, number: int, source: Path, out: Path, how: Training) -> xr.Dataset:
     """Return the results of one round that goes on from a store."""
-    store = Stored.at(source)
+    # What has been trained is read, whatever has changed since; what goes on needs all to be as it was.
+    store = Stored(source, read_spec(source), read_manifest(source)) if is_finished(out) else Stored.at(source)
     found = followed(round, store.sweep, store.first, number)
     if not is_there(out):
         asked = list(changes(store.sweep.base, round.change)) if number == 1 else []
