@@ -45,6 +45,7 @@ LONG = {
     "sgd_stability",
     "sharpness_family",
     "slingshots",
+    "slow_features",
     "stability_gap",
     "train_longer",
     "ungrokking",
