@@ -222,6 +222,7 @@ TRANSFORMS = (
     gd.Flips(),
     gd.RowWeights(feature="label", low=0, factor=2.0),
     gd.HardRows(power=0.5, since=2),
+    gd.SlowCluster(factor=3.0, since=2),
     gd.Curriculum(feature="label", every=3),
     gd.TrainSize(points=4, since=3, until=7),
     gd.PartSequence(parts=("pool",), every=4, replay=0.25),

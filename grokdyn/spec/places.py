@@ -151,6 +151,7 @@ KINDS: dict[str, dict[str, str]] = {
         "flips": "grokdyn.transforms.images:Flips",
         "row_weights": "grokdyn.transforms.weights:RowWeights",
         "hard_rows": "grokdyn.transforms.weights:HardRows",
+        "slow_cluster": "grokdyn.transforms.clusters:SlowCluster",
         "curriculum": "grokdyn.transforms.choice:Curriculum",
         "train_size": "grokdyn.transforms.choice:TrainSize",
         "part_sequence": "grokdyn.transforms.choice:PartSequence",
