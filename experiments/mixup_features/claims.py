@@ -122,10 +122,9 @@ def claims(results):
 
 def arms(results):
     """Return what is drawn over the steps: words -> runs."""
-    found = {"plain": results["plain"], "rare rows x 9": results["upsampled"]}
+    found = {"plain": results["plain"], "rare rows x 9": results["upsampled"], "mixup": throughout(results)}
     early = stopped(results, EARLY)
-    found |= {} if early is None else {f"mixup to {EARLY}": early}
-    return found | {"mixup": throughout(results)}
+    return found if early is None else found | {f"mixup to {EARLY}": early}
 
 
 def figure(results):
@@ -133,17 +132,18 @@ def figure(results):
         drawn = style.new_figure(7.2, 2.5)
         over_steps, alignments, at_end = drawn.subplots(1, 3)
         for color, (told, ds) in zip(style.CYCLE, arms(results).items(), strict=False):
-            band(over_steps, ds.only_rare_accuracy, color, label=told)
+            # Runs that stop are those that do not until then.
+            band(over_steps, ds.only_rare_accuracy, color, "--" if " to " in told else "-", told)
         over_steps.set(xlabel="step", ylabel="accuracy, rare feature alone", ylim=(0.42, 1.03))
         over_steps.legend(fontsize=6, loc="center right")
-        for color, told in zip((style.CYCLE[0], style.CYCLE[3]), ("plain", "mixup"), strict=True):
+        for color, told in zip((style.CYCLE[0], style.CYCLE[2]), ("plain", "mixup"), strict=True):
             ds = arms(results)[told]
             for feature, look in (("common", "--"), ("rare", "-")):
                 one = ds.feature_alignment.sel(feature=feature).mean("row_class")
                 band(alignments, one, color, look, f"{told}, {feature}")
             band(alignments, ds.noise_alignment, color, ":", f"{told}, noise")
         alignments.set(xlabel="step", ylabel="alignment of the best filter", yscale="log")
-        alignments.set_ylim(top=30)
+        alignments.set_ylim(top=12)
         alignments.legend(fontsize=5.5, ncols=2, loc="upper center")
         stops(at_end, results)
         for letter, ax in zip("abc", (over_steps, alignments, at_end), strict=True):
@@ -164,7 +164,7 @@ def stops(ax, results):
     ends = [(0, results["plain"]), *((int(until), ds.sel(until=until)) for until in ds.until.values)]
     for place, (_, one) in enumerate(ends):
         values = last(one, "only_rare_accuracy")
-        ax.plot(place + rng.uniform(-0.15, 0.15, len(values)), values, ".", ms=3, color=style.CYCLE[3], alpha=0.6)
+        ax.plot(place + rng.uniform(-0.15, 0.15, len(values)), values, ".", ms=3, color=style.CYCLE[2], alpha=0.6)
         ax.plot([place - 0.25, place + 0.25], [np.median(values)] * 2, color="0.2", linewidth=1.2)
     ax.set_xticks(range(len(ends)), ["none", *(str(until) for until, _ in ends[1:-1]), "end"])
     ax.set(xlabel="mixup up to step", ylabel="final accuracy, rare feature alone", ylim=(0.42, 1.03))
