@@ -216,6 +216,7 @@ HOMES = {
 TRANSFORMS = (
     gd.Mixup(alpha=0.5, until=6),
     gd.Mixup(per="row", same_class=True),
+    gd.Mixup(share=0.75, label_share=0.5, until=6),
     gd.InputNoise(std=0.25),
     gd.RedrawnLabels(probability=0.5),
     gd.Shifts(),

@@ -31,6 +31,12 @@ def rare(ds):
     return ds.feature_alignment.sel(feature="rare").mean("row_class").isel(step=-1).values
 
 
+def given(ds):
+    """Return (share of inputs, share of labels, runs) of every pair of given shares."""
+    points = [ds.isel(weights=i) for i in range(ds.sizes["weights"])]
+    return [(float(one.share), float(one.label_share), one) for one in points]
+
+
 def claims(results):
     plain, mixed = results["plain"], throughout(results)
     early, soon = stopped(results, EARLY), stopped(results, TOO_EARLY)
@@ -100,6 +106,14 @@ def claims(results):
             ),
             (1, np.inf),
             unit="times that at the stop",
+        ),
+        *(
+            all_do(
+                f"given shares, {share:g} of inputs and {label_share:g} of labels, do as well: {LEARNED:g}",
+                "different weights of inputs and labels work too",
+                lambda one=one: last(one, "only_rare_accuracy") >= LEARNED,
+            )
+            for share, label_share, one in given(results["weights"])
         ),
         of(
             f"stopped at step {TOO_EARLY} nothing is gained",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -17,13 +20,20 @@ class Mixup(Transform):
     """Mixup (Zhang et al. 2018): x = l x_i + (1 - l) x_j, y = l y_i + (1 - l) y_j, l ~ Beta(alpha, alpha).
 
     j is a random permutation of the rows of the update, within the class of i where ``same_class``; l is one number
-    for all rows of an update, or one for each. From step ``until`` on rows are clean (l = 1). Classes become shares.
+    for all rows of an update, or one for each; or ``share`` itself. ``label_share`` is the l of targets where it is
+    not that of inputs (Zou et al. 2023). From step ``until`` on rows are clean (l = 1). Classes become shares.
     """
 
     alpha: float = field(Number(0, open_low=True), default=1.0, doc="of the Beta distribution of l")
     per: str = field(Choice(("batch", "row")), default="batch", doc="what has an l of its own")
     same_class: bool = field(Flag(), default=False, doc="mix rows of the same class alone")
     until: int | None = field(Optional(Integer()), default=None, doc="first step without; nothing: never")
+    share: float | None = field(Optional(Number(0, 1)), default=None, doc="l itself; nothing: drawn")
+    label_share: float | None = field(Optional(Number(0, 1)), default=None, doc="l of targets; nothing: that of inputs")
+
+    def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
+        if self.share is not None:
+            yield from ((name, "share is given") for name in ("alpha", "per"))
 
     def conflicts(self, shapes: Shapes) -> Conflicts:
         yield from needs_reals(shapes, "mixup")
@@ -38,18 +48,26 @@ class Mixup(Transform):
     def apply(self, batch: Batch, key: jax.Array, step: jax.Array) -> Batch:
         share_key, pair_key = jax.random.split(key)
         l = self.shares(batch, share_key, step)
+        of_targets = l if self.label_share is None else self.before(step, self.label_share, l)
         partner = partners(batch, pair_key, self.same_class)
         targets = batch.targets
         if targets.ndim == 1:
             targets = one_hot(targets, batch.outputs).astype(l.dtype)
-        return batch._replace(inputs=mixed(batch.inputs, partner, l), targets=mixed(targets, partner, l))
+        return batch._replace(inputs=mixed(batch.inputs, partner, l), targets=mixed(targets, partner, of_targets))
 
     def shares(self, batch: Batch, key: jax.Array, step: jax.Array) -> jax.Array:
         """Draw l [rows], in the dtype of the weights."""
+        if self.share is not None:
+            return self.before(step, self.share, batch.weights)
         n = () if self.per == "batch" else batch.weights.shape
         alpha = jnp.asarray(self.alpha, jnp.float64)
         l = jax.random.beta(key, alpha, alpha, n, jnp.float64)
-        return jnp.broadcast_to(jnp.where(during(step, 0, self.until), l, 1.0), batch.weights.shape)
+        return self.before(step, l, batch.weights)
+
+    def before(self, step: jax.Array, l: Any, like: jax.Array) -> jax.Array:
+        """Return l for every row until mixup ends, 1 from then on, float64 in the shape of another array [rows]."""
+        l = jnp.asarray(l, jnp.float64)
+        return jnp.broadcast_to(jnp.where(during(step, 0, self.until), l, 1.0), like.shape)
 
 
 def mixed(values: jax.Array, partner: jax.Array, l: jax.Array) -> jax.Array:

@@ -54,6 +54,20 @@ def test_mixup_ends_in_the_very_rows_and_its_shares_are_beta():
     assert abs(l.var() - 0.125) < 4 * np.sqrt(0.02 / 5_000)
 
 
+def test_inputs_and_targets_are_mixed_by_shares_of_their_own():
+    rows, until = batch(), 5
+    given = gd.Mixup(share=0.7, label_share=0.6, until=until)
+    found, clean, drawn = at(given, rows, 4), at(given, rows, until), at(gd.Mixup(label_share=0.6), rows, 4)
+    partner = np.asarray(partners(rows, jax.random.split(KEY)[1], False))
+    x, y = np.asarray(rows.inputs, np.float64), np.eye(4)[np.asarray(rows.targets)]
+    np.testing.assert_allclose(found.inputs, 0.7 * x + 0.3 * x[partner], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.targets, 0.6 * y + 0.4 * y[partner])
+    np.testing.assert_array_equal(clean.inputs, rows.inputs)
+    np.testing.assert_array_equal(clean.targets, y)
+    np.testing.assert_array_equal(drawn.targets, found.targets)
+    np.testing.assert_array_equal(drawn.inputs, at(gd.Mixup(), rows, 4).inputs)
+
+
 def test_noise_has_its_size_and_its_end():
     rows = batch(5000)
     moved = at(gd.InputNoise(std=0.3, until=7), rows, 6).inputs - rows.inputs
