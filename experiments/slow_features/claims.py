@@ -6,7 +6,7 @@ from grokdyn.analysis.claims import Claim, Contrast, crossing, most
 from grokdyn.plot import style
 
 SOURCE = "Nguyen et al. 2024 (arXiv 2404.17768), USEFUL"
-ARMS = {"plain": "plain", "sam": "SAM", "upsampled": "twice the weight", "sam_upsampled": "SAM and twice the weight"}
+ARMS = {"plain": "plain", "sam": "SAM", "upsampled": "twice the weight", "sam_upsampled": "SAM, twice the weight"}
 LEARNED, CLUSTERED, EARLY, SHORT = 0.95, 10, 10, 1000
 
 
@@ -17,8 +17,7 @@ def learned(ds, feature):
 
 def evenness(ds, step):
     """Return the slow feature's alignment over the fast one's at a step [seed]."""
-    found = ds.feature_alignment.sel(step=step).mean("row_class")
-    return (found.sel(feature="rare") / found.sel(feature="common")).values
+    return evennesses(ds).sel(step=step).values
 
 
 def upper_of_two(values):
@@ -104,26 +103,36 @@ def claims(results):
 
 def figure(results):
     with style.context():
-        drawn = style.new_figure(7.0, 2.5)
-        accuracy, alignment, even = drawn.subplots(1, 3)
+        drawn = style.new_figure(7.2, 2.5)
+        times, alignment, even = drawn.subplots(1, 3)
         for color, (name, told) in zip(style.CYCLE, ARMS.items(), strict=False):
             ds = results[name].isel(step=slice(1, None))
+            ended = np.sort(learned(ds, "rare")[1])
+            shares = np.arange(1, len(ended) + 1) / len(ended)
+            times.step(np.append(0, ended), np.append(0, shares), where="post", color=color, label=told, linewidth=1)
             found = ds.feature_alignment.mean("row_class")
-            band(accuracy, ds.only_rare_accuracy, color, label=told)
-            band(alignment, found.sel(feature="rare"), color, label=told)
-            band(even, found.sel(feature="rare") / found.sel(feature="common"), color, label=told)
-        band(accuracy, results["plain"].only_common_accuracy.isel(step=slice(1, None)), "0.4", ":", "fast, plain")
-        accuracy.set(xlabel="step", xscale="log", ylabel="accuracy, one feature alone", ylim=(0.3, 1.03))
-        alignment.set(xlabel="step", xscale="log", yscale="log", ylabel="slow alignment")
-        even.set(xlabel="step", xscale="log", yscale="log", ylabel="slow over fast alignment")
-        accuracy.legend(fontsize=5.5, loc="lower right")
-        for letter, ax in zip("abc", (accuracy, alignment, even), strict=True):
+            for feature, look in (("rare", "-"), ("common", ":")):
+                alignment.plot(ds.step, found.sel(feature=feature).median("seed"), look, color=color, linewidth=1)
+            if name != "plain":
+                band(even, evennesses(ds) / evennesses(results["plain"].isel(step=slice(1, None))), color)
+        times.set(xlabel="step", ylabel=f"share of runs at {LEARNED:g}", ylim=(0, 1.03))
+        alignment.set(xlabel="step", yscale="log", ylabel="alignment: slow, fast (dots)")
+        even.axhline(1, color="0.6", linewidth=0.6, zorder=0)
+        even.set(xlabel="step", yscale="log", ylabel="slow over fast, to plain's")
+        times.legend(fontsize=5.5, loc="lower right")
+        for letter, ax in zip("abc", (times, alignment, even), strict=True):
             style.letter(ax, letter)
     return drawn
 
 
-def band(ax, values, color, look="-", label=None):
+def evennesses(ds):
+    """Return the slow feature's alignment over the fast one's [seed, step]."""
+    found = ds.feature_alignment.mean("row_class")
+    return found.sel(feature="rare", drop=True) / found.sel(feature="common", drop=True)
+
+
+def band(ax, values, color):
     """Draw the median over seeds, shaded from the 10 % to the 90 % quantile."""
-    ax.plot(values.step, values.median("seed"), look, color=color, label=label, linewidth=1)
+    ax.plot(values.step, values.median("seed"), color=color, linewidth=1)
     low, high = values.quantile((0.1, 0.9), "seed").transpose("quantile", "step").values
     ax.fill_between(values.step, low, high, color=color, alpha=0.15, linewidth=0)
