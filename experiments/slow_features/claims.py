@@ -108,8 +108,8 @@ def figure(results):
         for color, (name, told) in zip(style.CYCLE, ARMS.items(), strict=False):
             ds = results[name].isel(step=slice(1, None))
             ended = np.sort(learned(ds, "rare")[1])
-            shares = np.arange(1, len(ended) + 1) / len(ended)
-            times.step(np.append(0, ended), np.append(0, shares), where="post", color=color, label=told, linewidth=1)
+            shares = [np.mean(ended <= step) for step in ds.step.values]
+            times.step(ds.step, shares, where="post", color=color, label=told, linewidth=1)
             found = ds.feature_alignment.mean("row_class")
             for feature, look in (("rare", "-"), ("common", ":")):
                 alignment.plot(ds.step, found.sel(feature=feature).median("seed"), look, color=color, linewidth=1)
