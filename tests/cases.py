@@ -27,6 +27,7 @@ TASKS = (
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
+    gd.HierarchicalPolynomial(dimension=4, points=20, terms=3, cubic=0.5, inputs="sphere", label_noise=0.25),
     gd.SparseSign(dimension=6, points=14, label_noise=0.25),
     gd.Modes(items=6, modes=3, label_noise=0.5),
     gd.Circle(points=12, harmonic=3, noise_std=0.5, label_noise=0.25),
@@ -65,6 +66,7 @@ MODELS = (
     gd.TokenSum(d_model=5, hidden=4, activation="tanh", init_scale=0.5, output_scale=2.0),
     gd.Diagonal(init_scale=0.5),
     gd.RandomFeatures(width=6, activation="tanh", init_scale=0.5, output_scale=2.0),
+    gd.Bottleneck(width=6, outer_width=4, activation="square", init_scale=0.5, output_scale=2.0),
     gd.Transformer(d_model=4, heads=2, d_mlp=8, dropout=0.25, init_scale=0.5),
     gd.Transformer(layers=2, d_model=4, heads=2, d_mlp=8, norm="pre", positions="sinusoidal", init="torch"),
     gd.Transformer(d_model=4, heads=2, d_mlp=6, experts=3, top=2, load_balance=0.5),
@@ -139,6 +141,9 @@ PROBES = (
     gd.KernelDynamics(),
     gd.InfiniteWidth(),
     gd.TargetModes(top=2),
+    gd.InnerPolynomial(),
+    gd.Unexplained(),
+    gd.KernelRidge(kernel="tangent", ridges=(0.1, 0.5)),
     gd.Sharpness(iterations=4),
     gd.EdgeOfStability(iterations=4),
     gd.HessianTrace(samples=3),
@@ -184,6 +189,16 @@ SIGNED = gd.FeatureData(dimension=6, common=4, rare=2, vectors="opposite", place
 HOMES = {
     gd.CNN: {"task": gd.Digits(train_points=20)},
     gd.RandomFeatures: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
+    gd.Bottleneck: {"task": gd.Boolean(dimension=4), "loss": gd.MSE()},
+    gd.InnerPolynomial: {
+        "task": gd.HierarchicalPolynomial(dimension=4, points=30, degree=3),
+        "model": gd.Bottleneck(width=6, outer_width=4),
+        "loss": gd.MSE(),
+    },
+    **{
+        cls: {"task": gd.MultiIndex(dimension=4, points=30), "loss": gd.MSE()}
+        for cls in (gd.Unexplained, gd.KernelRidge)
+    },
     gd.Walsh: {"task": gd.Boolean(dimension=4, seen="threesym"), "loss": gd.MSE()},
     gd.KernelDynamics: {"loss": gd.MSE(), "optimizer": gd.SGD()},
     gd.InfiniteWidth: {"model": gd.MLP(hidden=(6,), init="ntk"), "loss": gd.MSE(), "optimizer": gd.SGD()},

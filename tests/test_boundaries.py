@@ -1,17 +1,24 @@
 """A search for a boundary: few runs, whole batches, the same bits after a kill."""
 
+import contextlib
 import os
-import signal
+import random
+import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
 
 import numpy as np
 import pytest
 import tomli_w
+from scipy.spatial import KDTree
 
 import grokdyn as gd
 from grokdyn.analysis.checks import ArgumentError
 from grokdyn.cli import main
+from grokdyn.commands import QUICKSTART
+from grokdyn.engine.store import reading
 from grokdyn.engine.store.extension import held
 from grokdyn.engine.store.files import StoreError
 from grokdyn.spec.errors import SpecError
@@ -112,36 +119,82 @@ def test_a_store_of_other_runs_or_that_another_process_extends_is_left_alone(sea
     assert gd.open(out).sizes["run"] == made.runs.sizes["run"]
 
 
-# Ends itself so many seconds after the first round that it has seen, in the midst of the next.
-KILLED = """
-import os, signal, threading
+# Says when it begins, after imports.
+SEARCH = """
 import grokdyn as gd
 from tests.test_boundaries import AXES, BUDGET, QUESTION, SEEDS, experiment
-
-def told(stage):
-    if {seconds} is not None and stage.round == 1:
-        threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGKILL)).start()
-
-gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out={out!r}, progress=False, told=told)
+print("ready", flush=True)
+gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out={out!r}, progress=False)
 """
+KILLS = 30
+
+
+def searching(out):
+    """Return a process that searches, and when it began."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SEARCH.format(out=str(out))]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process, time.monotonic()
+
+
+def stage(out):
+    """Return how far a search had come."""
+    if not (out / "results.zarr").exists():
+        return "first grid" if (out / "manifest.json").exists() else "before its store"
+    runs = reading.read_manifest(out).get("generations", [])
+    return f"round {len(runs) + 1}"
 
 
 @pytest.mark.slow
 @pytest.mark.as_users
-def test_killed_in_its_rounds_and_called_again_it_finds_the_same_bits(tmp_path):
-    def ran(out, seconds=None):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        code = KILLED.format(out=str(out), seconds=seconds)
-        return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
+def test_thirty_kills_at_random_moments_of_a_search_change_no_bit(tmp_path):
+    process, began = searching(tmp_path / "whole")
+    process.communicate()
+    assert process.returncode == 0
+    long = time.monotonic() - began
+    whole = gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=tmp_path / "whole")
+    draw, seen, same = random.Random(30), Counter(), 0
+    while seen.total() < KILLS:
+        out = tmp_path / f"killed-{seen.total()}"
+        process, began = searching(out)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(0, long))
+        killed = process.poll() is None
+        process.kill()
+        process.communicate()
+        if killed:
+            seen[stage(out)] += 1
+            again = gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=out)
+            same += again.runs.drop_attrs().identical(whole.runs.drop_attrs()) and again.fit.identical(whole.fit)
+        shutil.rmtree(out, ignore_errors=True)
+    print(f"{same} of {KILLS} identical;", dict(seen))
+    assert same == KILLS
+    assert len(seen) >= 3, "kills before, in and between its rounds"
 
-    assert ran(tmp_path / "whole") == 0
-    ends = [ran(tmp_path / "killed", seconds) for seconds in (0.0, 0.2, 0.6, 1.5)]
-    assert ends.count(-signal.SIGKILL) >= 2
-    assert ran(tmp_path / "killed") == 0
-    one, other = (gd.open(tmp_path / name).load() for name in ("whole", "killed"))
-    assert one.drop_attrs().identical(other.drop_attrs())
-    fits = [gd.boundary(experiment(), AXES, QUESTION, SEEDS, BUDGET, out=tmp_path / n).fit for n in ("whole", "killed")]
-    assert fits[0].identical(fits[1])
+
+def cells(fit, x, y):
+    """Return the points of a fitted line in cells of the fine grid."""
+    sides = ((fit.line_x, fit[x].values), (fit.line_y, fit[y].values))
+    return np.stack([np.interp(line, axis, np.arange(len(axis))) for line, axis in sides], axis=1)
+
+
+@pytest.mark.slow
+@pytest.mark.as_users
+def test_a_quarter_of_the_runs_finds_the_full_grid_s_boundary_to_half_a_cell():
+    base = gd.load(QUICKSTART).base
+    small = base.replace(steps=400, **{"task.p": 13})
+    axes = {"task.train_fraction": np.linspace(0.2, 0.9, 32), "optimizer.weight_decay": np.geomspace(0.1, 20, 32)}
+    made = gd.boundary(small, axes, "test_accuracy >= 0.9", seeds=4)
+    whole = gd.boundary(small, axes, "test_accuracy >= 0.9", seeds=4, whole=True)
+    assert whole.fit.attrs["runs"] == 32 * 32 * 4
+    lines = [cells(each.fit, "train_fraction", "weight_decay") for each in (made, whole)]
+    near = KDTree(lines[0]).query(lines[1])[0] <= 0.5
+    length = whole.fit.length.values
+    share = (length * near).sum() / length.sum()
+    print(f"{made.fit.attrs['runs']} of {whole.fit.attrs['runs']} runs, {share:.3f} of the length within half a cell")
+    assert made.fit.attrs["runs"] <= whole.fit.attrs["runs"] / 4
+    assert share >= 0.95
 
 
 def spec(folder, **changes):

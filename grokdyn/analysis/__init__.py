@@ -11,7 +11,7 @@ from .ends import final
 from .flips import sign_flips
 from .foretelling import foretelling
 from .forgetting import forgetting
-from .lifetimes import event_times, scaling, survival
+from .lifetimes import event_times, sample_sizes, scaling, survival
 from .likeness import cka_over_time
 from .own_steps import measured
 from .parts import parts
@@ -39,6 +39,7 @@ __all__ = [
     "parts",
     "phases",
     "progress_phases",
+    "sample_sizes",
     "scaling",
     "sign_flips",
     "spectral_density",

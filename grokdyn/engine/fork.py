@@ -31,7 +31,7 @@ from grokdyn.spec.sweep import Sweep, problems
 if TYPE_CHECKING:
     import xarray as xr
 
-ALLOWED = "gd.Prune, gd.Rescale, gd.Reinitialise, gd.Freeze, or a list of them"
+ALLOWED = "gd.Prune, gd.Rescale, gd.Reinitialise, gd.Freeze, gd.Forget, or a list of them"
 
 
 def fork(
@@ -59,14 +59,15 @@ def fork(
         anyway: although versions, device or settings have changed since; another random generator, say, draws other
             train rows.
         apply: what is done to the states, one after the other: ``gd.Prune``, ``gd.Rescale``, ``gd.Reinitialise``,
-            ``gd.Freeze``.
+            ``gd.Freeze``, ``gd.Forget``.
         rewind: a snapshot from which the runs go on instead; those at ``step`` then only decide what is pruned.
         cluster: as in ``run``.
 
     Returns:
         Dataset of the new runs from that step to the last step. What is not changed goes on with the same bits; another
         ``dtype`` rounds the state to it, or widens it. An optimizer goes on with what another remembers if both make
-        the same of it, such as with and without ``SAM`` around; at step 0 none remembers anything. Stop rules see the
+        the same of it, such as with and without ``SAM`` around; at step 0, or after ``gd.Forget``, none remembers
+        anything. Stop rules see the
         records of the new runs alone, so that what they count begins anew. A change without effect, such as of what
         the state was drawn from, is told.
 
@@ -119,7 +120,7 @@ class Stored:
             alone: they all go on from one.
         """
         experiments = list(self.sweep.experiments())
-        if found.step > 0:
+        if found.step > 0 and not any(each.forgets for each in found.beginnings[0].apply):
             check_directions(found.sweep, [experiments[number].optimizer for number in found.parents])
         with scope(self.sweep):
             plan = Plan.stored(self.path, self.sweep, self.known, devices())

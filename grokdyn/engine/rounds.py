@@ -154,7 +154,8 @@ class Source:
         stays = {} if made.stays.all() else {ROWS: made.stays}
         alive, moves = made.alive, {name: made.moves[name] & made.alive[name] for name in names}
         found |= {names[name]: np.where(alive[name], w, 0).astype(w.dtype) for name, w in made.params.items()}
-        return Group(self.runs, rows, forgotten(found, alive), moves, alive, stays)
+        found = forgotten(found, alive) if made.remembered else without_memory(found)
+        return Group(self.runs, rows, found, moves, alive, stays)
 
     def handed(
         self,
@@ -270,3 +271,8 @@ def forgotten(found: Mapping[str, np.ndarray], alive: Mapping[str, np.ndarray]) 
         return np.where(mask, leaf, 0).astype(leaf.dtype)
 
     return {name: kept(name, leaf) for name, leaf in found.items()}
+
+
+def without_memory(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return states without what the optimizer remembers, which then begins anew."""
+    return {name: leaf for name, leaf in found.items() if not name.startswith("optimizer")}

@@ -35,6 +35,7 @@ class Runs:
         by_row: takes a traced function as ``scores`` does, which returns a number for every row of the table, nan for
             those that do not train, and names of axes; returns the numbers where the runs were looked at [runs, rows],
             each the mean over all stored runs that differ along these axes alone, without nan.
+        remembered: whether the optimizer goes on with what it remembers.
     """
 
     params: Arrays
@@ -47,6 +48,7 @@ class Runs:
     stays: np.ndarray
     trains: np.ndarray
     by_row: Callable[[Callable[..., Any], Sequence[str]], np.ndarray]
+    remembered: bool = True
 
     @property
     def count(self) -> int:
@@ -63,6 +65,8 @@ class Intervention(Spec):
     A subclass is given runs, arrays [runs, ...] by tensor of the step to begin at and of the one that is looked at, and
     returns them with what it changes; ``Prune`` and ``Rescale`` are examples.
     """
+
+    forgets = False  # True where the optimizer remembers nothing afterwards
 
     def left(self, shapes: Shapes, sizes: Mapping[str, int]) -> Mapping[str, int]:
         """Return how many weights of every tensor it leaves at most, of so many; asked before anything is trained.

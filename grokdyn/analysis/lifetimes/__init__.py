@@ -3,5 +3,6 @@
 from .estimate import survival
 from .events import event_times
 from .scaling import scaling
+from .sizes import sample_sizes
 
-__all__ = ["event_times", "scaling", "survival"]
+__all__ = ["event_times", "sample_sizes", "scaling", "survival"]

@@ -31,6 +31,7 @@ def scaling(
     An accelerated-failure-time model; the law of z is "lognormal", "weibull" or "loglogistic" (see ``LAWS``).
 
     Args:
+        ds: results; or the sizes that ``sample_sizes`` found, whose formula is "sample_size ~ dimension".
         formula: "delay ~ learning_rate + weight_decay + C(optimizer)": an event as for ``event_times``, then axes or
             variables with one value a run. A name gives an exponent, C(name) a factor for each value but the first, a:b
             the product of two logarithms.
@@ -53,10 +54,10 @@ def scaling(
     checks.choice(diverged, DIVERGED_AS, "diverged")
     (confidence,) = checks.probabilities(confidence, "confidence")
     event, names = split(formula)
-    found = event_times(ds, event, threshold, part)
+    found = ds if ds.attrs.get("event") == event else event_times(ds, event, threshold, part)
     reached_by_any(found, f"formula={formula!r}")
     told, table = columns(ds, names, found["low"])
-    low, high, kept = logarithms(found, float(ds["step"].values[-1]) if diverged == "never" else None)
+    low, high, kept = logarithms(found, float(ds["step"].values[-1]) if diverged == "never" and "step" in ds else None)
     if kept.sum() <= len(told) + 1 or np.linalg.matrix_rank(table[kept]) < len(told):
         raise checks.ArgumentError(f"formula={formula!r}: only {kept.sum()} runs have such a time; too few for it.")
     low, high, used = low[kept], high[kept], table[kept]

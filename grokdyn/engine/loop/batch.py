@@ -241,7 +241,8 @@ class Batch:
         """Take over the state of all runs, its leaves by name or in their order, in the dtype of this batch.
 
         Args:
-            step: at which it was; at step 0 an optimizer remembers nothing yet, so that another's memory is as good.
+            step: at which it was; at step 0 an optimizer remembers nothing yet, so that another's memory is as good. A
+                state without any memory lets the optimizer begin anew at every step.
 
         Raises:
             SpecError: if it is the state of another model or optimizer, as far as names and shapes tell.
@@ -249,7 +250,8 @@ class Batch:
         names, own = self.leaf_names(), self.leaves()
         if [*states] == [str(i) for i in range(len(states))]:  # an earlier version wrote it
             states = dict(zip(names, states.values(), strict=False)) if len(states) == len(names) else {}
-        begun = {name for name in names if step == 0 and name.lstrip(".").startswith("optimizer")}
+        anew = step == 0 or not any(map(of_optimizer, states))
+        begun = {name for name in names if anew and of_optimizer(name)}
         leaves = [own[i] if name in begun and name not in states else states.get(name) for i, name in enumerate(names)]
         if not self.fits(leaves):
             unknown = [name for name, leaf in zip(names, leaves, strict=True) if leaf is None]
@@ -296,3 +298,8 @@ class Batch:
             self.records[name][:, : len(seen)] = values[self.lanes.run_of][:, np.searchsorted(before, seen)]
         self.adopt(saved["states"])
         return True
+
+
+def of_optimizer(leaf: str) -> bool:
+    """Return whether a leaf of a state is of what the optimizer remembers."""
+    return leaf.lstrip(".").startswith("optimizer")
