@@ -1,4 +1,4 @@
-"""Wang, Nichani and Lee 2023: rows that a polynomial of a polynomial takes, layer by layer, all at once, by a kernel."""
+"""Wang, Nichani and Lee 2023: rows that g(p(x)) takes, layer by layer, all at once, by a kernel."""
 
 import matplotlib.figure
 import numpy as np
