@@ -156,7 +156,7 @@ def claims(results):
 def figure(results):
     found = sizes(results)
     with style.context():
-        drawn = matplotlib.figure.Figure(figsize=(7.2, 2.7), layout="constrained")
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 2.9), layout="constrained")
         axes = drawn.subplots(1, 3)
         for letter, ax in zip("abc", axes, strict=True):
             style.letter(ax, letter)
@@ -182,7 +182,7 @@ def draw_correlation(ax, ds):
             ax, one.train_points / dimension**2, one.inner_correlation.isel(step=-1), "draw", shade, f"d = {dimension}"
         )
     ax.axhline(CORRELATION, color=style.INK, lw=0.7, ls=(0, (4, 2)))
-    ax.set(xscale="log", xlabel="rows / d$^2$", ylabel="correlation of the hidden number with p", title="stage one")
+    ax.set(xscale="log", xlabel="rows / d$^2$", ylabel="correlation with p", title="stage one")
     ticks(ax.xaxis, [0.5, 0.7, 1, 1.4, 2, 2.8, 4], ax.get_xlim())
     ax.legend(loc="lower right")
 

@@ -32,6 +32,7 @@ LONG = {
     "gotu",
     "grokfast",
     "grokking_tickets",
+    "hierarchical_polynomials",
     "lazy_to_rich",
     "mixup_features",
     "nanda_progress",
