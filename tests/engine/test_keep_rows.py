@@ -52,8 +52,7 @@ def chosen(scores, trains, keep, skip=0.0):
     return set(order[round(skip * n) :][: round(keep * n)])
 
 
-@pytest.mark.parametrize("by", ["el2n", "grand"])
-@pytest.mark.parametrize("over", [(), ("seed",)])
+@pytest.mark.parametrize(("by", "over"), [("el2n", ("seed",)), ("grand", ())])
 def test_the_rows_that_stay_have_the_largest_scores_as_the_probe_has_them(store, by, over):
     first = gd.open(store).sel(step=10)
     scores = first[by].mean("seed").expand_dims(seed=3, axis=1) if over else first[by]
