@@ -64,7 +64,12 @@ class LastToken(Tree):
 
 
 def last_token(
-    params: Params, positions: jax.Array | None, fixed: tuple[int | None, ...], heads: int, scale: float
+    params: Params,
+    positions: jax.Array | None,
+    fixed: tuple[int | None, ...],
+    heads: int,
+    scale: float,
+    bias: jax.Array | None = None,
 ) -> LastToken:
     """Return what the logits of a layer with these parameters come to.
 
@@ -73,6 +78,7 @@ def last_token(
         positions: codes of positions [tokens, d], or None.
         fixed: the token of each place that has the same in all rows, None of the others; the last one is not None.
         scale: of the scores.
+        bias: added to the scores of the last token [1, tokens, heads], if anything.
     """
     E, W_K, W_V, W_O, W_U = (params[name] for name in ("W_E", "W_K_0", "W_V_0", "W_O_0", "W_U"))
     nothing, d = jnp.zeros((), E.dtype), E.shape[1]
@@ -88,6 +94,8 @@ def last_token(
 
     keys = by_head(W_K * q)
     of_tokens, of_places = (E @ keys).T, (P @ keys + by_head(b_K * q)).T
+    if bias is not None:
+        of_places = of_places + bias[0].T
     values, added = E @ W_V, P @ W_V + b_V
     scores = []
     for place, token in enumerate(fixed):

@@ -76,3 +76,15 @@ def token_tables(tokens: jax.Array, E: jax.Array, P: jax.Array | None, norm: Cal
     place = jnp.arange(len(P), dtype=jnp.int32) * jnp.int32(len(E))
     pairs = (E + P[:, None]).reshape(-1, E.shape[1])
     return TokenTables(tokens, E, P, tokens + place[:, None], norm(pairs), None)
+
+
+def rows_last(inputs: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """Return tokens [tokens, rows]; or vectors [tokens, rows, width], and which of them are no padding [tokens, rows].
+
+    Args:
+        inputs: int32 [rows, tokens], or floats [rows, tokens, width].
+    """
+    if jnp.issubdtype(inputs.dtype, jnp.integer):
+        return inputs.T, None
+    x = jnp.swapaxes(inputs, 0, 1)
+    return x, jnp.any(x != 0, axis=-1)

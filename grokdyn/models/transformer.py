@@ -11,15 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.activations import ACTIVATIONS
-from grokdyn.models.attention import attend
+from grokdyn.models.attention import Scores, attend
 from grokdyn.models.base import Model
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.experts import imbalance, mixed
 from grokdyn.models.last_token import LastToken, last_token, saves
 from grokdyn.models.output import MEASURED, Mode, Output, Params
-from grokdyn.models.part import Part
-from grokdyn.models.positions import sinusoidal
-from grokdyn.models.residual import Stream, TokenTables, token_tables
+from grokdyn.models.part import Part, product
+from grokdyn.models.positions import ADDED, POSITIONS, Positions
+from grokdyn.models.residual import Stream, TokenTables, rows_last, token_tables
 from grokdyn.models.transformer_lens import from_lens, to_lens, written_by_lens
 from grokdyn.models.transformer_params import (
     INITS,
@@ -32,7 +32,7 @@ from grokdyn.models.transformer_params import (
 )
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Number
-from grokdyn.tasks.shapes import Conflicts, Shapes, needs_tokens
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_sequences
 from grokdyn.tasks.signature import Signature, Tokens
 
 # How often one layer draws: attention weights, what the attention adds, neurons, what the MLP adds.
@@ -45,7 +45,20 @@ class Transformer(Model):
     x = E[token] + P[position]; in every layer x <- x + W_O attention(x), x <- x + W_out phi(W_in x + b_in) + b_out;
     logits = x W_U. Attention reads values with weights softmax(q k / sqrt(d_head)). ``norm = "pre"`` puts a layer norm
     before both halves and before W_U, ``"post"`` one after both sums (Vaswani et al. 2017; Power et al. 2022).
-    Sinusoidal positions are those of Vaswani et al. ``tied``: the transposed embedding serves as W_U.
+    ``tied``: the transposed embedding serves as W_U. Sequences of vectors x (``gd.Sequences``) enter as x W_read in
+    place of E[token]; a vector of zeros is padding, which nothing sees.
+
+    ``positions``: ``learned``, P = W_pos, or ``sinusoidal`` (Vaswani et al.), of which with ``shift`` a row in training
+    reads those from a place on that is drawn from 0..shift; ``rotary`` turns queries and keys by their place (Su et al.
+    2021), ``alibi`` adds -slope |distance| to the scores of a head (Press et al. 2022), ``t5`` an entry of ``W_rel`` by
+    the range of distances (Raffel et al. 2020), the same in all layers, see ``models.positions``.
+
+    ``attention = "linear"``: weights are the scores q k / sqrt(d_head) themselves. Queries and keys that stay as they
+    were drawn are a group of rate 0, ``gd.Groups(..., groups=(gd.Group(match="W_[QK]_*", learning_rate=0),))``.
+
+    ``repeats``: the layers are run so many times, one run after the other, with the same parameters; activations are
+    numbered on. With ``re_embed`` a further run begins with E and P of the tokens that the logits after each position
+    name, softmax(logits) E + P (Wang et al. 2024).
 
     ``init``: ``nanda``, N(0, 1/d_model), W_U N(0, 1/outputs), biases 0; ``torch``, as ``nn.Embedding`` and
     ``nn.Linear`` do, N(0, 1) and U(-b, b) with b = 1/sqrt(fan_in); ``mup``, N(0, 1) with factors in the forward pass,
@@ -57,10 +70,10 @@ class Transformer(Model):
     ``models.experts``: ``W_in_l`` [experts, d_model, d_mlp] and alike, ``W_router_l`` [d_model, experts]. The penalty
     is ``load_balance`` times the sum over layers of the experts' imbalance among the tokens that the answers need.
 
-    Parameters: ``W_E`` [vocabulary, d_model], ``W_pos`` [tokens, d_model], in layer l ``W_Q_l``, ``W_K_l``, ``W_V_l``,
-    ``W_O_l`` [d_model, d_model] with heads side by side on the inner axis, ``W_in_l`` [d_model, d_mlp], ``W_out_l``,
-    their biases ``b_Q_l``, ..., ``ln1_scale_l``, ``ln1_shift_l``, ``ln2_scale_l``, ...; ``ln_final_scale``,
-    ``ln_final_shift``, ``W_U`` [d_model, outputs], ``b_U``.
+    Parameters: ``W_E`` [vocabulary, d_model] or ``W_read`` [width, d_model], ``W_pos`` [tokens + shift, d_model],
+    ``W_rel`` [32, heads], in layer l ``W_Q_l``, ``W_K_l``, ``W_V_l``, ``W_O_l`` [d_model, d_model] with heads side by
+    side on the inner axis, ``W_in_l`` [d_model, d_mlp], ``W_out_l``, their biases ``b_Q_l``, ..., ``ln1_scale_l``,
+    ``ln1_shift_l``, ``ln2_scale_l``, ...; ``ln_final_scale``, ``ln_final_shift``, ``W_U`` [d_model, outputs], ``b_U``.
 
     Activations at the token where the (first) answer is read: ``resid_pre_l``, ``resid_mid_l``, ``resid_post_l``
     [rows, d_model], ``attention_l`` [rows, tokens, heads], ``pre_l`` and ``hidden_l`` [rows, d_mlp] before and after
@@ -73,8 +86,8 @@ class Transformer(Model):
     ``path``: ``answer`` computes in the last layer only what the answers need, and projects each token of the
     vocabulary once in the first, to gather from; ``full`` computes everything at every position. They are the same
     function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products. One layer
-    without norms is trained even faster by ``auto`` where all rows end with the same token, such as "=", see
-    ``last_token``.
+    of softmax attention without norms is trained even faster by ``auto`` where all rows end with the same token, such
+    as "=", see ``last_token``; not with rotary positions, ``shift``, ``repeats`` or experts.
     """
 
     layers: int = field(Count(1, 1000), default=1, doc="number of layers")
@@ -83,9 +96,7 @@ class Transformer(Model):
     d_mlp: int = field(Count(0, 1_000_000), default=512, doc="neurons of a layer; 0: attention only")
     activation: str = field(Choice(tuple(ACTIVATIONS)), default="relu", doc="phi of the neurons")
     norm: str = field(Choice(("none", "pre", "post")), default="none", doc="where layer norms stand")
-    positions: str = field(
-        Choice(("learned", "sinusoidal", "none")), default="learned", doc="what is added to the embedding"
-    )
+    positions: str = field(Choice(POSITIONS), default="learned", doc="how a token knows where it stands")
     causal: bool = field(Flag(), default=True, doc="a token is blind to those after it")
     attention_bias: bool = field(Flag(), default=False, doc="with b_Q, b_K, b_V, b_O")
     mlp_bias: bool = field(Flag(), default=True, doc="with b_in, b_out")
@@ -98,6 +109,10 @@ class Transformer(Model):
     top: int = field(Count(1, 10_000), default=1, doc="experts that a token uses")
     load_balance: float = field(Number(0), default=0.01, doc="weight of the penalty on unequal use of experts")
     path: str = field(Choice(("auto", "answer", "full")), default="auto", doc="what a forward pass computes")
+    shift: int = field(Count(0, 100_000), default=0, doc="in training positions begin at a random place up to this one")
+    attention: str = field(Choice(("softmax", "linear")), default="softmax", doc="what makes weights of scores")
+    repeats: int = field(Count(1, 1000), default=1, doc="times that the layers are run, with the same weights")
+    re_embed: bool = field(Flag(), default=False, doc="a further run reads the embedding of what the logits name")
 
     takes_mode = True
 
@@ -106,8 +121,17 @@ class Transformer(Model):
             yield "heads", self.heads, f"a divisor of d_model, {self.d_model}"
         if self.top > self.experts:
             yield "top", self.top, f"at most the number of experts, {self.experts}"
+        if self.shift and self.positions not in ADDED:
+            yield "shift", self.shift, f"0: positions are {self.positions}, which no shift changes"
+        if self.positions == "rotary" and self.d_model // self.heads % 2:
+            yield "positions", self.positions, f"another: heads have an odd width, {self.d_model // self.heads}"
         if self.experts > 1 and not self.d_mlp:
             yield "experts", self.experts, "1 where d_mlp is 0"
+
+    @property
+    def depth(self) -> int:
+        """Layers that a row passes, those run again counted again."""
+        return self.layers * self.repeats
 
     @property
     def penalised(self) -> bool:
@@ -116,21 +140,28 @@ class Transformer(Model):
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if not self.d_mlp:
             yield from ((name, "d_mlp is 0") for name in ("activation", "mlp_bias"))
-        if self.layers == 1 and self.answers == 1:
+        if self.depth == 1 and self.answers == 1 and self.positions != "t5":
             yield "causal", "the one layer is read at the last token, which sees all"
         if self.experts == 1:
             yield "load_balance", "there is one expert"
+        if self.repeats == 1:
+            yield "re_embed", "the layers are run once"
 
     def conflicts(self, shapes: Shapes) -> Conflicts:
-        yield from needs_tokens(shapes)
+        yield from needs_sequences(shapes)
         inputs, outputs, answers = shapes.signature.inputs, shapes.signature.outputs, shapes.signature.answers
-        if self.tied and isinstance(inputs, Tokens) and outputs != inputs.vocabulary:
-            yield "tied", True, f"false: {outputs} classes, {inputs.vocabulary} tokens"
+        for name in ("tied", "re_embed"):
+            if not getattr(self, name):
+                continue
+            if not isinstance(inputs, Tokens):
+                yield name, True, "false: inputs are no tokens"
+            elif outputs != inputs.vocabulary:
+                yield name, True, f"false: {outputs} classes, {inputs.vocabulary} tokens"
         if self.answers != answers:
             yield "answers", self.answers, f"{answers}, as many as a row of this task has"
 
     def stochastic(self) -> Any:
-        return np.asarray(self.dropout) > 0
+        return (np.asarray(self.dropout) > 0) | (self.shift > 0)
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         wanted = list(tensors(self, signature))
@@ -138,14 +169,17 @@ class Transformer(Model):
         return {t.name: drawn(self.init, self.d_model, t, k, dtype) for t, k in zip(wanted, keys, strict=True)}
 
     def prepare(self, params: Params, signature: Signature, rows: int) -> Params | LastToken:
-        assert isinstance(signature.inputs, Tokens)
+        if not isinstance(signature.inputs, Tokens):
+            return params
         width, fixed = signature.inputs.width, signature.inputs.fixed
         ends_alike = self.answers == 1 and fixed[-1:] not in ((), (None,))
-        fits = self.path == "auto" and self.experts == 1 and self.layers == 1 and self.norm == "none" and ends_alike
+        plain = self.path == "auto" and self.experts == 1 and self.depth == 1 and self.norm == "none"
+        fits = plain and ends_alike and self.attention == "softmax" and self.positions != "rotary"
         if not fits or not saves(self.d_model, self.d_mlp, signature.outputs, rows):
             return params
         whole = self.complete(params)
-        return last_token(whole, self.codes(whole, width), fixed, self.heads, self.scale)
+        codes, bias = self.places.codes(whole, width), self.places.bias(whole, 1, width)
+        return last_token(whole, codes, fixed, self.heads, self.scale, bias)
 
     def apply(self, params: Params | LastToken, inputs: jax.Array, mode: Mode = MEASURED) -> Output:
         if isinstance(params, LastToken):
@@ -156,7 +190,7 @@ class Transformer(Model):
 
     def penalty(self, found: dict[str, jax.Array], mode: Mode) -> jax.Array:
         """Return the weighted imbalance of experts, from the probabilities at all positions computed."""
-        routers = [found[f"router_{layer}"] for layer in range(self.layers)]
+        routers = [found[f"router_{layer}"] for layer in range(self.depth)]
         routers[-1] = routers[-1][-self.answers :]
         total = sum(imbalance(p, self.top, mode.counts) for p in routers)
         return jnp.asarray(self.load_balance, routers[0].dtype) * total
@@ -168,19 +202,29 @@ class Transformer(Model):
 
     def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
         """Return the logits, and activations [positions, ..., rows, width] of the positions computed."""
-        params = self.complete(params)
-        stream, x, found = self.embedded(params, inputs.T, path), params["W_E"], {}
-        for layer in range(self.layers):
-            part = Part(params, f"_{layer}", self.norm)
-            if layer:
+        params, found = self.complete(params), {}
+        tokens, there = rows_last(inputs)
+        key = None if drop.key is None else jax.random.fold_in(drop.key, DRAWS * self.depth)
+        begin = self.places.begin(len(inputs), key)
+        stream, x = self.embedded(params, tokens, path, begin), None
+        for layer in range(self.depth):
+            part = Part(params, f"_{layer % self.layers}", self.norm)
+            if x is not None:
+                if self.re_embed and layer % self.layers == 0:
+                    x = product(jax.nn.softmax(self.readout(params, x)), params["W_E"])
+                    x = self.places.placed(x, params, begin)
                 stream = Stream(x, part.normed(x, "ln1", "pre"))
-            first = 0 if path == "full" or layer < self.layers - 1 else inputs.shape[1] - self.answers
-            seen = self.layer(part, stream, first, DRAWS * layer, drop)
+            first = 0 if path == "full" or layer < self.depth - 1 else inputs.shape[1] - self.answers
+            seen = self.layer(part, stream, first, DRAWS * layer, drop, there)
             found |= {f"{name}_{layer}": value for name, value in seen.items()}
             x = seen["resid_post"]
+        assert x is not None
+        return self.readout(params, x[-1] if self.answers == 1 else jnp.swapaxes(x[-self.answers :], 0, 1)), found
+
+    def readout(self, params: Params, x: jax.Array) -> jax.Array:
+        """Return the logits of the residual stream [..., d_model] after the last layer."""
         whole = Part(params, "", self.norm)
-        read = x[-1] if self.answers == 1 else jnp.swapaxes(x[-self.answers :], 0, 1)
-        return whole.linear(whole.normed(read, "ln_final", "pre"), "U"), found
+        return whole.linear(whole.normed(x, "ln_final", "pre"), "U")
 
     def complete(self, params: Params) -> Params:
         """Return the parameters with W_U, and with the factors of the initialisation multiplied in."""
@@ -188,11 +232,10 @@ class Transformer(Model):
             params = params | {"W_U": params["W_E"].T}
         return with_factors(params) if self.init == "mup" else params
 
-    def codes(self, params: Params, tokens: int) -> jax.Array | None:
-        """Return what is added to the embedding at each of the positions [tokens, d_model], if anything."""
-        if self.positions == "sinusoidal":
-            return jnp.asarray(sinusoidal(tokens, self.d_model), params["W_E"].dtype)
-        return params.get("W_pos")
+    @property
+    def places(self) -> Positions:
+        """How tokens know where they stand."""
+        return Positions(self.positions, self.shift, self.heads, self.causal)
 
     @property
     def scale(self) -> float:
@@ -200,23 +243,40 @@ class Transformer(Model):
         d_head = self.d_model // self.heads
         return 1 / d_head if self.init == "mup" else d_head**-0.5
 
-    def embedded(self, params: Params, tokens: jax.Array, path: str) -> Stream | TokenTables:
-        """Return what the first layer reads."""
-        E, P = params["W_E"], self.codes(params, len(tokens))
+    def embedded(
+        self, params: Params, tokens: jax.Array, path: str, begin: jax.Array | None = None
+    ) -> Stream | TokenTables:
+        """Return what the first layer reads of tokens [tokens, rows] or vectors [tokens, rows, width]."""
         norm = partial(Part(params, "_0", self.norm).normed, name="ln1", place="pre")
-        tables = token_tables(tokens, E, P, norm if self.norm == "pre" else None)
-        if path == "answer" or (path == "auto" and tables.worth):
-            return tables
-        x = tables.at(0)
+        named = jnp.issubdtype(tokens.dtype, jnp.integer)
+        if named and begin is None:
+            P = self.places.codes(params, len(tokens))
+            tables = token_tables(tokens, params["W_E"], P, norm if self.norm == "pre" else None)
+            if path == "answer" or (path == "auto" and tables.worth):
+                return tables
+        read = Part(params, "", self.norm)
+        x = params["W_E"][tokens] if named else read.linear(tokens.astype(params["W_read"].dtype), "read")
+        x = self.places.placed(x, params, begin)
         return Stream(x, norm(x))
 
-    def layer(self, part: Part, x: Stream | TokenTables, first: int, place: int, drop: Dropout) -> dict[str, jax.Array]:
+    def layer(
+        self,
+        part: Part,
+        x: Stream | TokenTables,
+        first: int,
+        place: int,
+        drop: Dropout,
+        there: jax.Array | None,
+    ) -> dict[str, jax.Array]:
         """Return what a layer computes at positions ``first`` and on; ``place`` numbers its draws."""
         q, k, v = (
             part.biased(x.project(part.params[f"W_{name}{part.suffix}"], start), name)
             for name, start in (("Q", first), ("K", 0), ("V", 0))
         )
-        weights, read = attend(q, k, v, self.heads, self.scale, self.causal, partial(drop, place=place))
+        q, k = self.places.turned(q, first), self.places.turned(k, 0)
+        bias = self.places.bias(part.params, len(q), len(k))
+        how = Scores(self.heads, self.scale, self.causal, self.attention == "linear", bias, there)
+        weights, read = attend(q, k, v, how, partial(drop, place=place))
         pre = x.at(first)
         mid = part.normed(pre + drop(part.linear(read, "O"), place + 1), "ln1", "post")
         seen = {"resid_pre": pre, "attention": weights, "resid_mid": mid}

@@ -11,10 +11,13 @@ from grokdyn.models.torch_layers import ANY, fitting
 from grokdyn.models.transformer_params import tensors
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
+from grokdyn.tasks.signature import Classes, Sequences, Tokens
 
 ONCE = {
     "W_E": "embed.W_E",
     "W_pos": "pos_embed.W_pos",
+    "W_rel": "rel_pos_bias.weight",
+    "W_read": "embed.W_read",
     "W_U": "unembed.W_U",
     "b_U": "unembed.b_U",
     "ln_final_scale": "ln_final.w",
@@ -63,7 +66,8 @@ def from_lens(model: Any, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     heads, d = model.heads, model.d_model
     found = {}
-    for name, own, _ in tensors(model, Signature(ANY, ANY, ANY, 0)):
+    inputs = Sequences(ANY, ANY) if "embed.W_read" in arrays else Tokens(ANY, ANY)
+    for name, own, _ in tensors(model, Signature(inputs, Classes(ANY), 0)):
         theirs, (kind, _, part) = theirs_of(name), name.partition("_")
         if kind == "W" and part[:2] in ("Q_", "K_", "V_"):
             w = fitting(arrays, theirs, (heads, d, d // heads), name)

@@ -12,13 +12,16 @@ import numpy as np
 from grokdyn.models.draws import Draw, normal, uniform
 from grokdyn.models.initializers import multiplier
 from grokdyn.models.output import Params
+from grokdyn.models.positions import BUCKETS
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.base import Signature
-from grokdyn.tasks.signature import Classes, Tokens
+from grokdyn.tasks.signature import Classes, Sequences, Tokens
 
 INITS = ("nanda", "torch", "mup")
-# Tables that tokens and positions are looked up in: no matrix product, no fan-in.
-EMBEDDINGS = ("W_E", "W_pos")
+# A size that is the task's and not known where names are read: the vocabulary, the length of a sequence.
+ANY = -1
+# Tables that tokens, positions and distances are looked up in: no matrix product, no fan-in.
+EMBEDDINGS = ("W_E", "W_pos", "W_rel")
 
 
 class Tensor(NamedTuple):
@@ -32,10 +35,17 @@ class Tensor(NamedTuple):
 def tensors(model: Any, signature: Signature) -> Iterator[Tensor]:
     """Yield every parameter of a transformer."""
     d, ff, biased = model.d_model, model.d_mlp, model.attention_bias
-    assert isinstance(signature.inputs, Tokens)
-    yield Tensor("W_E", (signature.inputs.vocabulary, d), 1)
+    inputs = signature.inputs
+    if isinstance(inputs, Tokens):
+        yield Tensor("W_E", (inputs.vocabulary, d), 1)
+    else:
+        assert isinstance(inputs, Sequences)
+        yield Tensor("W_read", (inputs.width, d), inputs.width)
     if model.positions == "learned":
-        yield Tensor("W_pos", (signature.inputs.width, d), 1)
+        tokens = inputs.width if isinstance(inputs, Tokens) else inputs.length
+        yield Tensor("W_pos", (tokens + model.shift if tokens != ANY else ANY, d), 1)
+    if model.positions == "t5":
+        yield Tensor("W_rel", (BUCKETS, model.heads), 1)
     for layer in range(model.layers):
         for part in "QKVO":
             yield from linear(f"{part}_{layer}", d, d, biased)
@@ -78,7 +88,7 @@ def drawn(init: str, d_model: int, tensor: Tensor, key: jax.Array, dtype: Any) -
         return jnp.zeros(shape, dtype)
     variance = 1.0
     if init == "nanda":
-        variance = 1 / shape[1] if name == "W_U" else 1 / d_model
+        variance = {"W_U": 1 / shape[1], "W_read": 1 / fan_in}.get(name, 1 / d_model)
     return normal(key, shape, dtype).then(lambda x: x * variance**0.5)
 
 
@@ -104,8 +114,6 @@ PER_LAYER = (
     ("mlp.W_out", "W_out", "turned"),
     ("mlp.b_out", "b_out", "same"),
 )
-# The vocabulary and the length of a sequence are the task's and not known here.
-ANY = -1
 
 
 def nanda_names(model: Any) -> dict[str, tuple[str, str]]:

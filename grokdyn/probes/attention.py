@@ -27,9 +27,11 @@ class AttentionEntropy(Probe):
     """
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+        model = shapes.experiment.model
         if not patterns(shapes):
-            came = Words(f"{type(shapes.experiment.model).__name__}")
-            yield "kind", came, "a model with attention, on tokens"
+            yield "kind", Words(f"{type(model).__name__}"), "a model with attention, on tokens"
+        elif getattr(model, "attention", "softmax") != "softmax":
+            yield "kind", Words(f"{model.attention} attention"), "softmax attention, whose weights are shares"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = patterns(shapes)

@@ -274,6 +274,7 @@ OTHERS = {
     "Tokens": "grokdyn.tasks.signature:Tokens",
     "Vectors": "grokdyn.tasks.signature:Vectors",
     "Images": "grokdyn.tasks.signature:Images",
+    "Sequences": "grokdyn.tasks.signature:Sequences",
     "Classes": "grokdyn.tasks.signature:Classes",
     "Reals": "grokdyn.tasks.signature:Reals",
     "field": "grokdyn.spec.base:field",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from grokdyn.spec.errors import Words
 from grokdyn.tasks.parts import parts_of
-from grokdyn.tasks.signature import Reals, Signature, Tokens
+from grokdyn.tasks.signature import Reals, Sequences, Signature, Tokens
 
 # (field, what came, what is allowed)
 Conflicts = Iterator[tuple[str, Any, str]]
@@ -65,4 +65,10 @@ def needs_classes(shapes: Shapes, instead: str) -> Conflicts:
 def needs_tokens(shapes: Shapes) -> Conflicts:
     """Yield a conflict where inputs are no tokens."""
     if not isinstance(shapes.signature.inputs, Tokens):
+        yield "kind", Words("inputs that are no tokens"), "a model of real vectors, such as mlp, for this task"
+
+
+def needs_sequences(shapes: Shapes) -> Conflicts:
+    """Yield a conflict where inputs are neither tokens nor sequences of vectors."""
+    if not isinstance(shapes.signature.inputs, Tokens | Sequences):
         yield "kind", Words("inputs that are no tokens"), "a model of real vectors, such as mlp, for this task"

@@ -59,6 +59,24 @@ class Images(NamedTuple):
         return self.height * self.width * self.channels
 
 
+class Sequences(NamedTuple):
+    """Inputs that are sequences of real vectors: floats [rows, length, width].
+
+    A vector of zeros is no token but padding: shorter sequences begin with it.
+    """
+
+    length: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self)
+
+    @property
+    def entries(self) -> int:
+        return self.length * self.width
+
+
 class Classes(NamedTuple):
     """Targets that are classes: int32 labels [rows] from 0 to ``count`` - ``symbols`` - 1, or [rows, answers].
 
@@ -89,7 +107,7 @@ class Reals(NamedTuple):
         return self.count
 
 
-Inputs = Tokens | Vectors | Images
+Inputs = Tokens | Vectors | Images | Sequences
 Targets = Classes | Reals
 # What the rows of a part do: one is the pool that train_fraction divides, others always train, or only test.
 POOL, TRAIN, TEST = "pool", "train", "test"
@@ -110,7 +128,7 @@ class Signature:
     """The shapes of a task's table, which a model must fit.
 
     Attributes:
-        inputs: ``Tokens``, ``Vectors`` or ``Images``.
+        inputs: ``Tokens``, ``Vectors``, ``Images`` or ``Sequences``.
         targets: ``Classes`` or ``Reals``.
         rows: number of rows of the table.
         parts: (name, role) of every part; role ``"pool"`` of the one that ``train_fraction`` divides into train and
@@ -161,7 +179,8 @@ def fields(
         SpecError: naming what is not as it must be.
     """
     if not isinstance(inputs, Inputs):
-        raise SpecError("signature.inputs", inputs, "gd.Tokens(vocabulary, width), gd.Vectors(width) or gd.Images(...)")
+        allowed = "gd.Tokens(vocabulary, width), gd.Vectors(width), gd.Images(...) or gd.Sequences(length, width)"
+        raise SpecError("signature.inputs", inputs, allowed)
     if not isinstance(targets, Targets):
         raise SpecError("signature.targets", targets, "gd.Classes(count) or gd.Reals(count)")
     pairs = tuple((str(name), str(role)) for name, role in (parts.items() if isinstance(parts, Mapping) else parts))

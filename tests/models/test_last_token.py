@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import grokdyn as gd
 from grokdyn.models.last_token import LastToken, saves
+from grokdyn.models.positions import POSITIONS
 from grokdyn.train.gradient import full_gradient
 from tests import cases
 from tests.models import test_transformer as transformer
@@ -25,7 +26,9 @@ TASKS = {
     "S3": gd.SymmetricGroup(n=3, sequence="a op b ="),
     "mixture": gd.ModularMixture(p=5, ops=("add", "mul")),
 }
-OPTIONS = {name: values for name, values in transformer.OPTIONS.items() if name not in ("layers", "norm", "answers")}
+NOT_MERGED = ("layers", "norm", "answers", "attention", "repeats", "re_embed")
+OPTIONS = {name: values for name, values in transformer.OPTIONS.items() if name not in NOT_MERGED}
+OPTIONS["positions"] = st.sampled_from([kind for kind in POSITIONS if kind != "rotary"])
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -76,6 +79,9 @@ def check_logits_and_gradients(options, name):
         ({"norm": "post"}, "a b ="),
         ({"path": "answer"}, "a b ="),
         ({"path": "full"}, "a b ="),
+        ({"positions": "rotary"}, "a b ="),
+        ({"attention": "linear"}, "a b ="),
+        ({"repeats": 2}, "a b ="),
         ({}, "a b"),
         ({"answers": 2}, "<eos> a op b = c"),
     ],

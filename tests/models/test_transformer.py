@@ -14,6 +14,7 @@ import grokdyn as gd
 from grokdyn.engine.plan.fit import refuse
 from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.dropout import Dropout
+from grokdyn.models.positions import POSITIONS
 from grokdyn.models.transformer_params import INITS
 from grokdyn.tasks.base import Signature
 from grokdyn.tasks.shapes import Shapes
@@ -35,6 +36,9 @@ MODELS = {
     "no_mlp": SMALL.replace(layers=2, d_mlp=0, norm="post", attention_bias=True),
     "both_ways": SMALL.replace(layers=2, causal=False, positions="none", **BIASES),
     "answers": SMALL.replace(layers=2, norm="pre", answers=2, **BIASES),
+    "rotary": SMALL.replace(layers=2, positions="rotary", attention="linear", **BIASES),
+    "alibi": SMALL.replace(repeats=2, re_embed=True, positions="alibi", norm="pre"),
+    "t5": SMALL.replace(layers=2, positions="t5", causal=False, init="mup"),
 }
 
 
@@ -64,6 +68,7 @@ PHI = {
     "gelu": gelu,
     "gelu_tanh": lambda z, xp: z * (1 + xp.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2,
     "identity": lambda z, xp: z,
+    "erf": lambda z, xp: np.vectorize(math.erf)(z) if xp is np else jax.scipy.special.erf(z),
 }
 
 
@@ -81,16 +86,28 @@ def naive(model, params, inputs, xp=np):
         x = (x - x.mean(-1, keepdims=True)) / xp.sqrt(x.var(-1, keepdims=True) + 1e-5)
         return x * params[f"{name}_scale{suffix}"] + params[f"{name}_shift{suffix}"]
 
-    x, seen = params["W_E"][inputs], {}
+    def placed(x):
+        T, D = x.shape[1:]
+        if model.positions == "learned":
+            return x + params["W_pos"][:T]
+        if model.positions == "sinusoidal":
+            angles = [[i / 10000 ** ((j - j % 2) / D) for j in range(D)] for i in range(T)]
+            return x + np.array([[np.cos(a) if j % 2 else np.sin(a) for j, a in enumerate(row)] for row in angles])
+        return x
+
+    if model.tied:
+        params = params | {"W_U": params["W_E"].T}
+    x, seen = placed(params["W_E"][inputs]), {}
     T, D = x.shape[1:]
-    if model.positions == "learned":
-        x = x + params["W_pos"]
-    if model.positions == "sinusoidal":
-        angles = [[i / 10000 ** ((j - j % 2) / D) for j in range(D)] for i in range(T)]
-        x = x + np.array([[np.cos(a) if j % 2 else np.sin(a) for j, a in enumerate(row)] for row in angles])
-    for layer in range(model.layers):
+    for place in range(model.layers * model.repeats):
+        layer = place % model.layers
+        if model.re_embed and place and layer == 0:
+            p = xp.exp(linear(norm(x, "ln_final", "pre"), "U", readout=True))
+            x = placed(p / p.sum(-1, keepdims=True) @ params["W_E"])
         y = norm(x, "ln1", "pre", f"_{layer}")
         q, k, v = (linear(y, f"{name}_{layer}") for name in "QKV")
+        if model.positions == "rotary":
+            q, k = (xp.stack([of_place(x[:, i], i, D // model.heads, xp) for i in range(T)], 1) for x in (q, k))
         width, rows_of = D // model.heads, []
         attention = np.zeros((len(inputs), T, T, model.heads)) if xp is np else None
         for i in range(T):
@@ -99,24 +116,44 @@ def naive(model, params, inputs, xp=np):
                 own = slice(h * width, (h + 1) * width)
                 scores = xp.sum(q[:, i, None, own] * k[:, :last, own], -1)
                 scores = scores / (width if model.init == "mup" else np.sqrt(width))
-                weights = xp.exp(scores - scores.max(-1, keepdims=True))
-                weights = weights / weights.sum(-1, keepdims=True)
+                scores = scores + xp.array([by_distance(model, params, i - t, h) for t in range(last)])
+                weights = scores
+                if model.attention == "softmax":
+                    weights = xp.exp(scores - scores.max(-1, keepdims=True))
+                    weights = weights / weights.sum(-1, keepdims=True)
                 if attention is not None:
                     attention[:, i, :last, h] = weights
                 heads.append(xp.sum(weights[:, :, None] * v[:, :last, own], 1))
             rows_of.append(xp.concatenate(heads, -1))
         mid = norm(x + linear(xp.stack(rows_of, 1), f"O_{layer}"), "ln1", "post", f"_{layer}")
-        seen |= {f"resid_pre_{layer}": x, f"attention_{layer}": attention, f"resid_mid_{layer}": mid}
+        seen |= {f"resid_pre_{place}": x, f"attention_{place}": attention, f"resid_mid_{place}": mid}
         x = mid
         if model.d_mlp:
             z = linear(norm(mid, "ln2", "pre", f"_{layer}"), f"in_{layer}")
             hidden = PHI[model.activation](z, xp)
             x = norm(mid + linear(hidden, f"out_{layer}"), "ln2", "post", f"_{layer}")
-            seen |= {f"pre_{layer}": z, f"hidden_{layer}": hidden}
-        seen[f"resid_post_{layer}"] = x
-    if model.tied:
-        params = params | {"W_U": params["W_E"].T}
+            seen |= {f"pre_{place}": z, f"hidden_{place}": hidden}
+        seen[f"resid_post_{place}"] = x
     return linear(norm(x, "ln_final", "pre"), "U", readout=True), seen
+
+
+def of_place(x, i, width, xp):
+    """Return queries or keys [rows, D] of position i as complex numbers turned head by head, rotary's definition."""
+    z = x[:, ::2] + 1j * x[:, 1::2]
+    j = np.arange(z.shape[1]) % (width // 2)
+    z = z * np.exp(1j * i / 10000 ** (2 * j / width))
+    return xp.stack([z.real, z.imag], -1).reshape(x.shape)
+
+
+def by_distance(model, params, distance, head):
+    """Return what a head's score gets for a token so far back; heads are powers of two, and so few tokens that every
+    distance has an entry of its own.
+    """
+    if model.positions == "alibi":
+        return -abs(distance) * 2.0 ** (-8 * (head + 1) / model.heads)
+    if model.positions != "t5":
+        return 0.0
+    return params["W_rel"][abs(distance) + (16 if distance < 0 and not model.causal else 0), head]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -148,7 +185,10 @@ OPTIONS = {
     "d_mlp": st.sampled_from((0, FF)),
     "activation": st.sampled_from(tuple(ACTIVATIONS)),
     "norm": st.sampled_from(("none", "pre", "post")),
-    "positions": st.sampled_from(("learned", "sinusoidal", "none")),
+    "positions": st.sampled_from(POSITIONS),
+    "attention": st.sampled_from(("softmax", "linear")),
+    "repeats": st.integers(1, 2),
+    "re_embed": st.booleans(),
     "causal": st.booleans(),
     "attention_bias": st.booleans(),
     "mlp_bias": st.booleans(),
