@@ -38,6 +38,7 @@ TASKS = (
     gd.XorClusters(dimension=50, points=12, mean_norm=3.0, reduced=True),
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
+    gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
     gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
@@ -180,6 +181,7 @@ PROBES = (
     gd.Circuit(),
     gd.Rank(),
     gd.AttentionEntropy(),
+    gd.InContext(lengths=(0, 2)),
     gd.Pathways(rows=4, memorised=5.0),
     gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
     gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
@@ -226,6 +228,12 @@ HOMES = {
     **{cls: {"task": gd.SparseParity(bits=2, noise_bits=4, strings=40)} for cls in (gd.Mixup, gd.InputNoise)},
     **{cls: {"task": gd.Digits(train_points=20, images=True)} for cls in (gd.Shifts, gd.Flips)},
     gd.Descended: {"transforms": (gd.RowWeights(feature="label", low=0),)},
+    gd.InContext: {
+        "task": gd.InContextRegression(dimension=2, pairs=3, prompts=20),
+        "model": gd.Transformer(d_model=4, heads=1, d_mlp=0, attention="linear", positions="none"),
+        "loss": gd.MSE(),
+        "batch_size": 4,
+    },
     gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},
 }
 TRANSFORMS = (

@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, str]] = {
         "shared_axis": "grokdyn.tasks.shared_axis:SharedAxis",
         "feature_data": "grokdyn.tasks.feature_data:FeatureData",
         "opposing_outliers": "grokdyn.tasks.opposing_outliers:OpposingOutliers",
+        "in_context_regression": "grokdyn.tasks.in_context:InContextRegression",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
@@ -147,6 +148,7 @@ KINDS: dict[str, dict[str, str]] = {
         "local_complexity": "grokdyn.probes.complexity:LocalComplexity",
         "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",
         "attention_entropy": "grokdyn.probes.attention:AttentionEntropy",
+        "in_context": "grokdyn.probes.in_context:InContext",
     },
     "transform": {
         "mixup": "grokdyn.transforms.mixup:Mixup",
