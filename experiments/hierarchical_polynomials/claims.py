@@ -1,15 +1,12 @@
 """Wang, Nichani and Lee 2023: rows that g(p(x)) takes, layer by layer, all at once, by a kernel."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import matplotlib.figure
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 import grokdyn as gd
 from grokdyn.analysis.checks import ArgumentError
-from grokdyn.analysis.claims import Claim, Median, Student, exponent
+from grokdyn.analysis.claims import Between, Claim, Median, Student, exponent
 from grokdyn.plot import style
 
 SOURCE = "Wang, Nichani and Lee 2023 (arXiv 2311.13774)"
@@ -62,28 +59,6 @@ def steeper(one, other):
     return Student(
         a.value - b.value, error, min(a.freedom, b.freedom), min(a.seeds, b.seeds), "difference of exponents"
     )
-
-
-@dataclass(frozen=True)
-class Between:
-    """The median over pairs of a ratio, of which each is known to an interval, as wide as the grids of sizes make it.
-
-    Its interval holds wherever in theirs the ratios are: from that of the lower ends to that of the upper ones.
-    """
-
-    low: Any
-    high: Any
-    what = "median ratio of pairs, wherever between two sizes they are"
-
-    @property
-    def seeds(self):
-        return Median(self.low).seeds
-
-    def estimate(self):
-        return float(np.sqrt(Median(self.low).estimate() * Median(self.high).estimate()))
-
-    def interval(self, level):
-        return Median(self.low).interval(level)[0], Median(self.high).interval(level)[1]
 
 
 def more(found, times):

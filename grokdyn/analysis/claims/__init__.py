@@ -1,5 +1,6 @@
 """Claims of papers: what they are about, the values that agree, and verdicts by intervals over seeds."""
 
+from .between import Between
 from .estimands import Contrast, Estimand, MaximalError, Median, Order, Probability, Student, exponent, mean
 from .shares import within
 from .steps import crossing, interpolated_step, quotient
@@ -12,6 +13,7 @@ __all__ = [
     "HOLDS",
     "LEVEL",
     "OPEN",
+    "Between",
     "Claim",
     "Contrast",
     "Estimand",

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..checks import ArgumentError
+from .between import Between
 from .estimands import Contrast, Estimand, MaximalError, Median, Order, Probability, Student
 from .verdicts import ALPHA, LEVEL, OPEN, Claim, Verdict, judge, region_told, short
 
 SCHEMA = 2
-KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Contrast, MaximalError, Median, Order, Probability, Student)}
+KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Between, Contrast, MaximalError, Median, Order, Probability, Student)
+}
 WIDTH = 110
 # Of the numbers of runs.
 DIGITS = 9
