@@ -41,6 +41,7 @@ TASKS = (
     gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
+    gd.FeatureData(dimension=6, common=5, rare=2, both=1, test_rows=3, fresh=True),
     gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
     gd.OpposingOutliers(dimension=3, points=10, outliers=2, label_noise=0.25),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from grokdyn.losses.base import of_rows
 from grokdyn.models.function import Function
@@ -151,15 +152,19 @@ class View:
     def test(self) -> jax.Array:
         """Bool [rows]: the test rows, of the pool that the train fraction divides or of a part of that name."""
         known, out = parts_of(self.experiment.task), self.split.left_out
-        found = ~self.train if known.whole else ~self.train & known.held_out()
+        found = ~self.train if known.whole else ~self.train & self.of_table(known.held_out())
         return found if out is None else found & ~out
 
     @cached_property
     def parts(self) -> dict[str, jax.Array]:
         """Name -> bool [rows]: the rows of every part; train and test first, then those that the task names."""
         known = parts_of(self.experiment.task)
-        named = {name: jnp.asarray(known.mask(name)) for name in known.names if name not in DIVIDED}
+        named = {name: self.of_table(known.mask(name)) for name in known.names if name not in DIVIDED}
         return {"train": self.train, "test": self.test, **named}
+
+    def of_table(self, mask: np.ndarray) -> jax.Array:
+        """Return marks of the table's rows as marks of all rows that are seen; fresh ones behind them have none."""
+        return jnp.pad(jnp.asarray(mask), (0, self.labels.shape[0] - len(mask)))
 
     @cached_property
     def loss(self) -> Any:

@@ -63,7 +63,8 @@ class Task(Spec):
     )
 
     drawn = False  # True where the table itself is random and every run draws its own
-    endless = False  # True where every update draws rows of its own (``sample``) and the table only tests
+    # True where every update draws rows of its own (``sample``) and the table only tests, its pool and other parts.
+    endless = False
 
     def train_count(self, rows: int) -> Any:
         """Return the number of train rows among the pool's, for the numbers of one run (traced) or of many."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
-from grokdyn.spec.rules import Choice, Count, Number
+from grokdyn.spec.rules import Choice, Count, Flag, Number
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.signature import Classes, Images, Reals
 
@@ -35,6 +35,9 @@ class FeatureData(Task):
     ``test_rows`` each. In every part the classes take turns. ``targets = "sign"`` makes of class 1 and 0 the real
     targets 1 and -1. Every run draws its own distractors and noise from its split stream.
 
+    ``fresh``: every update draws ``batch_size`` rows of its own, each kind in proportion to these numbers, with classes
+    by fair coins; the rows of ``test``, the part ``mixture``, and the others only test.
+
     Features of rows for transforms: ``label`` of classes, and ``common_size`` and ``rare_size``, the largest size of an
     entry along the axes of these features (distractors included).
     """
@@ -54,7 +57,16 @@ class FeatureData(Task):
     noise_std: float = field(Number(0), default=0.1, doc="standard deviation of an entry of noise")
     targets: str = field(Choice(("classes", "sign")), default="classes", doc="classes, or real targets of 1 and -1")
 
+    fresh: bool = field(
+        Flag(), default=False, doc="every update draws batch_size new rows; the table only tests", kw_only=True
+    )
+
     drawn = True
+
+    @property
+    def endless(self) -> bool:
+        """Whether every update draws rows of its own."""
+        return self.fresh
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.dimension < self.axes:
@@ -65,7 +77,8 @@ class FeatureData(Task):
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
         if self.label_noise == 0:
             yield "noise", "label_noise is 0"
-        yield from ((name, "common, rare and both are the train rows") for name in ("train_fraction", "train_points"))
+        told = "every update draws rows of its own" if self.fresh else "common, rare and both are the train rows"
+        yield from ((name, told) for name in ("train_fraction", "train_points"))
         if not self.distractors:
             yield "distractor_scale", "distractors is 0"
         if not self.noise_patches or self.dimension == self.axes:
@@ -90,20 +103,22 @@ class FeatureData(Task):
     def signature(self) -> Signature:
         inputs = Images(1, self.first_noise + self.noise_patches, self.dimension)
         targets = Classes(2) if self.targets == "classes" else Reals(1)
-        parts = dict.fromkeys(self.counts, "train") | dict.fromkeys(("test", "only_common", "only_rare"), "test")
+        seen = {"mixture": "pool"} if self.fresh else dict.fromkeys(self.counts, "train") | {"test": "test"}
+        parts = seen | {"only_common": "test", "only_rare": "test"}
         return Signature(inputs, targets, len(self.membership()), parts)
 
     def membership(self) -> np.ndarray:
-        sizes = {**self.counts, "test": sum(self.counts.values()), "only_common": self.test_rows}
-        sizes["only_rare"] = self.test_rows
+        mixture = sum(self.counts.values())
+        sizes = {"mixture": mixture} if self.fresh else {**self.counts, "test": mixture}
+        sizes |= {"only_common": self.test_rows, "only_rare": self.test_rows}
         return np.repeat(list(sizes), list(sizes.values()))
 
     def kinds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return whether a row has the common feature, whether it has the rare one, and its class, each [rows]."""
-        of_train = np.repeat(list(self.counts), list(self.counts.values()))
-        alone = np.repeat(FEATURES, self.test_rows)
-        kind = np.concatenate([of_train, of_train, alone])
-        turn = np.concatenate([np.arange(n) for n in [*self.counts.values()] * 2 + [self.test_rows] * 2])
+        mixtures = 1 if self.fresh else 2
+        of_mixture = np.repeat(list(self.counts), list(self.counts.values()))
+        kind = np.concatenate([*[of_mixture] * mixtures, np.repeat(FEATURES, self.test_rows)])
+        turn = np.concatenate([np.arange(n) for n in [*self.counts.values()] * mixtures + [self.test_rows] * 2])
         return kind != "rare", kind != "common", (turn % 2).astype(np.int32)
 
     def vector(self, feature: str, label: int) -> jax.Array:
@@ -120,8 +135,18 @@ class FeatureData(Task):
         return super().features(inputs, labels) | told
 
     def draw(self, key: jax.Array) -> Table:
+        return self.rows_of(key, *self.kinds())
+
+    def sample(self, rule: None, key: jax.Array, rows: int) -> Table:
+        key, kind_key, label_key = jax.random.split(key, 3)
+        place = jax.random.randint(kind_key, (rows,), 0, sum(self.counts.values()), jnp.int32)
+        label = (jax.random.bits(label_key, (rows,), jnp.uint32) & 1).astype(jnp.int32)
+        without_rare, without_common = place < self.common, (place >= self.common) & (place < self.common + self.rare)
+        return self.rows_of(key, ~without_common, ~without_rare, label)
+
+    def rows_of(self, key: jax.Array, has_common: Any, has_rare: Any, label: Any) -> Table:
+        """Return rows with these features and classes, each [rows], their distractors and noise drawn."""
         which_key, noise_key = jax.random.split(key)
-        has_common, has_rare, label = self.kinds()
         rows, classes = len(label), np.arange(2)
         common, rare = (jnp.stack([self.vector(name, int(k)) for k in classes]) for name in FEATURES)
         held = [has_common[:, None] * common[label], has_rare[:, None] * rare[label]]
@@ -133,5 +158,5 @@ class FeatureData(Task):
         noise = jnp.where(off, jnp.asarray(self.noise_std, jnp.float32) * noise, jnp.float32(0))
         patches = jnp.concatenate([shown, distracting], axis=1).astype(jnp.float32)
         x = jnp.concatenate([patches, noise], axis=1)[:, None]
-        y = label if self.targets == "classes" else (2 * label - 1).astype(np.float32)[:, None]
-        return Table(x, jnp.asarray(y))
+        y = jnp.asarray(label)
+        return Table(x, y if self.targets == "classes" else (2 * y - 1).astype(jnp.float32)[:, None])

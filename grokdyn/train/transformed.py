@@ -75,7 +75,7 @@ def batch_of(program: Program, lane: Lane, rows: Rows, ranks: jax.Array | None) 
     task, n = lane.experiment.task, rows.counts.shape[0]
     features: dict[str, Any] = dict(task.features(rows.inputs, rows.labels))
     known = parts_of(task)
-    if not known.whole:
+    if not known.whole and not task.endless:  # fresh rows are of no part
         trained = (name for name, role in known.roles.items() if role != TEST)
         features |= {name: jnp.asarray(known.mask(name))[rows.index] for name in trained}
     rank = jnp.arange(n, dtype=jnp.int32) if ranks is None else ranks

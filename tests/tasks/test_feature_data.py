@@ -1,6 +1,7 @@
 """Rows of patches against their definition, kind by kind, and what transforms may ask of them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -73,6 +74,37 @@ def test_kinds_that_there_are_are_parts_that_train():
     assert OPPOSITE.signature().parts[0] == ("rare", "train")
 
 
+def test_fresh_rows_have_the_kinds_in_proportion_and_fair_classes():
+    task = OWN.replace(fresh=True)
+    assert task.signature().parts == (("mixture", "pool"), ("only_common", "test"), ("only_rare", "test"))
+    x, y = map(np.array, jax.jit(lambda key: task.sample(None, key, 4000))(jax.random.key(1)))
+    common, rare = (np.abs(x[:, 0, 0, places]).max(1) > 0 for places in (slice(0, 2), slice(2, 4)))
+    np.testing.assert_array_equal(x[:, 0, 0, :4].argmax(1) % 2, y)
+    for share, hits in ((0.5, common & ~rare), (0.3, rare & ~common), (0.2, common & rare), (0.5, y == 1)):
+        assert abs(hits.mean() - share) < 4 * np.sqrt(share * (1 - share) / 4000)
+    assert len(np.unique(x[:, 0, 2], axis=0)) == 4000
+
+
+class Seen(gd.Probe):
+    """How many rows of every part there are, and in how many pairs of parts some row is twice."""
+
+    def variables(self, shapes):
+        axis = {"part": ["train", "test", "only_common", "only_rare"]}
+        return {"rows": gd.Variable("rows", dims=("part",), coordinates=axis), "shared": gd.Variable("shared")}
+
+    def measure(self, view):
+        masks = jnp.stack([*view.parts.values()])
+        return {"rows": masks.sum(1), "shared": jnp.sum(masks.sum(0) > 1)}
+
+
+def test_parts_of_the_table_test_beside_fresh_rows():
+    exp = experiment(task=OWN.replace(fresh=True), batch_size=7, steps=2, probes=("loss", "accuracy", Seen()))
+    ds = gd.run(exp, progress=False)
+    np.testing.assert_array_equal(ds.rows.isel(step=-1), [7, 10, 400, 400])
+    assert not ds.shared.any()
+    assert set(ds.data_vars) >= {"only_rare_accuracy", "only_common_loss"}
+
+
 def experiment(**changes):
     return gd.Experiment(
         task=OWN,
@@ -91,6 +123,10 @@ def experiment(**changes):
         (
             {"transforms": (gd.RowWeights(feature="weak"),)},
             r"feature: got 'weak'.*common_size, label, rare_size, common, rare, both",
+        ),
+        (
+            {"task": OWN.replace(fresh=True), "batch_size": 4, "transforms": (gd.RowWeights(feature="rare_size"),)},
+            r"transforms\[0\].kind: got .*; allowed: transforms that choose no rows",
         ),
         ({"transforms": (gd.RowWeights(feature="only_rare"),)}, r"feature: got 'only_rare'; allowed: a feature"),
     ],

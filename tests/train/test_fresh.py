@@ -124,6 +124,31 @@ def test_what_does_not_fit_is_refused_in_a_line(changes, told):
         gd.run(ONLINE.replace(**changes), progress=False)
 
 
+class Divided(gd.Task):
+    """Fresh rows beside a part that always trains: nonsense."""
+
+    drawn = endless = True
+
+    def signature(self):
+        return gd.Signature(gd.Vectors(2), gd.Reals(1), 4, {"mine": "train", "others": "test"})
+
+    def membership(self):
+        return np.array(["mine", "mine", "others", "others"])
+
+    def draw(self, key):
+        return gd.Table(jnp.ones((4, 2)), jnp.ones((4, 1)))
+
+    def sample(self, rule, key, rows):
+        return gd.Table(jnp.ones((rows, 2)), jnp.ones((rows, 1)))
+
+
+def test_a_part_that_always_trains_is_refused():
+    with pytest.raises(
+        gd.SpecError, match=r"task: got endless rows and a part that always trains; allowed: parts of a"
+    ):
+        gd.run(ONLINE.replace(task=Divided()), progress=False)
+
+
 def test_given_train_rows_are_refused():
     with pytest.raises(gd.SpecError, match=r"start.train_rows: got rows; allowed: nothing"):
         gd.run(ONLINE, start=gd.Start(train_rows=[1, 2]), progress=False)

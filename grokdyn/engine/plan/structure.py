@@ -122,8 +122,8 @@ def fresh_counts(stacked: Any, batch: int | None, parts: Parts, checked: Given |
     """Return the number of train rows where every update draws its own: those of one update."""
     if batch is None:
         raise SpecError("batch_size", Missing(), "the number of rows that an update draws, where task.fresh is true")
-    if not parts.whole:
-        raise SpecError("task", Words("endless rows"), "a finite table for a task whose rows belong to named parts")
+    if parts.count(TRAIN):
+        raise SpecError("task", Words("endless rows and a part that always trains"), "parts of a table that only tests")
     if checked is not None and checked.order is not None:
         raise SpecError("start.train_rows", Words("rows"), "nothing, where every update draws rows of its own")
     return np.full(np.shape(stacked.task.train_fraction), batch)
