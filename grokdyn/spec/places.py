@@ -149,6 +149,7 @@ KINDS: dict[str, dict[str, str]] = {
         "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",
         "attention_entropy": "grokdyn.probes.attention:AttentionEntropy",
         "in_context": "grokdyn.probes.in_context:InContext",
+        "logit_lens": "grokdyn.probes.logit_lens:LogitLens",
     },
     "transform": {
         "mixup": "grokdyn.transforms.mixup:Mixup",
