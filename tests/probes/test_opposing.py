@@ -9,7 +9,6 @@ import scipy.stats
 import grokdyn as gd
 from grokdyn.probes.opposing import rank_correlation
 from grokdyn.train.step import record, update
-from tests import cases
 from tests.train.lanes import taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -100,11 +99,3 @@ def test_rows_of_the_task_are_its_rule_and_two_groups():
 def test_what_has_no_two_groups_is_told(changes, said):
     with pytest.raises(gd.SpecError, match=said):
         gd.run(EXPERIMENT.replace(**changes), progress=False)
-
-
-def test_groups_at_a_cadence_change_nothing_of_the_run():
-    base = cases.tiny(probes=("loss",), record=gd.Every(1), steps=6)
-    plain = gd.run(base, progress=False)
-    seen = gd.run(base.replace(probes=("loss", gd.OpposingGroups(top=2, every=3))), progress=False)
-    np.testing.assert_array_equal(seen.train_loss, plain.train_loss)
-    np.testing.assert_array_equal(np.isfinite(seen.loss_rise), [True, False, False, True, False, False, True])
