@@ -24,7 +24,7 @@ def claims(results):
         made += at_the_edge(name, slow, fast)
         made += spiking(name, slow, fast, plain)
         made += under_adam(name, fast, results[ADAM[name]].squeeze(drop=True))
-    return [*made, proportional(results["signals"])]
+    return [*made, proportional(results["signals"]), *images(results["digits"])]
 
 
 def arms(ds):
@@ -208,6 +208,49 @@ def under_adam(name, fast, adam):
     ]
 
 
+def images(ds):
+    """Claim of images, in which nobody planted two groups, what holds of the toy."""
+    slow, fast = (ds.isel(learning_rate=i) for i in range(2))
+
+    def beyond_the_edge(text, expected, word, of, agrees, unit):
+        return median(f"digits, ReLU, beyond the edge: {text}", expected, fast, edge_mean(word, of), agrees, unit)
+
+    return [
+        median(
+            "digits, ReLU, far from the edge: the rows that move most go on in the next step",
+            "no oscillation",
+            slow,
+            lambda run: run.swapped.values.mean(),
+            (0, 0.2),
+            "share that moves back",
+        ),
+        beyond_the_edge(
+            "the rows that move most move back in the next step",
+            "they oscillate",
+            "swapped",
+            np.mean,
+            (0.8, 1),
+            "share that moves back",
+        ),
+        beyond_the_edge(
+            "so do all rows, in ranks of their changes",
+            "strongly negative",
+            "loss_change_correlation",
+            np.mean,
+            (-1, -0.5),
+            "rank correlation",
+        ),
+        beyond_the_edge(
+            "gradients of the two groups point against each other",
+            "cosine near -1",
+            "opposing_cosine",
+            np.median,
+            (-1, -0.8),
+            "cosine",
+        ),
+    ]
+
+
 def proportional(ds):
     text = "linear, far from the edge: the sharpness in the end is proportional to |beta|"
     found = None
@@ -220,16 +263,13 @@ def proportional(ds):
 def figure(results):
     colors = style.CYCLE
     with style.context():
-        drawn = style.new_figure(7.0, 4.6)
-        panels = drawn.subplots(2, 3)
-        for row, (name, sweep) in zip(panels, NETWORKS.items(), strict=True):
+        drawn = style.new_figure(7.0, 6.6)
+        panels = drawn.subplots(3, 3)
+        for row, (name, sweep) in zip(panels, NETWORKS.items(), strict=False):
             slow, fast, _ = arms(results[sweep])
             adam = results[ADAM[name]].squeeze(drop=True)
             sharp, groups, losses = row
-            for ds, color in ((slow, colors[0]), (fast, colors[1])):
-                band(sharp, ds.preconditioned_sharpness, color, f"rate {float(ds.learning_rate):g}")
-            edge = 2 / float(fast.learning_rate)
-            sharp.axhline(edge, color=style.INK, ls="--", lw=0.7, label=f"2 / {float(fast.learning_rate):g}")
+            sharpnesses(sharp, slow, fast, name)
             one = fast.isel(seed=0)
             for word, color in (("positive", colors[2]), ("negative", colors[3])):
                 groups.plot(one.step, one[f"{word}_loss"], color=color, lw=0.8, label=f"{word} outliers")
@@ -237,17 +277,38 @@ def figure(results):
             told = f"descent, {float(fast.learning_rate):g}"
             for ds, color, label in ((fast, colors[1], told), (adam, colors[4], "Adam")):
                 band(losses, ds.train_loss, color, label)
-            top = 1.6 * float(max(ds.preconditioned_sharpness.max() for ds in (slow, fast)))
-            sharp.set(ylabel="sharpness", title=name, ylim=(0, top))
             groups.set(ylabel="loss of one run", title=f"{name}, descent", yscale="log")
             groups.set_ylim(top=50 * float(one.negative_loss.max()))
             losses.set(ylabel="train loss", title=name, yscale="log")
             for ax in row:
-                ax.set(xlabel="step", xlim=(0, min(150, int(slow.step[-1]))))
-                ax.legend(fontsize=6, loc="upper right")
-        for letter, ax in zip("abcdef", panels.flat, strict=True):
+                ax.set_xlim(0, min(150, int(slow.step[-1])))
+        of_images(panels[2], results["digits"])
+        for letter, ax in zip("abcdefghi", panels.flat, strict=True):
+            ax.set_xlabel("step")
+            ax.legend(fontsize=6, loc="upper right")
             style.letter(ax, letter)
     return drawn
+
+
+def sharpnesses(ax, slow, fast, title):
+    """Draw the sharpness at both rates, and the edge of the high one."""
+    for ds, color in zip((slow, fast), style.CYCLE, strict=False):
+        band(ax, ds.preconditioned_sharpness, color, f"rate {float(ds.learning_rate):g}")
+    rate = float(fast.learning_rate)
+    ax.axhline(2 / rate, color=style.INK, ls="--", lw=0.7, label=f"2 / {rate:g}")
+    top = 1.6 * float(max(ds.preconditioned_sharpness.max() for ds in (slow, fast)))
+    ax.set(ylabel="sharpness", title=title, ylim=(0, top))
+
+
+def of_images(row, ds):
+    """Draw of images the sharpness, how many rows move back, and the cosine of the two groups."""
+    slow, fast = (ds.isel(learning_rate=i) for i in range(2))
+    sharpnesses(row[0], slow, fast, "digits, ReLU")
+    for ax, word, told in ((row[1], "swapped", "share that moves back"), (row[2], "opposing_cosine", "groups' cosine")):
+        for one, color in zip((slow, fast), style.CYCLE, strict=False):
+            band(ax, one[word], color, f"rate {float(one.learning_rate):g}")
+        ax.set(ylabel=told, title="digits, ReLU", ylim=(-1.05, 1.6))
+    row[1].set_ylim(-0.05, 1.6)
 
 
 def band(ax, values, color, label):

@@ -1,6 +1,7 @@
 """SAM, ASAM, GAM, SAF, Entropy-SGD and Lion beside AdamW at an equal budget of gradients; sharpness against error."""
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 from scipy.stats import kendalltau
 
 from grokdyn.analysis.claims import Claim, Contrast, crossing, mean, most
@@ -165,6 +166,7 @@ def figure(results):
             row[1].invert_xaxis()
             row[2].set(xlabel="top eigenvalue at the end", ylabel="test accuracy at the end", title=title, xscale="log")
         panels[0][0].set_ylim(0.75, 0.95)
+        panels[1][2].set_xscale("linear")
         panels[1][0].legend(fontsize=6, loc="upper left")
         last = results["grid"].isel(step=-1)
         for ax, word in zip(panels[2], ("l2_worst_sharpness", "linf_worst_sharpness", "sharpness"), strict=True):
@@ -186,5 +188,7 @@ def figure(results):
             )
         panels[2][0].legend(fontsize=6, title="rate", title_fontsize=6)
         for letter, ax in zip("abcdefghi", panels.flat, strict=True):
+            if ax.get_xscale() == "log":
+                ax.xaxis.set_minor_formatter(NullFormatter())
             style.letter(ax, letter)
     return drawn
