@@ -186,7 +186,8 @@ def figure(results):
                 xscale="log",
                 title="rates, decays",
             )
-        panels[2][0].legend(fontsize=6, title="rate", title_fontsize=6)
+        panels[2][0].set_ylim(top=0.14)
+        panels[2][0].legend(fontsize=6, title="rate", title_fontsize=6, ncols=2, loc="upper left")
         for letter, ax in zip("abcdefghi", panels.flat, strict=True):
             if ax.get_xscale() == "log":
                 ax.xaxis.set_minor_formatter(NullFormatter())
