@@ -39,6 +39,7 @@ LONG = {
     "neural_tangent_kernel",
     "norm_or_logit_scale",
     "omnigrok_norm",
+    "one_step_gd",
     "online_committee",
     "opposing_signals",
     "power_division",
