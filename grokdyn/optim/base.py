@@ -13,7 +13,7 @@ from grokdyn.optim.gradient import Gradient
 from grokdyn.optim.schedules import Constant
 from grokdyn.spec.base import Spec, field, rules
 from grokdyn.spec.errors import Words
-from grokdyn.spec.kinds import Part
+from grokdyn.spec.kinds import Part, kind_of
 from grokdyn.spec.rules import Choice, Number, Optional
 from grokdyn.tasks.shapes import Conflicts, Shapes
 
@@ -113,6 +113,12 @@ def within(optimizer: AnyOptimizer) -> Iterator[AnyOptimizer]:
         yield from within(inner)
 
 
+def readers_inside(inner: AnyOptimizer) -> Iterator[tuple[str, Any, str]]:
+    """Yield a problem of a wrapper for whatever inside of it reads single rows."""
+    for name in (kind_of(one) for one in within(inner) if one.reads_rows):
+        yield "inner", Words(f"{name} inside"), f"{name} around it"
+
+
 class Wrapper(AnyOptimizer):
     """Base of what changes the gradient or the update of an inner optimizer.
 
@@ -133,8 +139,8 @@ class Wrapper(AnyOptimizer):
         return self.inner.gradients
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
-        if type(self).seen is not Wrapper.seen and any(one.reads_rows for one in within(self.inner)):
-            yield "inner", Words("what reads single rows inside"), "winsorised or saf around it"
+        if type(self).seen is not Wrapper.seen:
+            yield from readers_inside(self.inner)
 
     def before(self) -> list[optax.GradientTransformation]:
         """Return transforms of the gradient before the inner optimizer steps along it."""

@@ -12,6 +12,7 @@ from grokdyn.optim.base import Wrapper, within
 from grokdyn.optim.gradient import Gradient
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
+from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Count, Number
 from grokdyn.tasks.shapes import Shapes, needs_classes, needs_one_answer, needs_rows_alone
 
@@ -47,8 +48,8 @@ class SAF(Wrapper):
     reads_rows = True
 
     def problems(self) -> Iterator[tuple[str, Any, str]]:
-        if any(one.reads_rows for one in within(self.inner)):
-            yield "inner", Words("what reads single rows inside"), "an optimizer that does not"
+        for name in (kind_of(one) for one in within(self.inner) if one.reads_rows):
+            yield "inner", Words(f"{name} inside"), "an optimizer that reads no single rows"
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         experiment = shapes.experiment

@@ -95,9 +95,15 @@ def test_sam_in_saf_climbs_along_what_saf_sees():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"optimizer": gd.SAM(inner=gd.SAF(inner=gd.SGD()))}, r"optimizer.inner: got what reads single rows inside"),
+        (
+            {"optimizer": gd.SAM(inner=gd.SAF(inner=gd.SGD()))},
+            "optimizer.inner: got saf inside; allowed: saf around it",
+        ),
         ({"optimizer": gd.NormConstraint(inner=gd.SAF(inner=gd.SGD()))}, "got saf inside of another optimizer"),
-        ({"optimizer": gd.SAF(inner=gd.Winsorised(inner=gd.SGD()))}, "got what reads single rows inside"),
+        (
+            {"optimizer": gd.SAF(inner=gd.Winsorised(inner=gd.SGD()))},
+            "optimizer.inner: got winsorised inside; allowed: an optimizer that reads no single rows",
+        ),
         ({"transforms": (gd.RedrawnLabels(),)}, "rows that are fresh or transformed"),
         ({"task": gd.LinearTeacher(dimension=3, points=12), "loss": gd.MSE()}, "real targets"),
     ],
