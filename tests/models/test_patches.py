@@ -44,7 +44,9 @@ def experiment(name, **changes):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.as_users
-@pytest.mark.parametrize("name", ["classes", pytest.param("quadratic", marks=pytest.mark.slow), "sign"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("classes", "quadratic")), "sign"]
+)
 def test_fifty_steps_and_all_records_are_those_of_a_plain_convolution_in_pytorch(name):
     torch = pytest.importorskip("torch")
     exp = experiment(name)
