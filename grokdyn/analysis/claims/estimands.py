@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ..checks import ArgumentError
-from ..lifetimes.curve import curve
+from . import windows
+from .medians import ends, of_median
 from .shares import mid_p, place
 
 # Draws of the law of the largest of many means.
@@ -42,44 +43,6 @@ class Estimand(Protocol):
     def interval(self, level: float) -> tuple[float, float]:
         """Return the ends of a two-sided interval."""
         ...
-
-
-def ends(times: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of times [runs], without runs of which nothing is known."""
-    low, high = times if isinstance(times, tuple) else (times, times)
-    low, high = (np.asarray(x, np.float64).ravel() for x in (low, high))
-    if low.shape != high.shape:
-        raise ArgumentError(f"times: got {len(low)} lower and {len(high)} upper ends; expected as many.")
-    known = ~(np.isnan(low) | np.isnan(high))
-    low, high = low[known], high[known]
-    if np.any(low > high):
-        raise ArgumentError("times: a lower end is above its upper end.")
-    return low, high
-
-
-def of_median(low: np.ndarray, high: np.ndarray, level: float | None) -> tuple[float, float, float]:
-    """Return a median with the ends of its interval: where the curve and its band come to a half."""
-    if not len(low):
-        return np.nan, -np.inf, np.inf
-    found = curve(low, high, 0.95 if level is None else level)
-    return found.reaches(0.5), found.median_from, found.reaches(0.5, "high")
-
-
-def of_bounds(low: np.ndarray, high: np.ndarray, least: float, level: float) -> tuple[float, float]:
-    """Return the ends of the interval of a median, some values being bounded on one side only, whatever they are there.
-
-    That a pair is bounded tells of its value, as a slow run makes both ratio and bound; so the lower end takes those
-    values to be as small as they can, the upper end as large.
-    """
-    open_ = np.isinf(high) | (low <= least)
-    if not len(low) or not open_.any():
-        return of_median(low, high, level)[1:]
-    finite = np.concatenate([x[np.isfinite(x)] for x in (low, high)])
-    far = np.abs(finite).max(initial=0) + 1
-    small, large = np.maximum(low, -far), np.where(np.isinf(high), np.inf, high)
-    lower = of_median(np.where(open_, small, low), np.where(open_, small, high), level)[1]
-    upper = of_median(np.where(open_, np.minimum(large, far), low), np.where(open_, large, high), level)[2]
-    return (-np.inf if lower <= -far else lower), upper
 
 
 @dataclass(frozen=True)
@@ -154,10 +117,11 @@ class Median:
 class Contrast:
     """A ratio or difference of two arms.
 
-    Paired, by the seed: the median over seeds of the ratio one / other or difference one - other; pairs of which only a
-    bound is known lie anywhere beyond it (see ``of_bounds``). Else that of the two
-    medians, its interval from theirs (Donner & Zou 2012, for a ratio on logarithms): with m +- its two distances l, u
-    the lower end of m1 - m2 is m1 - m2 - sqrt(l1^2 + u2^2).
+    Paired, by the seed: the median over seeds of the ratio one / other or difference one - other. A pair of times that
+    are known between two records is known to a window, which is not taken for when one happened to look: its ends hang
+    on the times themselves (see ``windows``). Pairs of which only a bound is known lie anywhere beyond it. Else that of
+    the two medians, its interval from theirs (Donner & Zou 2012, for a ratio on logarithms): with m +- its two
+    distances l, u the lower end of m1 - m2 is m1 - m2 - sqrt(l1^2 + u2^2).
 
     Attributes:
         one, other: times of the arms; paired, of the same seeds in the same order.
@@ -192,14 +156,14 @@ class Contrast:
     def estimate(self) -> float:
         """The median of pairs, or the contrast of medians."""
         if self.paired:
-            return of_median(*self._pairs(), None)[0]
+            return windows.estimate(*self._pairs(), self.how == "ratio")
         one, other = (of_median(*ends(arm), None)[0] for arm in (self.one, self.other))
         return contrast(one, other, self.how)
 
     def interval(self, level: float) -> tuple[float, float]:
         """Of the median, or of the two medians."""
         if self.paired:
-            return of_bounds(*self._pairs(), 0.0 if self.how == "ratio" else -np.inf, level)
+            return windows.interval(*self._pairs(), self.how == "ratio", level)
         arms = [np.array(of_median(*ends(arm), level)) for arm in (self.one, self.other)]
         with np.errstate(divide="ignore", invalid="ignore"):
             (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in arms)

@@ -38,6 +38,14 @@ def pair(rng, ends=(lambda t: t)):
     return ends(times(rng, median=1.3 * MEDIAN, shared=shared)), ends(times(rng, shared=shared))
 
 
+def close(rng, factor, spread):
+    """Return times of two arms whose seeds differ little, at records a factor apart."""
+    one = MEDIAN * np.exp(spread * rng.standard_normal(SEEDS) + rng.uniform(0, np.log(factor)))
+    other = 1.3 * one * np.exp(spread * rng.standard_normal(SEEDS))
+    records = [np.floor(np.log(t) / np.log(factor)) for t in (other, one)]
+    return tuple((factor**k, factor ** (k + 1)) for k in records)
+
+
 def share_left(rng, n, ends, at):
     """Return the survival at a time, as an estimand: its band is what is tried."""
     return Band(curve(*ends(times(rng, n))), at)
@@ -99,6 +107,7 @@ CASES = {
     "median, 30 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), quantile(0.7)))),
     "ratio of pairs": (1.3, lambda rng: Contrast(*pair(rng))),
     "ratio of pairs, records": (1.3, lambda rng: Contrast(*pair(rng, recorded))),
+    "ratio of close pairs, narrow records": (1.3, lambda rng: Contrast(*close(rng, 1.05, 0.15))),
     "mean": (MEDIAN, lambda rng: mean(MEDIAN + 300 * rng.standard_normal(SEEDS))),
     "exponent": (-0.8, lambda rng: slope(rng, lambda t: (t, t))),
     "exponent, records": (-0.8, lambda rng: slope(rng, recorded)),
@@ -133,6 +142,8 @@ WIDE = {
         lambda rng: MaximalError(rng.standard_normal((SEEDS, 20)) + np.where(np.arange(20) == 7, 0.3, 0), 0.0),
     ),
     "median, 70 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), BUDGET))),
+    "ratio of pairs, records as far apart as pairs": (1.3, lambda rng: Contrast(*close(rng, 1.2, 0.15))),
+    "ratio of pairs, records farther apart than pairs": (1.3, lambda rng: Contrast(*close(rng, 1.41, 0.05))),
     "ratio of pairs, 70 % after the budget": (
         1.3,
         lambda rng: Contrast(*pair(rng, lambda t: recorded(t, 700.0))),
