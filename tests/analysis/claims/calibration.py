@@ -107,7 +107,7 @@ CASES = {
     "median, 30 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), quantile(0.7)))),
     "ratio of pairs": (1.3, lambda rng: Contrast(*pair(rng))),
     "ratio of pairs, records": (1.3, lambda rng: Contrast(*pair(rng, recorded))),
-    "ratio of close pairs, narrow records": (1.3, lambda rng: Contrast(*close(rng, 1.05, 0.15))),
+    "ratio of close pairs, narrow records": (1.3, lambda rng: Contrast(*close(rng, 1.02, 0.15))),
     "mean": (MEDIAN, lambda rng: mean(MEDIAN + 300 * rng.standard_normal(SEEDS))),
     "exponent": (-0.8, lambda rng: slope(rng, lambda t: (t, t))),
     "exponent, records": (-0.8, lambda rng: slope(rng, recorded)),
@@ -142,6 +142,7 @@ WIDE = {
         lambda rng: MaximalError(rng.standard_normal((SEEDS, 20)) + np.where(np.arange(20) == 7, 0.3, 0), 0.0),
     ),
     "median, 70 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), BUDGET))),
+    "ratio of pairs, records half as far apart as pairs": (1.3, lambda rng: Contrast(*close(rng, 1.05, 0.15))),
     "ratio of pairs, records as far apart as pairs": (1.3, lambda rng: Contrast(*close(rng, 1.2, 0.15))),
     "ratio of pairs, records farther apart than pairs": (1.3, lambda rng: Contrast(*close(rng, 1.41, 0.05))),
     "ratio of pairs, 70 % after the budget": (

@@ -10,6 +10,7 @@ QUICK = (
     "probability .6",
     "median, records",
     "ratio of pairs, records",
+    "ratio of close pairs, narrow records",
     "exponent, records",
     "restricted mean, records",
 )
@@ -33,6 +34,10 @@ def test_an_interval_covers_from_93_to_97_percent(name):
 @pytest.mark.parametrize("name", WIDE)
 def test_an_interval_that_is_wide_by_construction_covers_at_least_at_its_level(name):
     assert covered(name, MANY)[1] >= 0.95
+
+
+def test_records_as_coarse_as_pairs_are_far_apart_do_not_narrow_an_interval():
+    assert covered("ratio of pairs, records farther apart than pairs", FEW)[1] >= 0.95
 
 
 @pytest.mark.slow
