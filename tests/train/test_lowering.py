@@ -20,9 +20,8 @@ pytestmark = pytest.mark.usefixtures("x64")
 PLATFORMS = ("cuda", "rocm", "tpu")
 LANES = 4
 # One of each kind. Random features are drawn in float64, as constants of the run, so that no dtype has others.
-PER_FAMILY = {
-    type(model): model for model in reversed(cases.MODELS) if not isinstance(model, gd.RandomFeatures)
-}.values()
+FEATURES = gd.RandomFeatures | gd.Bottleneck
+PER_FAMILY = {type(model): model for model in reversed(cases.MODELS) if not isinstance(model, FEATURES)}.values()
 
 
 def cohort_of(experiment):
