@@ -1,7 +1,8 @@
 """Claims of papers: what they are about, the values that agree, and verdicts by intervals over seeds."""
 
 from .between import Between
-from .estimands import Contrast, Estimand, MaximalError, Median, Order, Probability, Student, exponent, mean
+from .estimands import Contrast, Estimand, Median, Order, Probability, Student, exponent, mean
+from .farthest import MaximalError
 from .shares import within
 from .steps import crossing, interpolated_step, quotient
 from .verdicts import ALPHA, FAILS, HOLDS, LEVEL, OPEN, Claim, Verdict, judge, most, near

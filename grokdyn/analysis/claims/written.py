@@ -13,7 +13,8 @@ import numpy as np
 
 from ..checks import ArgumentError
 from .between import Between
-from .estimands import Contrast, Estimand, MaximalError, Median, Order, Probability, Student
+from .estimands import Contrast, Estimand, Median, Order, Probability, Student
+from .farthest import MaximalError
 from .verdicts import ALPHA, LEVEL, OPEN, Claim, Verdict, judge, region_told, short
 
 SCHEMA = 2
