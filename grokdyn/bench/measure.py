@@ -13,7 +13,8 @@ from grokdyn.bench.cases import Case
 
 TORCH = ("torch", "torch_batched")
 SIDES = ("engine", "hand", *TORCH)
-NOT_INSTALLED = "not installed (pip install 'grokdyn[bench]')"
+MISSING = "not installed"
+NOT_INSTALLED = f"{MISSING} (pip install 'grokdyn[bench]')"
 NOT_ASKED = "-"
 FAILED = "failed"
 # A first measurement shorter than this share of the budget is repeated over more steps.

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grokdyn.bench.costs import CostResult
-from grokdyn.bench.measure import FAILED, SIDES, Result, Timing
+from grokdyn.bench.measure import FAILED, MISSING, NOT_INSTALLED, SIDES, Result, Timing
 
 TITLES = {"engine": "engine", "hand": "by hand", "torch": "PyTorch, run after run", "torch_batched": "PyTorch, batched"}
 PACKAGES = ("grokdyn", "jax", "jaxlib", "optax", "numpy", "torch")
@@ -175,8 +175,9 @@ def cost_table(costs: list[CostResult]) -> Table:
 
 
 def cell(timing: Timing) -> str:
-    if timing.why_not.startswith(FAILED):
-        return FAILED  # the reason is long: it goes below
+    for long in (FAILED, MISSING):
+        if timing.why_not.startswith(long):
+            return long  # the rest goes below
     return timing.why_not or f"{timing.milliseconds:.3g}"
 
 
@@ -211,6 +212,8 @@ def footnotes(results: list[Result], costs: list[CostResult], about: dict[str, A
         if timing.why_not.startswith(FAILED)
     ]
     lines = [*failures, f"{about['device']}, {about['cores']} cores, load average {load} at the start", versions]
+    if any(timing.why_not == NOT_INSTALLED for line in results for timing in line.timings.values()):
+        lines.append(f"PyTorch is {NOT_INSTALLED}")
     if fixed:
         lines.append(f"not in the engine's times: planning, start, first record and Dataset of each gd.run, {fixed}")
     if shares := [used(result) for result in results if result.share]:

@@ -43,7 +43,6 @@ def experiment(name, **changes):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.as_users
 @pytest.mark.parametrize(
     "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("classes", "quadratic")), "sign"]
 )

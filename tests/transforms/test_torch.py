@@ -12,7 +12,7 @@ from grokdyn.transforms.mixup import partners
 from tests.train.lanes import taken_apart
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.as_users]
+pytestmark = pytest.mark.usefixtures("x64")
 STEPS = 50
 MIXUPS = {
     "batch": gd.Mixup(alpha=0.7, until=30),
