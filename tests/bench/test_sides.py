@@ -10,7 +10,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn import bench
-from grokdyn.bench import costs, hand, measure
+from grokdyn.bench import costs, floor, hand, measure
 from grokdyn.bench.begin import begin
 from grokdyn.bench.cases import CASES
 from grokdyn.bench.costs import COSTS
@@ -145,7 +145,9 @@ def test_a_time_lost_in_what_every_run_costs_is_none(monkeypatch):
     )
 
 
-def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys, nothing_taken_off):
+def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch, nothing_taken_off):
+    monkeypatch.setattr(floor, "SECONDS", 1e-4)
+    monkeypatch.setattr(floor, "padded", lambda product: [product])
     path = tmp_path / "bench.json"
     assert bench.main(["--case", "p23", "--no-torch", "--json", str(path), *QUICK]) == 0
     shown = capsys.readouterr().out
@@ -162,6 +164,8 @@ def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys, nothing_taken_
     train_rows, products = 264, 64 * 64 + 64 * 23  # of the two layers behind the gather, three times each
     assert 1 <= case["operations_per_run_step"] / (6 * train_rows * products) < 1.5
     assert 0 < case["share_of_peak"] < 1
+    assert case["floor_ms_per_run_step"] > 0
+    assert case["targets"]["engine/floor"]["met"] is None  # nothing is asked of networks this small
 
 
 def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch, nothing_taken_off):

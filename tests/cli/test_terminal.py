@@ -122,7 +122,7 @@ def losses(ds):
     return (ds + 0.1).assign_attrs(ds.attrs).rename(train_accuracy="train_loss", test_accuracy="test_loss")
 
 
-@pytest.mark.parametrize("sizes", [{"a": 2}, {"a": 3, "b": 4}, {"a": 3, "b": 14}])
+@pytest.mark.parametrize("sizes", [{"a": 2}, {"a": 3, "b": 4}, pytest.param({"a": 3, "b": 14}, marks=pytest.mark.slow)])
 def test_losses_are_drawn_where_there_are_no_accuracies(sizes, tmp_path, capsys):
     names = [f"curves_loss_a_{i}" for i in range(3)] if "b" in sizes and sizes["b"] > 12 else ["curves_loss"]
     assert drawn(losses(results(**sizes, seed=2)), tmp_path) == names

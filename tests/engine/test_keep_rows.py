@@ -125,6 +125,7 @@ def test_the_command_line_has_its_fields(store, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_a_pass_through_mini_batches_goes_on_without_the_rows_that_are_left_out(tmp_path):
     """From the middle of a pass: no row that is left out is descended on, and the next batches are of the pass."""
     base = BASE.replace(batch_size=7, probes=(Divided(),), steps=12, snapshots=(0, 9))

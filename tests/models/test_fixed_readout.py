@@ -76,9 +76,8 @@ def assert_training_is_the_dual(exp, out):
     np.testing.assert_array_equal(ds.neuron_vote, np.broadcast_to(np.sign(b), ds.neuron_vote.shape))
 
 
-@pytest.mark.parametrize(
-    ("rate", "std", "reduced"), [(0.02, 0.01, False), pytest.param(1e-12, 1e-15, True, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("rate", "std", "reduced"), [(0.02, 0.01, False), (1e-12, 1e-15, True)])
+@pytest.mark.slow  # by default the line of theory.of stands for it
 def test_training_on_clusters_is_the_dual(rate, std, reduced, tmp_path):
     changes = {"task.reduced": reduced, "optimizer.learning_rate": rate, "model.init_scale": std}
     assert_training_is_the_dual(experiment(**changes), tmp_path / "run")
