@@ -12,7 +12,7 @@ from grokdyn.losses.mse import MSE
 from grokdyn.models.diagonal import Diagonal
 from grokdyn.theory.diagonal import flow, softmax, squares
 from grokdyn.theory.lines.base import Failure, Line, not_plain_descent, other_than, train_points, unequal
-from grokdyn.theory.lines.rows import rows_of
+from grokdyn.theory.lines.rows import metrics, rows_of
 
 # Train rows times outputs: a stiff solver takes a minute beyond.
 MOST = 600
@@ -48,13 +48,4 @@ class DiagonalNetwork(Line):
         found = flow(x, slope, times, experiment.model.init_scale, optimizer.weight_decay).w
         f = np.empty((len(steps), *rows.y.shape))
         f[order] = rows.x @ found
-        if classes:
-            top = f.max(-1, keepdims=True)
-            errors = np.log(np.exp(f - top).sum(-1)) - np.sum((f - top) * rows.y, axis=-1)
-        else:
-            errors = np.square(f - rows.y).sum(-1) / (rows.y.shape[1] if loss.reduction == "mean" else 1)
-        right = f.argmax(-1) == rows.y.argmax(-1)
-        told = {f"{part}_loss": errors[:, mask].mean(1) for part, mask in rows.parts.items() if mask.any()}
-        if classes:
-            told |= {f"{part}_accuracy": right[:, mask].mean(1) for part, mask in rows.parts.items() if mask.any()}
-        return told
+        return metrics(f, rows, loss)

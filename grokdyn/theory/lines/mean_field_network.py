@@ -13,7 +13,7 @@ from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.theory.diagonal import softmax, squares
 from grokdyn.theory.lines.base import Failure, Line, not_plain_descent, other_than, train_points, unequal
-from grokdyn.theory.lines.rows import Rows, rows_of
+from grokdyn.theory.lines.rows import Rows, metrics, rows_of
 from grokdyn.theory.mean_field import ACTIVATIONS, Learned, Scales, learning
 
 UNITS, REPEATS = 2048, 2
@@ -64,17 +64,7 @@ class MeanFieldNetwork(Line):
         found = function(experiment, rows, steps[order])
         f = np.empty((len(steps), *rows.y.shape))
         f[order] = found.mean
-        if isinstance(experiment.loss, CrossEntropy):
-            top = f.max(-1, keepdims=True)
-            errors = np.log(np.exp(f - top).sum(-1)) - np.sum((f - top) * rows.y, axis=-1)
-            right = f.argmax(-1) == rows.y.argmax(-1)
-        else:
-            share = rows.y.shape[1] if experiment.loss.reduction == "mean" else 1
-            errors, right = np.square(f - rows.y).sum(-1) / share, None
-        told = {f"{part}_loss": errors[:, mask].mean(1) for part, mask in rows.parts.items() if mask.any()}
-        if right is not None:
-            told |= {f"{part}_accuracy": right[:, mask].mean(1) for part, mask in rows.parts.items() if mask.any()}
-        return told
+        return metrics(f, rows, experiment.loss)
 
 
 def function(experiment: Any, rows: Rows, steps: np.ndarray, units: int = UNITS, repeats: int = REPEATS) -> Learned:

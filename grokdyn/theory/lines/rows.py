@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokdyn.losses.cross_entropy import CrossEntropy
 from grokdyn.tasks.fit import checked_signature, enumerated
 from grokdyn.tasks.parts import parts_of
 from grokdyn.tasks.signature import DIVIDED, TEST, TRAIN, Tokens
@@ -27,6 +28,21 @@ class Rows(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     parts: dict[str, np.ndarray]
+
+
+def metrics(f: np.ndarray, rows: Rows, loss: Any) -> dict[str, np.ndarray]:
+    """Return losses of every part, and accuracies under cross-entropy, of outputs f [steps, rows, outputs]."""
+    if isinstance(loss, CrossEntropy):
+        top = f.max(-1, keepdims=True)
+        errors = np.log(np.exp(f - top).sum(-1)) - np.sum((f - top) * rows.y, axis=-1)
+    else:
+        errors = np.square(f - rows.y).sum(-1) / (rows.y.shape[1] if loss.reduction == "mean" else 1)
+    seen = {part: mask for part, mask in rows.parts.items() if mask.any()}
+    told = {f"{part}_loss": errors[:, mask].mean(1) for part, mask in seen.items()}
+    if isinstance(loss, CrossEntropy):
+        right = f.argmax(-1) == rows.y.argmax(-1)
+        told |= {f"{part}_accuracy": right[:, mask].mean(1) for part, mask in seen.items()}
+    return told
 
 
 def rows_of(experiment: Any) -> Rows:
