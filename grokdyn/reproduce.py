@@ -90,7 +90,7 @@ def made_of(folder: Path, scale: str, stores: Iterable[Path]) -> dict[str, Any]:
         "scale": scale,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "device": ", ".join(sorted({str(manifest.get("device_kind")) for manifest in manifests})),
-        "seconds": round(sum(float(session.get("seconds") or 0) for session in sessions), 1),
+        "seconds": float(f"{sum(float(session.get('seconds') or 0) for session in sessions):.4g}"),
         "runs": sum(cohort["runs"] for manifest in manifests for cohort in manifest.get("cohorts", [])),
         "commit": commits.pop() if len(commits) == 1 else None,
     }

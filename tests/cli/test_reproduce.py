@@ -55,7 +55,7 @@ def test_reproduce_runs_once_and_writes_claims_and_figure(tmp_path, monkeypatch,
     assert told["claims"][0]["verdict"] == "holds"
     made = told["made"]
     assert (made["experiment"], made["scale"], made["runs"]) == ("toy", "full", 18)
-    assert 0 <= made["seconds"] < 600  # a tenth of a second is the least that is told
+    assert made["seconds"] > 0
     assert again((out / "claims.json").read_text())[0][0].verdict == "holds"
     assert sorted(p.name for p in (folder / "results/full").iterdir()) == ["claims.json", "claims.md", "figure.png"]
     assert main(["reproduce", "toy", "--scale", "cpu", "--quiet"]) == 2
