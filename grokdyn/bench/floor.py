@@ -59,10 +59,8 @@ class Product(NamedTuple):
 
 def floor(experiment: Any, devices: list[Any]) -> float:
     """Return the seconds that the products of one update of one run take with all devices busy, a run on each."""
-    took = {
-        product: fastest(product, devices, experiment.matmul_precision) for product in products(experiment, devices)
-    }
-    return sum(count * took[product] for product, count in products(experiment, devices).items()) / len(devices)
+    found, precision = products(experiment, devices), experiment.matmul_precision
+    return sum(count * fastest(product, devices, precision) for product, count in found.items()) / len(devices)
 
 
 def products(experiment: Any, devices: list[Any]) -> Counter[Product]:

@@ -111,19 +111,26 @@ def measured(
             if not timing.why_not:
                 attempt(timing, lambda side=side, timing=timing: record(timing, sides[side]))
     use_of_machine(found)
+    found.floor = floor_of(found)
     return found
 
 
-def use_of_machine(found: Result) -> None:
-    """Note the operations of a case, what the machine could do, and how long the products alone take."""
+def floor_of(found: Result) -> float:
+    """Return the milliseconds per run and step that the products of a case take alone."""
     from grokdyn.bench.floor import floor
+    from grokdyn.engine.host.devices import devices
+
+    return 1e3 * floor(found.case.experiment(), devices()[: found.runs])
+
+
+def use_of_machine(found: Result) -> None:
+    """Note the operations of a case and what the machine could do."""
     from grokdyn.bench.peak import operations, peak
     from grokdyn.engine.host.devices import devices
 
     experiment = found.case.experiment()
     found.operations = operations(experiment, devices())
     found.peak = peak(devices(), experiment.matmul_precision)
-    found.floor = 1e3 * floor(experiment, devices()[: found.runs])
 
 
 def makers(case: Case, runs: int, torch: bool, found: Result) -> dict[str, Callable[[], Any]]:

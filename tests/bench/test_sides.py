@@ -170,6 +170,7 @@ def test_a_bench_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch, n
 
 def test_pytorch_that_is_not_there_is_told_how_to_get(tmp_path, capsys, monkeypatch, nothing_taken_off):
     monkeypatch.setattr(measure, "use_of_machine", lambda found: None)
+    monkeypatch.setattr(measure, "floor_of", lambda found: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     path = tmp_path / "bench.json"
     assert bench.main(["--case", "p23", "--json", str(path), *QUICK]) == 0
@@ -186,6 +187,7 @@ def test_a_side_that_fails_is_a_word_in_the_table(capsys, monkeypatch):
 
     monkeypatch.setattr(Hand, "__call__", full)
     monkeypatch.setattr(measure, "use_of_machine", lambda found: None)
+    monkeypatch.setattr(measure, "floor_of", lambda found: None)
     assert bench.main(["--case", "p23", "--no-torch", *QUICK]) == 1
     assert "failed:" in capsys.readouterr().out
 
