@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.interventions.base import Intervention, Runs
-from grokdyn.losses.base import one_hot
+from grokdyn.probes.gradients import error_norms
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.rules import Choice, Count, Names, Number
@@ -103,9 +103,7 @@ def el2n(program: Program, lane: Lane, state: State, table: Table) -> jax.Array:
     """Return |softmax(f(x)) - y| of every row that trains, float64 [rows of the table]."""
     rows = train_rows(program, lane, table)
     function = function_of(lane, state.model)
-    logits = function(state.params, rows.inputs).astype(jnp.float64)
-    error = jax.nn.softmax(logits, axis=-1) - one_hot(rows.labels, logits.shape[-1])
-    return on_table(program, rows, jnp.sqrt(jnp.sum(jnp.square(error), axis=-1)))
+    return on_table(program, rows, error_norms(function(state.params, rows.inputs), rows.labels))
 
 
 def grand(program: Program, lane: Lane, state: State, table: Table) -> jax.Array:

@@ -147,10 +147,16 @@ class ExampleScores(GradientProbe):
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         places = self.index(view)
-        logits, labels = view.logits[places].astype(jnp.float64), view.labels[places]
-        error = jax.nn.softmax(logits, axis=-1) - one_hot(labels, logits.shape[-1])
+        labels = view.labels[places]
         return {
             "grand": jnp.sqrt(jnp.diag(self.gram(view)).astype(jnp.float64)),
-            "el2n": jnp.sqrt(jnp.sum(jnp.square(error), axis=-1)),
+            "el2n": error_norms(view.logits[places], labels),
             "row_correct": (view.predictions[places] == labels).astype(jnp.float32),
         }
+
+
+def error_norms(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Return |softmax(f) - y| of rows, y one-hot, float64 [rows]."""
+    wide = logits.astype(jnp.float64)
+    error = jax.nn.softmax(wide, axis=-1) - one_hot(labels, wide.shape[-1])
+    return jnp.sqrt(jnp.sum(jnp.square(error), axis=-1))

@@ -10,9 +10,8 @@ import numpy as np
 
 from grokdyn.losses.cross_entropy import CrossEntropy
 from grokdyn.models.fixed_readout import FixedReadout
-from grokdyn.tasks.streams import stream
 from grokdyn.theory.lines.base import Failure, Line, not_plain_descent, other_than, train_points, unequal
-from grokdyn.theory.lines.rows import Rows, rows_of
+from grokdyn.theory.lines.rows import Rows, first_weights, metrics, rows_of
 from grokdyn.theory.xor_clusters import Network, descend
 
 # Units times train rows squared, of one update: a second on a core beyond, if all changed.
@@ -49,21 +48,15 @@ class FixedReadoutNetwork(Line):
         gram, cross = rows.x[train] @ rows.x[train].T, rows.x[train] @ rows.x.T
         rate, found = experiment.optimizer.learning_rate, {}
         for record in descend(network, gram, cross, y[train], rate, steps.tolist()):
-            margins = y * (network.readout @ np.maximum(record.tracked, 0))
-            found[record.step] = np.logaddexp(0, -margins), margins > 0
-        losses, right = (np.stack([found[step][i] for step in steps.tolist()]) for i in (0, 1))
-        told = {}
-        for part, mask in rows.parts.items():
-            if mask.any():
-                told |= {f"{part}_loss": losses[:, mask].mean(1), f"{part}_accuracy": right[:, mask].mean(1)}
-        return told
+            f = network.readout @ np.maximum(record.tracked, 0)
+            found[record.step] = np.stack([np.zeros_like(f), f], axis=-1)
+        return metrics(np.stack([found[step] for step in steps.tolist()]), rows, experiment.loss)
 
 
 def dual(experiment: Any, rows: Rows) -> Network:
     """Return a run's network before training, through its products with train rows and with all rows."""
-    model, task = experiment.model, experiment.task
+    W = first_weights(experiment)
     with jax.enable_x64(True):
-        W = model.start(stream(experiment, "init"), task.signature(), experiment.dtype)["W"]
-        votes = np.asarray(model.votes(W.shape[1]))
-    products = np.asarray(W, np.float64).T @ rows.x.T
+        votes = np.asarray(experiment.model.votes(W.shape[1]))
+    products = W.T @ rows.x.T
     return Network(products[:, rows.parts["train"]], products, votes)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.losses.mse import MSE
@@ -14,9 +13,10 @@ from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.models.soft_committee import SoftCommittee
 from grokdyn.tasks.linear_teacher import LinearTeacher
-from grokdyn.tasks.streams import split_keys, stream
+from grokdyn.tasks.streams import split_keys
 from grokdyn.tasks.teacher_student import TeacherStudent
 from grokdyn.theory.lines.base import Failure, Line, deviation, not_fresh, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.rows import first_weights
 from grokdyn.theory.online import linear_error
 from grokdyn.theory.soft_committee import dynamics
 
@@ -83,8 +83,6 @@ class OnlineCommittee(Line):
 
 def first_units(experiment: Any) -> np.ndarray:
     """Return the units of student and teacher at step 0 [N, K + M], as a run of this seed draws them."""
-    task = experiment.task
     with jax.enable_x64(True):
-        student = experiment.model.start(stream(experiment, "init"), task.signature(), experiment.dtype)["W"]
-        teacher = task.rule(split_keys(experiment)[1])["W"]
-        return np.asarray(jnp.concatenate([student.astype(jnp.float64), teacher], axis=1))
+        teacher = np.asarray(experiment.task.rule(split_keys(experiment)[1])["W"])
+    return np.concatenate([first_weights(experiment), teacher], axis=1)

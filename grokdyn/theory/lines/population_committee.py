@@ -11,9 +11,10 @@ import numpy as np
 from grokdyn.losses.mse import MSE
 from grokdyn.models.committee import Committee
 from grokdyn.tasks.multi_index import MultiIndex
-from grokdyn.tasks.streams import split_keys, stream
+from grokdyn.tasks.streams import split_keys
 from grokdyn.theory.committee_population import Moments, Rates, Target, errors
 from grokdyn.theory.lines.base import Failure, Line, not_fresh, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.rows import first_weights
 
 # Updates times the dimension cubed: half a minute on a core beyond.
 MOST = 10**11
@@ -58,10 +59,9 @@ def beginning(experiment: Any) -> tuple[Moments, Target]:
     """Return the moments at step 0 and the target that a run of this seed draws."""
     task = experiment.task
     with jax.enable_x64(True):
-        W = experiment.model.start(stream(experiment, "init"), task.signature(), experiment.dtype)["W"]
         beta, (constant, linear, quadratic, *_) = task.rule(split_keys(experiment)[1]), task.coefficients()
     beta, share = np.asarray(beta), 1 / np.sqrt(task.indices)
     B = 2 * float(quadratic) * share * beta @ beta.T
     # K constants over the root of K.
     target = Target(float(linear) * share * beta.sum(axis=1), B, float(constant) * task.indices * share)
-    return Moments.of(np.asarray(W, np.float64)), target
+    return Moments.of(first_weights(experiment)), target

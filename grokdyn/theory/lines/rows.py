@@ -45,6 +45,13 @@ def metrics(f: np.ndarray, rows: Rows, loss: Any) -> dict[str, np.ndarray]:
     return told
 
 
+def first_weights(experiment: Any, name: str = "W") -> np.ndarray:
+    """Return a tensor of step 0 in float64, as a run of this seed draws it."""
+    with jax.enable_x64(True):
+        drawn = experiment.model.start(stream(experiment, "init"), experiment.task.signature(), experiment.dtype)
+    return np.asarray(drawn[name], np.float64)
+
+
 def rows_of(experiment: Any) -> Rows:
     """Return the rows of a run with its seed, as training draws them."""
     task, dtype = experiment.task, experiment.dtype
