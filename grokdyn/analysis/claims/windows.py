@@ -2,7 +2,7 @@
 
 Two times between records give a ratio between two ends. A survival curve of such windows (Turnbull) would take their
 ends for moments at which somebody looked, which say nothing of the ratio; but they are made of the two times, and the
-overlap of windows is no knowledge: where records lie as far apart as the seeds its 95 % intervals cover as little as a
+overlap of windows is no knowledge: where records lie as far apart as the seeds its 95 % intervals cover less than a
 tenth. Where windows are narrow, to within half the middle half of the ratios, their middles are as good as the ratios
 themselves, since what records round off is then as often up as down. Where they are wider, nothing is assumed of where
 in its window a ratio is: the interval reaches from that of all lower ends to that of all upper ends.
