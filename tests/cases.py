@@ -121,6 +121,7 @@ SCHEDULES = (
 PROBES = (
     gd.Loss(),
     gd.Accuracy(),
+    gd.TokenAccuracy(),
     gd.WeightNorm(),
     gd.Weights(entries=3),
     gd.GradientNorm(),

@@ -24,7 +24,7 @@ from grokdyn.spec.record import Every
 from grokdyn.spec.rules import location
 from grokdyn.spec.sweep import Sweep
 from grokdyn.tasks.fit import checked_signature
-from grokdyn.tasks.signature import Reals
+from grokdyn.tasks.signature import Reals, Tokens
 from grokdyn.train.compiled import TRACES
 
 TINY = {"task": {"kind": "modular", "p": 5}, "model": {"kind": "mlp", "hidden": [8]}, "loss": "cross_entropy"}
@@ -95,8 +95,9 @@ def tiny(family: str, component: Any, home: dict[str, Any]) -> Experiment:
         parts |= {"task": component, **(REAL if isinstance(signature.targets, Reals) else {})}
         if component.endless:
             parts["batch_size"] = 4
-        if signature.answers > 1:
-            parts["model"] = Transformer(1, 8, 2, 8, answers=signature.answers)
+        padded = isinstance(signature.inputs, Tokens) and signature.inputs.padded
+        if signature.answers > 1 or padded:
+            parts["model"] = Transformer(1, 8, 2, 8, answers=signature.answers, padded=padded)
     if family == "record":
         parts["steps"] = max(4, *(int(step) for step in component.at(4)))
     return Experiment(**parts)

@@ -41,12 +41,21 @@ class Loss(Spec):
         return shifted_exponentials(logits, str(logits.dtype))[2][:, 0]
 
 
-def of_rows(loss: Any, logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return a loss's value for every row [rows], the mean over answers where logits are [rows, answers, outputs]."""
+def of_rows(loss: Any, logits: jax.Array, labels: jax.Array, targets: Any) -> jax.Array:
+    """Return a loss's value for every row [rows], the mean over answers where logits are [rows, answers, outputs].
+
+    Args:
+        targets: the signature's; where they are ``partial`` the mean is over the answers that a row asks for.
+    """
     if logits.ndim == 2:
         return loss.rows(logits, labels)
-    each = loss.rows(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
-    return jnp.mean(each.reshape(labels.shape), axis=-1)
+    known = jnp.maximum(labels, 0) if targets.partial else labels
+    each = loss.rows(logits.reshape(-1, logits.shape[-1]), known.reshape(-1)).reshape(labels.shape)
+    if not targets.partial:
+        return jnp.mean(each, axis=-1)
+    asked = labels >= 0
+    total = jnp.sum(jnp.where(asked, each, jnp.zeros((), each.dtype)), axis=-1)
+    return total / jnp.sum(asked, axis=-1).astype(each.dtype)
 
 
 @jax.custom_jvp

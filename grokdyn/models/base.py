@@ -16,7 +16,7 @@ from grokdyn.spec.base import Spec, field
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.rules import Flag, Number
-from grokdyn.tasks.shapes import Conflicts, Shapes, needs_one_answer
+from grokdyn.tasks.shapes import Conflicts, Shapes, needs_one_answer, needs_whole_rows
 from grokdyn.tasks.signature import Signature
 
 COUNTERPARTS = "a model with a PyTorch counterpart: mlp, cnn, encoder, transformer; or name its tensors yourself"
@@ -62,7 +62,8 @@ class Model(Spec):
 
         By default a model gives logits [rows, outputs]; one that reads out several answers a row overrides this.
         """
-        return needs_one_answer(shapes, "a model")
+        yield from needs_one_answer(shapes, "a model")
+        yield from needs_whole_rows(shapes)
 
     def initial(self, key: jax.Array, signature: Signature, dtype: Any) -> dict[str, Any]:
         """Return the parameters before ``init_scale``: arrays, or what they are drawn from (``draws.Draw``)."""

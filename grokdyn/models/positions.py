@@ -101,18 +101,30 @@ class Positions(NamedTuple):
             return jnp.asarray(sinusoidal(tokens, like.shape[1]), like.dtype)
         return params["W_pos"][:tokens] if self.kind == "learned" else None
 
-    def begin(self, rows: int, key: jax.Array | None) -> jax.Array | None:
-        """Draw the position that each row begins with, int32 [rows]; None where it is 0: without a shift or a key."""
-        if not self.shift or key is None:
-            return None
-        return jax.random.randint(key, (rows,), 0, self.shift + 1, jnp.int32)
+    def begin(self, rows: int, key: jax.Array | None, there: jax.Array | None) -> jax.Array | None:
+        """Draw the position that each row begins with, int32 [rows]; None where it is 0: without a shift or a key.
+
+        Args:
+            there: bool [tokens, rows]: the others, before them, are padding; the first one's position is that drawn, or
+                0, so that the row begins below it. None: all are there.
+        """
+        begin = None
+        if self.shift and key is not None:
+            begin = jax.random.randint(key, (rows,), 0, self.shift + 1, jnp.int32)
+        if there is None or self.kind not in ADDED:
+            return begin
+        padding = jnp.sum(~there, axis=0, dtype=jnp.int32)
+        return -padding if begin is None else begin - padding
 
     def placed(self, x: jax.Array, params: Params, begin: jax.Array | None) -> jax.Array:
         """Return x [tokens, rows, d_model] with the codes of its positions, if there are any."""
         P = self.codes(params, len(x) + (0 if begin is None else self.shift))
         if P is None:
             return x
-        return x + (P[:, None] if begin is None else P[begin + jnp.arange(len(x), dtype=jnp.int32)[:, None]])
+        if begin is None:
+            return x + P[:, None]
+        # Padding stands below 0, where an index counts from the end; nothing sees what it finds there.
+        return x + P[begin + jnp.arange(len(x), dtype=jnp.int32)[:, None]]
 
     def turned(self, x: jax.Array, first: int) -> jax.Array:
         """Return queries or keys [tokens, rows, d_model] of positions ``first`` and on, turned where they are."""

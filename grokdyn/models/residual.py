@@ -78,13 +78,14 @@ def token_tables(tokens: jax.Array, E: jax.Array, P: jax.Array | None, norm: Cal
     return TokenTables(tokens, E, P, tokens + place[:, None], norm(pairs), None)
 
 
-def rows_last(inputs: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    """Return tokens [tokens, rows]; or vectors [tokens, rows, width], and which of them are no padding [tokens, rows].
+def rows_last(inputs: jax.Array, padded: bool) -> tuple[jax.Array, jax.Array | None]:
+    """Return tokens [tokens, rows], or vectors [tokens, rows, width], and which of them are no padding [tokens, rows].
 
     Args:
         inputs: int32 [rows, tokens], or floats [rows, tokens, width].
+        padded: whether tokens of -1 are padding; else all are there. Vectors of zeros always are.
     """
     if jnp.issubdtype(inputs.dtype, jnp.integer):
-        return inputs.T, None
+        return (jnp.maximum(inputs.T, 0), inputs.T >= 0) if padded else (inputs.T, None)
     x = jnp.swapaxes(inputs, 0, 1)
     return x, jnp.any(x != 0, axis=-1)

@@ -83,11 +83,14 @@ class Transformer(Model):
     ``answers``: the logits are those at the last token [rows, outputs], or at so many last tokens [rows, answers,
     outputs], for tasks that ask for as many.
 
+    ``padded``: rows of tokens may begin with padding, -1, which nothing sees; positions are counted from the first
+    token on.
+
     ``path``: ``answer`` computes in the last layer only what the answers need, and projects each token of the
     vocabulary once in the first, to gather from; ``full`` computes everything at every position. They are the same
     function (with dropout, in distribution). ``auto`` is ``answer``, with tables where they save products. One layer
     of softmax attention without norms is trained even faster by ``auto`` where all rows end with the same token, such
-    as "=", see ``last_token``; not with rotary positions, ``shift``, ``repeats`` or experts.
+    as "=", see ``last_token``; not with rotary positions, ``shift``, ``repeats``, padding or experts.
     """
 
     layers: int = field(Count(1, 1000), default=1, doc="number of layers")
@@ -113,6 +116,7 @@ class Transformer(Model):
     attention: str = field(Choice(("softmax", "linear")), default="softmax", doc="what makes weights of scores")
     repeats: int = field(Count(1, 1000), default=1, doc="times that the layers are run, with the same weights")
     re_embed: bool = field(Flag(), default=False, doc="a further run reads the embedding of what the logits name")
+    padded: bool = field(Flag(), default=False, doc="rows of tokens may begin with padding, -1")
 
     takes_mode = True
 
@@ -127,6 +131,8 @@ class Transformer(Model):
             yield "positions", self.positions, f"another: heads have an odd width, {self.d_model // self.heads}"
         if self.experts > 1 and not self.d_mlp:
             yield "experts", self.experts, "1 where d_mlp is 0"
+        if self.experts > 1 and self.padded:
+            yield "experts", self.experts, "1 where rows are padded: their use is balanced over all tokens"
 
     @property
     def depth(self) -> int:
@@ -157,6 +163,10 @@ class Transformer(Model):
                 yield name, True, "false: inputs are no tokens"
             elif outputs != inputs.vocabulary:
                 yield name, True, f"false: {outputs} classes, {inputs.vocabulary} tokens"
+        padded = isinstance(inputs, Tokens) and inputs.padded
+        if self.padded != padded:
+            allowed = "true: rows of this task have padding" if padded else "false: no row of this task has padding"
+            yield "padded", self.padded, allowed
         if self.answers != answers:
             yield "answers", self.answers, f"{answers}, as many as a row of this task has"
 
@@ -174,7 +184,7 @@ class Transformer(Model):
         width, fixed = signature.inputs.width, signature.inputs.fixed
         ends_alike = self.answers == 1 and fixed[-1:] not in ((), (None,))
         plain = self.path == "auto" and self.experts == 1 and self.depth == 1 and self.norm == "none"
-        fits = plain and ends_alike and self.attention == "softmax" and self.positions != "rotary"
+        fits = plain and ends_alike and not self.padded and self.attention == "softmax" and self.positions != "rotary"
         if not fits or not saves(self.d_model, self.d_mlp, signature.outputs, rows):
             return params
         whole = self.complete(params)
@@ -203,9 +213,9 @@ class Transformer(Model):
     def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
         """Return the logits, and activations [positions, ..., rows, width] of the positions computed."""
         params, found = self.complete(params), {}
-        tokens, there = rows_last(inputs)
+        tokens, there = rows_last(inputs, self.padded)
         key = None if drop.key is None else jax.random.fold_in(drop.key, DRAWS * self.depth)
-        begin = self.places.begin(len(inputs), key)
+        begin = self.places.begin(len(inputs), key, there if self.padded else None)
         stream, x = self.embedded(params, tokens, path, begin), None
         for layer in range(self.depth):
             part = Part(params, f"_{layer % self.layers}", self.norm)

@@ -27,7 +27,8 @@ class Descended(Probe):
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         rows = view.transformed
-        losses = of_rows(view.loss, view.function(view.params, rows.inputs), rows.labels).astype(jnp.float64)
+        logits = view.function(view.params, rows.inputs)
+        losses = of_rows(view.loss, logits, rows.labels, view.targets).astype(jnp.float64)
         return {"descended_loss": jnp.sum(losses * rows.weights) / jnp.sum(rows.weights)}
 
 

@@ -23,6 +23,6 @@ def gradient_of(view: View, rows: jax.Array) -> Callable[[Params], Params]:
     inputs, labels = view.rows.inputs[rows], view.rows.labels[rows]
 
     def loss(params: Params) -> jax.Array:
-        return jnp.mean(of_rows(view.loss, view.function(params, inputs), labels))
+        return jnp.mean(of_rows(view.loss, view.function(params, inputs), labels, view.targets))
 
     return jax.grad(loss)

@@ -40,7 +40,8 @@ class NearbyWeights(SubsetProbe):
         inputs, labels = jnp.asarray(view.inputs)[rows], view.labels[rows]
 
         def loss(e: jax.Array) -> jax.Array:
-            return jnp.mean(of_rows(view.loss, view.function(unravel(flat + scale * e), inputs), labels))
+            logits = view.function(unravel(flat + scale * e), inputs)
+            return jnp.mean(of_rows(view.loss, logits, labels, view.targets))
 
         return loss
 

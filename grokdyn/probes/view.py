@@ -121,7 +121,7 @@ class View:
 
         def of(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
             logits = self.function(self.params, part[0])
-            return logits, of_rows(self.loss, logits, part[1]), largest(logits)
+            return logits, of_rows(self.loss, logits, part[1], self.targets), largest(logits)
 
         return by_tiles(of, (self.inputs, self.labels), self.tile)
 
@@ -129,7 +129,7 @@ class View:
         """Return the losses of rows at other parameters [rows], as they are measured."""
 
         def of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return of_rows(self.loss, self.function(params, part[0]), part[1])
+            return of_rows(self.loss, self.function(params, part[0]), part[1], self.targets)
 
         return by_tiles(of, (inputs, labels), self.tile)
 
@@ -190,9 +190,16 @@ class View:
         """Class of the largest logit [rows], or [rows, answers]."""
         return self.by_row[2]
 
+    @property
+    def targets(self) -> Any:
+        """The targets of the task's signature."""
+        return self.experiment.task.signature().targets
+
     def right(self, labels: jax.Array) -> jax.Array:
-        """Return whether the predictions of a row are its labels, all of them: bool [rows]."""
+        """Return whether the predictions of a row are its labels, all that it asks for: bool [rows]."""
         same = self.predictions == labels
+        if self.targets.partial:
+            same = same | (labels < 0)
         return same if same.ndim == 1 else jnp.all(same, axis=-1)
 
     @cached_property

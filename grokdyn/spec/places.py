@@ -86,6 +86,7 @@ KINDS: dict[str, dict[str, str]] = {
     "probe": {
         "loss": "grokdyn.probes.fit:Loss",
         "accuracy": "grokdyn.probes.fit:Accuracy",
+        "token_accuracy": "grokdyn.probes.fit:TokenAccuracy",
         "weight_norm": "grokdyn.probes.norms:WeightNorm",
         "weights": "grokdyn.probes.weights:Weights",
         "gradient_norm": "grokdyn.probes.norms:GradientNorm",

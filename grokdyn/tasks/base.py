@@ -40,7 +40,7 @@ class Task(Spec):
     a smaller train set is a subset of a larger one. The rest of the pool are test rows. The pool is the whole table
     unless ``signature`` names parts; rows of other parts always train, or only test. ``label_noise`` of the train
     rows, the whole part again, carry a corrupted label; test labels stay clean. A corrupted real target is that of
-    another row; of several answers the first is corrupted.
+    another row; of several answers the first that is asked for is corrupted.
     """
 
     train_fraction: float = field(

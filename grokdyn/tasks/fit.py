@@ -13,6 +13,8 @@ from grokdyn.tasks.signature import Classes, Reals, Signature, Tokens
 
 # What came, what is allowed.
 Conflict = tuple[str, str]
+# What a signature says that is true or false, no size.
+FLAGS = ("Tokens.padded", "Classes.partial")
 
 
 def checked_signature(task: Task) -> Signature:
@@ -35,12 +37,19 @@ def checked_signature(task: Task) -> Signature:
     for size, value in sizes.items():
         if size == "Tokens.fixed":
             continue
+        if size in FLAGS:
+            if not isinstance(value, bool):
+                raise SpecError("task", Words(f"{name}.signature: {size} = {value!r}"), "True or False")
+            continue
         low = 0 if size.endswith("symbols") else 1
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
             raise SpecError("task", Words(f"{name}.signature: {size} = {value!r}"), f"a whole number from {low}")
     if found.classes < 1:
         came = Words(f"{name}.signature: {found.targets.symbols} symbols of {found.outputs} classes")
         raise SpecError("task", came, "fewer symbols than classes")
+    if found.targets.partial and found.answers == 1:
+        came = Words(f"{name}.signature: partial of one answer")
+        raise SpecError("task", came, "several answers, of which a row asks for some")
     return found
 
 
@@ -100,7 +109,9 @@ def values_off(table: Table, signature: Signature) -> Iterator[Conflict]:
     """Yield where values of a table, numpy arrays of the right shapes, are not its signature's."""
     inputs, labels = table
     if isinstance(signature.inputs, Tokens):
-        yield from beyond("inputs", inputs, signature.inputs.vocabulary, "vocabulary")
+        yield from beyond("inputs", inputs, signature.inputs.vocabulary, "vocabulary", -int(signature.inputs.padded))
+        if signature.inputs.padded:
+            yield from paddings_off(inputs)
         for place, token in enumerate(signature.inputs.fixed):
             if token is not None and np.any(inputs[:, place] != token):
                 yield f"inputs[:, {place}] that differ", f"{token} in every row, as its signature's fixed says"
@@ -110,21 +121,33 @@ def values_off(table: Table, signature: Signature) -> Iterator[Conflict]:
         yield from not_finite("labels", labels)
         return
     first, others = (labels, None) if labels.ndim == 1 else (labels[:, 0], labels[:, 1:])
-    yield from beyond(
-        "labels", first, signature.classes, "classes without symbols" if signature.targets.symbols else "classes"
-    )
+    what, least = "classes without symbols" if signature.targets.symbols else "classes", -int(signature.targets.partial)
+    yield from beyond("labels", first, signature.classes, what, least)
     if others is not None:
-        yield from beyond("labels", others, signature.outputs, "classes")
+        yield from beyond("labels", others, signature.outputs, "classes", least)
+    if signature.targets.partial and not np.all(np.any(labels >= 0, axis=1)):
+        row = int(np.flatnonzero(~np.any(labels >= 0, axis=1))[0])
+        yield f"no label in row {row}", "at least one answer that a row asks for"
 
 
-def beyond(name: str, array: np.ndarray, count: int, what: str) -> Iterator[Conflict]:
-    """Yield where whole numbers are not all from 0 to ``count`` - 1."""
+def beyond(name: str, array: np.ndarray, count: int, what: str, least: int = 0) -> Iterator[Conflict]:
+    """Yield where whole numbers are not all from ``least`` to ``count`` - 1."""
     low, high = array.min(), array.max()
-    if low < 0 or high >= count:
+    if low < least or high >= count:
         yield (
             f"{name} from {low} to {high}",
-            f"whole numbers from 0 to {count - 1}, as its signature's {what} = {count} says",
+            f"whole numbers from {least} to {count - 1}, as its signature's {what} = {count} says",
         )
+
+
+def paddings_off(inputs: np.ndarray) -> Iterator[Conflict]:
+    """Yield where padding stands behind a token, or a row is nothing else."""
+    behind = np.any((inputs[:, :-1] >= 0) & (inputs[:, 1:] < 0), axis=1)
+    if behind.any():
+        row = int(np.flatnonzero(behind)[0])
+        yield f"padding behind a token in row {row}", "padding (-1) before all tokens of a row"
+    if np.any(inputs[:, -1] < 0):
+        yield f"no token at the end of row {int(np.flatnonzero(inputs[:, -1] < 0)[0])}", "rows that end with a token"
 
 
 def not_finite(name: str, array: np.ndarray) -> Iterator[Conflict]:

@@ -49,6 +49,13 @@ def needs_one_answer(shapes: Shapes, what: str) -> Conflicts:
         )
 
 
+def needs_whole_rows(shapes: Shapes) -> Conflicts:
+    """Yield a conflict where rows of tokens may be shorter than others, hence begin with padding."""
+    inputs = shapes.signature.inputs
+    if isinstance(inputs, Tokens) and inputs.padded:
+        yield "kind", Words("rows with padding"), "a transformer with padded = true, or another task"
+
+
 def needs_rows_alone(shapes: Shapes) -> Conflicts:
     """Yield a conflict where a row's logits in training depend on the rows beside it."""
     if shapes.experiment.model.rows_interact:

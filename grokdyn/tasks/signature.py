@@ -13,11 +13,13 @@ class Tokens(NamedTuple):
     """Inputs that are tokens: int32 [rows, width], from 0 to ``vocabulary`` - 1; class c is token c.
 
     ``fixed`` holds for each place the token that all rows have there, None where they differ; empty if unknown.
+    ``padded``: rows may be shorter; -1 is no token but padding, which they begin with.
     """
 
     vocabulary: int
     width: int
     fixed: tuple[int | None, ...] = ()
+    padded: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,11 +86,14 @@ class Classes(NamedTuple):
         count: number of logits.
         symbols: how many of them, the last ones, are never a label of the (first) answer: tokens such as "=".
         answers: labels of a row; logits are [rows, answers, count] where there are several.
+        partial: whether a row may ask for fewer of several answers; the label of one that is not asked for is -1. It
+            counts in no loss and no accuracy: a row's loss is the mean over those that it asks for.
     """
 
     count: int
     symbols: int = 0
     answers: int = 1
+    partial: bool = False
 
     @property
     def outputs(self) -> int:
@@ -101,6 +106,7 @@ class Reals(NamedTuple):
     count: int
     symbols = 0
     answers = 1
+    partial = False
 
     @property
     def outputs(self) -> int:

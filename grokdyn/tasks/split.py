@@ -71,8 +71,12 @@ def with_noise(task: Task, split: Split, classes: int, key: jax.Array) -> Split:
         noisy = another(label_key, labels, classes, task.noise)
         return Split(order, n_train, jnp.where(corrupted, noisy, labels), corrupted)
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        noisy = another(label_key, labels[:, 0], classes, task.noise)
-        return Split(order, n_train, labels.at[:, 0].set(jnp.where(corrupted, noisy, labels[:, 0])), corrupted)
+        if not task.signature().targets.partial:
+            noisy = another(label_key, labels[:, 0], classes, task.noise)
+            return Split(order, n_train, labels.at[:, 0].set(jnp.where(corrupted, noisy, labels[:, 0])), corrupted)
+        place = jnp.arange(rows), jnp.argmax(labels >= 0, axis=1)
+        noisy = another(label_key, labels[place], classes, task.noise)
+        return Split(order, n_train, labels.at[place].set(jnp.where(corrupted, noisy, labels[place])), corrupted)
     noisy = labels[another(label_key, jnp.arange(rows, dtype=jnp.int32), rows, task.noise)]
     return Split(order, n_train, jnp.where(corrupted[:, None], noisy, labels), corrupted)
 

@@ -43,10 +43,11 @@ def mean_loss(
     """Return params -> what training descends at a step: sum of the real rows' losses / divisor, and the penalty of the
     model in the same proportion; with it its terms, and the state after these rows."""
     function, in_force = function_of(replace(lane, moves=None), state), lane.experiment.loss.in_force(step)
+    targets = lane.experiment.task.signature().targets
 
     def loss(params: Params) -> tuple[jax.Array, tuple[jax.Array, Params]]:
         found = function.output(params, rows.inputs, mode, rows.offset)
-        losses = of_rows(in_force, found.logits, rows.labels)
+        losses = of_rows(in_force, found.logits, rows.labels, targets)
         if term is not None:
             losses = losses + term(found.logits, rows.index).astype(losses.dtype)
         if rows.weights is not None:

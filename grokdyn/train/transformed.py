@@ -40,7 +40,8 @@ def rows_of_update(program: Program, lane: Lane, rows: Rows, state: State, ranks
         batch = batch._replace(weights=chosen(program, lane, rows, state))
     if any(one.reads_losses for one in experiment.transforms):
         function, loss = function_of(lane, state.model), experiment.loss.in_force(state.step)
-        batch = batch._replace(losses=of_rows(loss, function(state.params, rows.inputs), rows.labels))
+        logits = function(state.params, rows.inputs)
+        batch = batch._replace(losses=of_rows(loss, logits, rows.labels, program.signature.targets))
     for i, one in enumerate(experiment.transforms):
         if not one.chooses:
             batch = one.apply(batch, jax.random.fold_in(key, i), state.step)

@@ -112,6 +112,33 @@ def test_padding_changes_nothing(changes):
     assert not np.array_equal(other, short)
 
 
+@pytest.mark.parametrize("kind", ["learned", "rotary"])
+def test_tokens_behind_padding_are_read_as_if_it_were_not_there(kind):
+    """Also where training shifts positions; one answer, or several of which the first may stand on padding."""
+    model = SMALL.replace(positions=kind, norm="pre", shift=2 * (kind == "learned"), answers=2)
+    params, inputs = started(model, Tokens(7, 4))
+    blank = np.concatenate([np.full((len(inputs), 3), -1, np.int32), inputs], axis=1)
+    longer = dict(params)
+    if kind == "learned":
+        longer["W_pos"] = jnp.concatenate([params["W_pos"], jnp.full((3, 8), 1e9)])
+
+    @jax.jit
+    def found(params, longer):
+        key = jax.random.key(0)
+        short = [model.forward(params, inputs, key).logits, model.forward(params, inputs[:, -1:]).logits[:, -1]]
+        blanks = np.concatenate([np.full((len(inputs), 6), -1, np.int32), inputs[:, -1:]], axis=1)
+        ways, pairs = (
+            [model.replace(path=path, padded=True) for path in ("answer", "full")],
+            ((blank, key), (blanks, None)),
+        )
+        return short, [[way.forward(longer, x, k).logits for x, k in pairs] for way in ways]
+
+    (short, alone), long = found(params, longer)
+    for whole, single in long:
+        np.testing.assert_allclose(whole, short, rtol=1e-12)
+        np.testing.assert_allclose(single[:, -1], alone, rtol=1e-12)
+
+
 def test_shifted_rows_read_later_codes_and_measured_ones_the_first():
     """Every row in training is the row with W_pos from its own place on; all places come up."""
     plain = SMALL.replace(layers=1, d_mlp=0)

@@ -1,5 +1,6 @@
 """Probes, and the training under them, against a run in plain numpy."""
 
+from itertools import chain
 from types import SimpleNamespace
 
 import jax
@@ -142,9 +143,9 @@ def test_an_axis_has_names_or_numbers_not_both():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("answers", [1, 3])
-def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answers):
-    """Row by row in numpy, with ties, corrupted labels, and rows that train or test."""
+@pytest.mark.parametrize(("answers", "partial"), [(1, False), (3, False), (3, True)])
+def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answers, partial):
+    """Row by row in numpy, with ties, corrupted labels, rows that train or test, and rows that ask for fewer."""
     rng = np.random.default_rng(answers)
     several = (40, answers) if answers > 1 else (40,)
     logits, clean = rng.integers(0, 3, (*several, 3)).astype(float), rng.integers(0, 3, several)
@@ -152,22 +153,29 @@ def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answe
     order = rng.permutation(40)
     corrupted[order[:8]] = True
     labels.reshape(40, -1)[corrupted, 0] = rng.integers(0, 3, 8)
+    asked = np.ones(several, bool)
+    if partial:
+        asked[:20, 0], asked[:10, 1] = False, False
+        labels[~asked], clean[~asked] = -1, -1
     view = object.__new__(View)
-    task = SimpleNamespace(signature=lambda: gd.Signature(gd.Vectors(1), gd.Classes(3, answers=answers), rows=40))
+    task = SimpleNamespace(signature=lambda: gd.Signature(gd.Vectors(1), gd.Classes(3, 0, answers, partial), rows=40))
     view.experiment = SimpleNamespace(loss=gd.CrossEntropy(precision="float64"), task=task, model=gd.MLP())
     view.step, view.noisy = 0, True
     view.clean_labels = jax.numpy.asarray(clean)
     view.split = Split(jax.numpy.asarray(order), jax.numpy.int32(25), jax.numpy.asarray(labels), corrupted)
-    view.by_row = (logits, of_rows(view.loss, jax.numpy.asarray(logits), view.labels), largest(logits))
-    found = gd.Accuracy().measure(view) | gd.Loss().measure(view)
+    view.by_row = (logits, of_rows(view.loss, jax.numpy.asarray(logits), view.labels, view.targets), largest(logits))
+    found = gd.Accuracy().measure(view) | gd.Loss().measure(view) | gd.TokenAccuracy().measure(view)
 
     def right(row, of):
+        return all(each(row, of))
+
+    def each(row, of):
         pairs = zip(logits[row].reshape(-1, 3), np.ravel(of[row]), strict=True)
-        return all(list(z).index(max(z)) == y for z, y in pairs)
+        return [list(z).index(max(z)) == y for z, y in pairs if y >= 0]
 
     def loss(row):
         pairs = zip(logits[row].reshape(-1, 3), np.ravel(labels[row]), strict=True)
-        return np.mean([np.log(np.sum(np.exp(z))) - z[y] for z, y in pairs])
+        return np.mean([np.log(np.sum(np.exp(z))) - z[y] for z, y in pairs if y >= 0])
 
     train, test = order[:25], order[25:]
     untouched = [row for row in train if not corrupted[row]]
@@ -179,7 +187,15 @@ def test_of_several_answers_all_have_to_be_right_and_losses_are_their_mean(answe
         "recovered_accuracy": np.mean([right(row, clean) for row in order[:8]]),
         "train_loss": np.mean([loss(row) for row in train]),
         "test_loss": np.mean([loss(row) for row in test]),
+        "train_token_accuracy": np.mean(list(chain(*(each(row, labels) for row in train)))),
+        "test_token_accuracy": np.mean(list(chain(*(each(row, clean) for row in test)))),
     }
+    last = found.pop("train_answer_accuracy"), found.pop("test_answer_accuracy")
+    for rows, value in zip((train, test), last, strict=True):
+        hits = [list(logits.reshape(40, -1, 3)[row, -1]) for row in rows]
+        right_ones = [z.index(max(z)) == np.ravel(labels[row])[-1] for z, row in zip(hits, rows, strict=True)]
+        np.testing.assert_allclose(value[-1], np.mean(right_ones), rtol=1e-12)
+        assert value.shape == (answers,)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-12, err_msg=name)

@@ -21,8 +21,8 @@ def test_a_table_fits_its_signature(task):
     assert labels.shape == (shapes.rows, *several)
     assert labels.dtype == (np.float32 if real else np.int32)
     assert inputs.dtype == (np.int32 if tokens else np.float32)
-    assert not tokens or set(np.ravel(inputs).tolist()) <= set(range(shapes.inputs.vocabulary))
-    assert real or set(np.ravel(labels).tolist()) <= set(range(shapes.outputs))
+    assert not tokens or set(np.ravel(inputs).tolist()) <= set(range(-shapes.inputs.padded, shapes.inputs.vocabulary))
+    assert real or set(np.ravel(labels).tolist()) <= set(range(-shapes.targets.partial, shapes.outputs))
 
 
 @pytest.mark.parametrize("task", cases.cases("task"))
