@@ -81,6 +81,7 @@ def test_many_tokens_are_read_as_few_are(causal, linear, monkeypatch):
 @pytest.mark.parametrize(("kind", "few"), [("learned", 0), ("rotary", 16), ("t5", 0), ("alibi", 16)])
 def test_a_token_is_blind_to_those_after_it(kind, few, monkeypatch):
     monkeypatch.setattr(attention, "FEW", few)
+    monkeypatch.setattr(attention, "FEW_PAIRS", few**2)
     model = SMALL.replace(positions=kind, repeats=2)
     params, inputs = started(model)
     changed = np.concatenate([inputs[:, :4], (inputs[:, 4:] + 1) % 7], axis=1)
