@@ -26,6 +26,7 @@ TASKS = (
     gd.MultiIndex(dimension=4, points=20, indices=2, linear=0.5, label_noise=0.25),
     gd.MultiIndex(dimension=3, points=12, indices=2, combine="product", basis="hermite", cubic=1.0, normalised=True),
     gd.LinearTeacher(dimension=5, points=20, train_points=8, noise_std=0.5, label_noise=0.5, noise="wrong"),
+    gd.LinearTasks(dimension=5, rows=3, order=(1, 2, 1), similarity=-0.5, noise_std=0.5),
     gd.TeacherStudent(dimension=3, points=12, teacher=gd.MLP(hidden=(4,), activation="tanh"), teacher_outputs=2),
     gd.HierarchicalPolynomial(dimension=4, points=20, terms=3, cubic=0.5, inputs="sphere", label_noise=0.25),
     gd.SparseSign(dimension=6, points=14, label_noise=0.25),

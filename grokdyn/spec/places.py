@@ -18,6 +18,7 @@ KINDS: dict[str, dict[str, str]] = {
         "digit_tasks": "grokdyn.tasks.digit_tasks:DigitTasks",
         "multi_index": "grokdyn.tasks.multi_index:MultiIndex",
         "linear_teacher": "grokdyn.tasks.linear_teacher:LinearTeacher",
+        "linear_tasks": "grokdyn.tasks.linear_tasks:LinearTasks",
         "teacher_student": "grokdyn.tasks.teacher_student:TeacherStudent",
         "hierarchical": "grokdyn.tasks.hierarchical:HierarchicalPolynomial",
         "sparse_sign": "grokdyn.tasks.sparse_sign:SparseSign",

@@ -15,11 +15,10 @@ from grokdyn.spec.rules import Choice, Count, Number
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.digits import BRIGHTEST, DIGITS, FIX, MISSING, ROWS, SIDE, source
 from grokdyn.tasks.packaged import read_images
+from grokdyn.tasks.parts import ORDINALS, UNSEEN
 from grokdyn.tasks.signature import Classes, Vectors
 
-NAMES = ("first", "second", "third", "fourth", "fifth")
-# What the name of a task's part has behind it where its rows only test.
-UNSEEN = "_unseen"
+NAMES = ORDINALS[:5]
 
 
 class DigitTasks(Task):

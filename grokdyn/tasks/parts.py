@@ -9,6 +9,10 @@ import numpy as np
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.signature import DIVIDED, POOL, TEST, TRAIN
 
+# Parts of tasks that are learned one after another, and what their names have behind them where rows only test.
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+UNSEEN = "_unseen"
+
 
 class Parts(NamedTuple):
     """The parts of a task.
