@@ -29,7 +29,9 @@ class LinearTasks(Task):
     dimension: int = field(Count(2, 10_000), default=60, doc="D, length of an input")
     rows: int = field(Count(1, 100_000), default=20, doc="rows of each task that train")
     order: tuple[int, ...] = field(
-        Counts(1, len(ORDINALS)), default=(1, 2), doc="the teacher of every task; the same twice comes back with new rows"
+        Counts(1, len(ORDINALS)),
+        default=(1, 2),
+        doc="the teacher of every task; one that comes back has new rows",
     )
     similarity: float = field(Number(-1, 1), default=0.0, doc="cosine between any two teachers")
     noise_std: float = field(Number(0), default=0.0, doc="standard deviation of the noise on every train target")
@@ -41,7 +43,7 @@ class LinearTasks(Task):
             yield "order", list(self.order), f"at most {len(ORDINALS)} tasks"
         elif self.teachers > self.dimension:
             yield "dimension", self.dimension, f"at least {self.teachers}, the number of teachers"
-        elif self.teachers > 1 and np.min(self.similarity) < -1 / (self.teachers - 1):
+        elif self.teachers > 1 and self.similarity < -1 / (self.teachers - 1):
             yield "similarity", self.similarity, f"from {-1 / (self.teachers - 1):g} on, for {self.teachers} teachers"
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:

@@ -130,8 +130,8 @@ def shares(l: np.ndarray, p: int, steps: np.ndarray, rate: float) -> tuple[np.nd
 def eigenvalues(rows: int, dimension: int, draws: int, seed: int = 0) -> np.ndarray:
     """Draw the eigenvalues above 0 of X^T X, X ~ N(0, 1) [rows, dimension]: [draws, least of both].
 
-    X is, between rotations, bidiagonal with entries sqrt(chi^2): of p, p - 1, ... degrees of freedom along the diagonal and
-    of n - 1, n - 2, ... below it, n <= p (Golub & Kahan; Dumitriu & Edelman 2002).
+    X is, between rotations, bidiagonal with entries sqrt(chi^2): of p, p - 1, ... degrees of freedom along the diagonal
+    and of n - 1, n - 2, ... below it, n <= p (Golub & Kahan; Dumitriu & Edelman 2002).
 
     Raises:
         ValueError: for a number below 1.

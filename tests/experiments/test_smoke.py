@@ -17,6 +17,7 @@ LONG = {
     "always_grok",
     "benign_oscillation",
     "bias_dichotomy",
+    "continual_linear",
     "data_diet",
     "deep_linear",
     "degree_curriculum",

@@ -53,12 +53,12 @@ def unequal(path: str, spec: Any, **wanted: Any) -> Iterator[Failure]:
 
 
 def not_plain_descent(
-    experiment: Any, momentum: bool = False, decay: bool = False, batches: bool = False
+    experiment: Any, momentum: bool = False, decay: bool = False, batches: bool = False, transforms: bool = False
 ) -> Iterator[Failure]:
-    """Yield what makes training other than full-batch gradient descent at a constant rate.
+    """Yield what makes training other than full-batch gradient descent at a constant rate, on rows as they are.
 
     Args:
-        momentum, decay, batches: whether the theory knows them.
+        momentum, decay, batches, transforms: whether the theory knows them.
     """
     optimizer = experiment.optimizer
     yield from other_than("optimizer", optimizer, SGD, "sgd")
@@ -70,13 +70,14 @@ def not_plain_descent(
         yield from unequal("optimizer", optimizer, **wanted)
     if not batches:
         yield from unequal("", experiment, batch_size=None)
+    if experiment.transforms and not transforms:
+        yield "transforms", ", ".join(map(kind_of, experiment.transforms)), "none"
 
 
 def not_fresh(experiment: Any) -> Iterator[Failure]:
-    """Yield a failure where rows are seen more than once, or changed."""
+    """Yield a failure where rows are seen more than once."""
     if not experiment.task.endless:
         yield "task.fresh", False, "true"
-    yield from unequal("", experiment, transforms=())
 
 
 def train_points(task: Any) -> int:

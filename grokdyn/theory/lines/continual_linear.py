@@ -10,6 +10,7 @@ import numpy as np
 from grokdyn.losses.mse import MSE
 from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
+from grokdyn.spec.kinds import kind_of
 from grokdyn.tasks.linear_tasks import LinearTasks
 from grokdyn.tasks.parts import ORDINALS, UNSEEN
 from grokdyn.theory.continual import Descent, course
@@ -35,13 +36,13 @@ class ContinualLinear(Line):
         if isinstance(model, MLP):
             yield from unequal("model", model, hidden=(), bias=False, centred=False)
         yield from other_than("loss", experiment.loss, MSE, "mse")
-        yield from not_plain_descent(experiment)
+        yield from not_plain_descent(experiment, transforms=True)
 
     def of_tasks(self, experiment: Any, task: LinearTasks) -> Iterator[Failure]:
         """Yield what is told by the task and the sequence of its parts."""
         kinds = tuple(experiment.transforms)
         if len(kinds) != 1 or not isinstance(kinds[0], PartSequence):
-            yield "transforms", f"{len(kinds)} of them", "part_sequence alone"
+            yield "transforms", ", ".join(map(kind_of, kinds)) or "none", "part_sequence alone"
         else:
             yield from unequal("transforms[0]", kinds[0], replay=0.0)
             if sorted(kinds[0].parts) != sorted(task.names):

@@ -89,6 +89,7 @@ def test_lines_are_labelled_as_results_are_and_are_drawn():
         ({"optimizer": gd.SGD(schedule=gd.Cosine(steps=9.0))}, r"optimizer\.schedule\.kind: got 'cosine'; .*constant"),
         ({"optimizer": gd.AdamW()}, r"optimizer\.kind: got 'adamw'; allowed: sgd"),
         ({"batch_size": 5}, r"^batch_size: got 5; allowed: None"),
+        ({"transforms": (gd.InputNoise(),)}, r"^transforms: got 'input_noise'; allowed: none"),
         (
             {"task": TASK, "model": gd.MLP(activation="tanh", init="ntk")},
             r"model\.activation: got 'tanh'; allowed: relu",
