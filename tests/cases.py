@@ -40,6 +40,8 @@ TASKS = (
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
     gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
+    gd.Algorithmic(lengths=(1, 2), longer=(4,), symbols=3, rows=4),
+    gd.Algorithmic(algorithm="add_hints", lengths=(1, 2), longer=(3,), rows=4, fresh=False, label_noise=0.25),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, both=1, test_rows=3, fresh=True),

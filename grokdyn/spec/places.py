@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, str]] = {
         "feature_data": "grokdyn.tasks.feature_data:FeatureData",
         "opposing_outliers": "grokdyn.tasks.opposing_outliers:OpposingOutliers",
         "in_context_regression": "grokdyn.tasks.in_context:InContextRegression",
+        "algorithmic": "grokdyn.tasks.algorithmic:Algorithmic",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",

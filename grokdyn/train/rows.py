@@ -66,9 +66,15 @@ def fresh_rows(program: Program, lane: Lane, step: jax.Array) -> Rows:
 
 
 def beheld(lane: Lane, table: Table, rows: Rows) -> tuple[Lane, Table]:
-    """Return a run and its table with the fresh rows of an update behind those of the table, as probes see them."""
+    """Return a run and its table with the fresh rows of an update behind those of the table, as probes see them.
+
+    Rows of tokens may be narrower where the task has padding.
+    """
     size, (inputs, labels) = lane.experiment.batch_size, table
-    inputs, labels = jnp.concatenate([inputs, rows.inputs[:size]]), jnp.concatenate([labels, rows.labels[:size]])
+    fresh, narrower = rows.inputs[:size], inputs.shape[1] - rows.inputs.shape[1]
+    if narrower:
+        fresh = jnp.pad(fresh, ((0, 0), (narrower, 0)), constant_values=-1)
+    inputs, labels = jnp.concatenate([inputs, fresh]), jnp.concatenate([labels, rows.labels[:size]])
     return replace(lane, split=lane.split._replace(labels=labels)), Table(inputs, labels)
 
 
