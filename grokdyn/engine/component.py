@@ -155,8 +155,11 @@ def swept(family: str, component: Any, home: Experiment) -> Iterator[str]:
 
 
 def same(one: Any, i: int, other: Any, j: int) -> bool:
-    """Return whether two runs of two sweeps of one axis, the first dim, have the same records."""
-    names = [name for name in one.data_vars if name not in STATUS]
+    """Return whether two runs of two sweeps of one axis, the first dim, have the same records.
+
+    A sweep in which some runs have corrupted labels also has variables about those, the other need not.
+    """
+    names = [name for name in one.data_vars if name not in STATUS and name in other]
     return all(np.array_equal(one[n].values[i], other[n].values[j], equal_nan=True) for n in names)
 
 

@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
         "opposing_outliers": "grokdyn.tasks.opposing_outliers:OpposingOutliers",
         "in_context_regression": "grokdyn.tasks.in_context:InContextRegression",
         "algorithmic": "grokdyn.tasks.algorithmic:Algorithmic",
+        "composition": "grokdyn.tasks.composition:Composition",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
