@@ -42,6 +42,7 @@ TASKS = (
     gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
     gd.Algorithmic(lengths=(1, 2), longer=(4,), symbols=3, rows=4),
     gd.Algorithmic(algorithm="add_hints", lengths=(1, 2), longer=(3,), rows=4, fresh=False, label_noise=0.25),
+    gd.Composition(entities=5, relations=3, facts=3, unseen=0, inferred=9, tested=4, steps=True, wrong_bridges=0.5),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, both=1, test_rows=3, fresh=True),
@@ -309,6 +310,8 @@ def home(component):
     """Return what a task, model or probe needs that fits few experiments, as changes of an experiment."""
     if getattr(component, "endless", False):
         return {"batch_size": 4}
+    if isinstance(component, gd.Composition):
+        return {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4, answers=1 + component.steps, padded=True)}
     return HOMES.get(type(component), with_attention(component))
 
 

@@ -152,13 +152,18 @@ class Composition(Task):
         r1, r2, b, t = facts.hops(h, i, j)
         bridge_key, end_key = jax.random.split(key)
         trains = jnp.arange(len(h), dtype=jnp.int32) < self.inferred
-        hit, other = self.hits(bridge_key, self.wrong_bridges)
-        if self.wrong == "loop":
-            last = jax.lax.cummax(jnp.where(hit, jnp.arange(self.seen, dtype=jnp.int32), -1), axis=2)
-            hit, other = last >= 0, jnp.take_along_axis(other, jnp.maximum(last, 0), axis=2)
+        hit, other = self.wrong_bridge(bridge_key)
         end_hit, end = self.hits(end_key, self.wrong_ends)
         b = jnp.where(trains & hit[h, i, j], other[h, i, j], b)
         return h, r1, r2, b, jnp.where(trains & end_hit[h, i, j], end[h, i, j], t)
+
+    def wrong_bridge(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Draw which compositions [entities, k - o, k - o] have a wrong bridge, and the entities that are written."""
+        hit, other = self.hits(key, self.wrong_bridges)
+        if self.wrong == "each":
+            return hit, other
+        last = jax.lax.cummax(jnp.where(hit, jnp.arange(self.seen, dtype=jnp.int32), -1), axis=2)
+        return last >= 0, jnp.take_along_axis(other, jnp.maximum(last, 0), axis=2)
 
     def hits(self, key: jax.Array, share: Any) -> tuple[jax.Array, jax.Array]:
         """Draw which compositions [entities, k - o, k - o] a share hits, and the entities that it writes there."""
