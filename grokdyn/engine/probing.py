@@ -15,6 +15,7 @@ from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.store import folder, states
 from grokdyn.engine.store.files import StoreError
 from grokdyn.engine.store.results import Part, dataset
+from grokdyn.engine.store.trust import warn_of_untrusted
 from grokdyn.engine.stored import kept, same_as_ever
 from grokdyn.spec.base import put
 from grokdyn.spec.kinds import Parts
@@ -57,7 +58,7 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
         found = dataset(probing, list(measured(path, Plan.stored(path, probing, known, devices()), known)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
     folder.write_dataset(path, path / "probes" / f"{names}.zarr", found)
-    return found
+    return warn_of_untrusted(found)
 
 
 def measured(path: Path, plan: Plan, known: Mapping[str, Any]) -> Iterator[Part]:

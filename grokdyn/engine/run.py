@@ -24,6 +24,7 @@ from grokdyn.engine.plan.plan import Plan
 from grokdyn.engine.store.collect import collect
 from grokdyn.engine.store.extension import complete
 from grokdyn.engine.store.reading import is_finished, labelled
+from grokdyn.engine.store.trust import warn_of_untrusted
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.paths import place_of
@@ -73,7 +74,7 @@ def run(
     check_no_round(sweep)
     out = None if out is None else place_of(out, "out")
     with executor(cluster) as trainer:
-        return execute(trainer, sweep, out, start, NOWHERE, progress, checkpoint_seconds)
+        return warn_of_untrusted(execute(trainer, sweep, out, start, NOWHERE, progress, checkpoint_seconds))
 
 
 def execute(
@@ -152,4 +153,4 @@ def resume(
         mend(path, anyway)
     with executor(cluster) as trainer:
         trainer.train(path, progress=progress, anyway=anyway, checkpoint_seconds=checkpoint_seconds)
-    return collect(path)
+    return warn_of_untrusted(collect(path))

@@ -23,6 +23,7 @@ class Variable(NamedTuple):
         coordinates: values along those axes.
         part: name of the part of the rows that it is of, if of one.
         every: steps between records that measure it; 0: all do.
+        trusted_to: where it is above, what its probe says cannot be trusted, and a user is warned at the end.
     """
 
     long_name: str
@@ -31,6 +32,7 @@ class Variable(NamedTuple):
     coordinates: Mapping[str, Any] = MappingProxyType({})
     part: str = ""
     every: int = 0
+    trusted_to: float = float("inf")
 
 
 class Probe(Spec):

@@ -66,6 +66,8 @@ class Layout:
             attributes = {"long_name": self.variables[name].long_name, "units": self.variables[name].units}
             attributes |= {"part": self.variables[name].part} if self.variables[name].part else {}
             attributes |= {"every": self.variables[name].every} if self.variables[name].every else {}
+            bound = self.variables[name].trusted_to
+            attributes |= {"trusted_to": bound} if math.isfinite(bound) else {}
             data[name] = xr.Variable((*axes, *self.dims(name)), values, attributes)
         for name, values in status.items():
             data[name] = (axes, values.reshape(shape), {"long_name": STATUS[name]})

@@ -6,6 +6,7 @@ A batch goes by its number, or, where memory was short and it was halved, by a w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def write_part(place: Path, part: Part, known: Mapping[str, Any], piece: str = "
             [(dim, np.asarray(v.coordinates[dim]).tolist()) for dim in v.dims],
             v.part,
             v.every,
+            *([v.trusted_to] if math.isfinite(v.trusted_to) else []),
         )
         for name, v in part.variables.items()
     }
