@@ -17,7 +17,12 @@ CROSS_ENTROPY = ([5e3, 75e3], [0.005, 0.01])
 
 def full(results):
     """Return whether this is the paper's setting; its steps are no guide to another."""
-    return gd.Sweep.from_toml(results["stablemax"].attrs["spec"]).base.task.p == 113
+    return modulus(results) == 113
+
+
+def modulus(results):
+    """Return p."""
+    return gd.Sweep.from_toml(results["stablemax"].attrs["spec"]).base.task.p
 
 
 def claims(results):
@@ -59,13 +64,13 @@ def claims(results):
             "the weight norm under StableMax grows smoothly to the end",
             SOURCE,
             "grows from record to record, at most by half from the second on",
-            within(((growth > 0) & (growth < 0.5)).mean("step"), 0.97),
+            within(((growth > 0) & (growth < 0.5)).where(growth.notnull()).mean("step"), 0.97),
         ),
         most(
             "cross-entropy in float64 does not generalise",
             SOURCE,
             "test accuracy under 2 % throughout",
-            within(cross.test_accuracy.max("step"), high=0.02 if whole else 0.05),  # chance is 1/47 there
+            within(cross.test_accuracy.max("step"), high=0.02 if whole else 2.35 / modulus(results)),  # chance is 1 / p
         ),
         most(
             "cross-entropy in float64 fits",
