@@ -55,21 +55,24 @@ def train(
     cluster: Any = None,
 ) -> int:
     """Train what a file describes, tabulate it, draw it."""
-    from grokdyn.boundary_command import find
     from grokdyn.engine.chain import run_round
     from grokdyn.engine.run import run as train_sweep
-    from grokdyn.outcome import tell
     from grokdyn.spec.plane import Search
     from grokdyn.spec.round import Round
 
     described, shown = read(spec, scale, overrides), False if quiet else None
     if isinstance(described, Search):
+        from grokdyn.boundary_command import find
+
         return find(described, spec, out, quiet, figures, cluster)
     if isinstance(described, Round):  # goes on where it ended
         folder = default_folder(spec) if out is None else path_of(out, "out")
-        return tell(run_round(described, folder, shown, cluster), folder, quiet, figures)
-    folder = free_folder(default_folder(spec)) if out is None else path_of(out, "out")
-    found = train_sweep(described, out=folder, progress=shown, cluster=cluster)
+        found = run_round(described, folder, shown, cluster)
+    else:
+        folder = free_folder(default_folder(spec)) if out is None else path_of(out, "out")
+        found = train_sweep(described, out=folder, progress=shown, cluster=cluster)
+    from grokdyn.outcome import tell  # what it draws with is not waited for before training
+
     return tell(found, folder, quiet, figures)
 
 

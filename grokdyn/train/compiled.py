@@ -114,17 +114,20 @@ def advance_lanes(
     def one(lane_and_state: Any, rest: Any) -> Any:
         return advance(program, *lane_and_state, *rest)
 
+    # Asked for the shapes of its records, then called: inlined, one trace serves both and the program is the same.
+    on_some = jax.jit(lambda part, rest: on_part(one, part, rest, block), inline=True)
+
     def on_device(lanes: Any, states: Any, order: jax.Array, counts: jax.Array, rest: Any) -> Any:
         def on_block(i: jax.Array, carry: Any) -> Any:
             places = jax.lax.dynamic_slice_in_dim(order, i * block, block)
             states, records = carry
             part = jax.tree.map(lambda x: taken(x, places), (lanes, states))
-            new_states, new_records = on_part(one, part, rest, block)
+            new_states, new_records = on_some(part, rest)
             states = jax.tree.map(lambda x, new: put(x, places, new), states, new_states)
             return states, jax.tree.map(lambda x, new: put(x, places, new), records, new_records)
 
         first = jax.tree.map(lambda x: x[:block], (lanes, states))
-        shapes = jax.eval_shape(lambda part: on_part(one, part, rest, block)[1], first)
+        _, shapes = jax.eval_shape(on_some, first, rest)
         empty = jax.tree.map(lambda x: jnp.zeros((order.shape[0], *x.shape[1:]), x.dtype), shapes)
         blocks = (counts[0] + block - 1) // block
         return jax.lax.fori_loop(jnp.int32(0), blocks, on_block, (states, empty))
