@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from grokdyn.tasks.base import Table
+from grokdyn.tasks.streams import split_keys
 
 
 class Beginning(NamedTuple):
@@ -35,4 +36,13 @@ def begin(experiment: Any, runs: int) -> Beginning:
     rng = np.random.default_rng(experiment.seed)
     n = int(jax.tree.map(np.asarray, task).train_count(signature.rows))
     rows = np.stack([rng.permutation(signature.rows)[:n] for _ in range(runs)])
-    return Beginning(params, rows.astype(np.int32), task.table())
+    return Beginning(params, rows.astype(np.int32), table_of(experiment))
+
+
+def table_of(experiment: Any) -> Table:
+    """Return the task's table; of one that every run draws for itself, that of the experiment's seed."""
+    task = experiment.task
+    if not task.drawn:
+        return task.table()
+    with jax.enable_x64(True):
+        return jax.device_get(jax.jit(lambda: Table(*task.draw(split_keys(experiment)[1])))())

@@ -128,6 +128,19 @@ def cnn() -> Any:
     )
 
 
+def sequences() -> Any:
+    """Return two layers, d 64, on 256 rows of up to 8 pairs, one of which is asked for: 19 tokens, padded."""
+    import grokdyn as gd
+
+    return gd.Experiment(
+        task=gd.Algorithmic(algorithm="recall", lengths=(1, 8), symbols=16, rows=32, fresh=False, train_fraction=1.0),
+        model=gd.Transformer(layers=2, d_model=64, d_mlp=256, norm="pre", padded=True),
+        loss=gd.CrossEntropy(),
+        optimizer=gd.AdamW(learning_rate=0.001, b2=0.98),
+        steps=1,
+    )
+
+
 CASES = {
     "p23": Case("p=23, 2x64 ReLU, cross-entropy", p23, 256, "mlp", 8.0),
     "doshi": Case("p=97, 500 square, MSE", doshi, 16, "mlp", 3.5, most_over_floor=MOST_OVER_FLOOR),
@@ -135,5 +148,6 @@ CASES = {
     "encoder": Case("p=113, encoder layer d 128, ff 2048", encoder, 2, "encoder", 5.0),
     "transformer": Case("p=113, one layer, d 128, 512 neurons", transformer, 2, "transformer", 7.0, 1.15),
     "batch_norm": Case("p=97, 500 square, batch norm, MSE", batch_norm, 8, "batch_norm", 1.5),
+    "sequences": Case("up to 19 tokens, two layers, d 64, padded", sequences, 4, "sequences", 4.0),
     "cnn": Case("898 digits, convolutions of 8 and 16", cnn, 16, "cnn", 1.5),
 }

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingIm
 
 from grokdyn.bench import torch_layers
 from grokdyn.bench.begin import Beginning
-from grokdyn.bench.torch_transformer import Transformer
+from grokdyn.bench.torch_transformer import Padded, Transformer
 from grokdyn.engine.host.devices import cores
 from grokdyn.models.encoder import TORCH_NAMES
 
@@ -115,6 +115,7 @@ NETWORKS = {
     "mlp": Network(MLP, BatchedMLP, one_hot_pair),
     "encoder": Network(Encoder, None, tokens_alone),
     "transformer": Network(Transformer, None, tokens_alone),
+    "sequences": Network(Padded, None, tokens_alone),
     "cnn": Network(torch_layers.cnn, None, channels_first),
     "batch_norm": Network(torch_layers.batch_norm, None, one_hot_pair),
 }
