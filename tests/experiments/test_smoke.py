@@ -35,6 +35,7 @@ LONG = {
     "grokking_tickets",
     "hierarchical_polynomials",
     "lazy_to_rich",
+    "length_generalisation",
     "mixup_features",
     "nanda_progress",
     "neural_tangent_kernel",
