@@ -188,6 +188,9 @@ PROBES = (
     gd.Circuit(),
     gd.Rank(),
     gd.AttentionEntropy(),
+    gd.AttentionMaps(rows=6),
+    gd.HeadLikeness(rows=6),
+    gd.InductionScore(length=2, strings=5),
     gd.InContext(lengths=(0, 2)),
     gd.LogitLens(),
     gd.Pathways(rows=4, memorised=5.0),
@@ -232,6 +235,13 @@ HOMES = {
     },
     gd.Pathways: {"model": gd.Transformer(layers=3, d_model=4, heads=1, d_mlp=4, experts=3)},
     gd.LogitLens: {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4)},
+    **{
+        cls: {
+            "task": gd.ModularArithmetic(op="add", p=7, sequence="a op b ="),
+            "model": gd.Transformer(d_model=4, heads=2, d_mlp=4),
+        }
+        for cls in (gd.AttentionMaps, gd.HeadLikeness, gd.InductionScore)
+    },
     gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     **{cls: {"task": gd.SparseParity(bits=2, noise_bits=4, strings=40)} for cls in (gd.Mixup, gd.InputNoise)},
