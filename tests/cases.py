@@ -161,6 +161,8 @@ PROBES = (
     gd.CommutatorDefect(batch=3, pairs=2),
     gd.LearningCoefficient(draws=3, chains=2, burn_in=1, leaps=2),
     gd.LearningCoefficient(draws=2, chains=2, leaps=0, traces=True),
+    gd.Fragmentation(rows=6, points=4),
+    gd.GeneralisationMeasures(draws=2, halvings=3),
     gd.GradientCoherence(rows=5),
     gd.GradientBlocks(rows=6),
     gd.ExampleScores(rows=5, part="train"),

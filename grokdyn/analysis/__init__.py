@@ -13,6 +13,7 @@ from .foretelling import foretelling
 from .forgetting import forgetting
 from .lifetimes import event_times, sample_sizes, scaling, survival
 from .likeness import cka_over_time
+from .orders import kendall
 from .own_steps import measured
 from .parts import parts
 from .progress import progress_phases
@@ -35,6 +36,7 @@ __all__ = [
     "foretelling",
     "forgetting",
     "grokking_time",
+    "kendall",
     "measured",
     "parts",
     "phases",

@@ -124,6 +124,8 @@ KINDS: dict[str, dict[str, str]] = {
         "average_sharpness": "grokdyn.probes.sharpness_nearby:AverageSharpness",
         "commutator_defect": "grokdyn.probes.commutator:CommutatorDefect",
         "learning_coefficient": "grokdyn.probes.singular:LearningCoefficient",
+        "fragmentation": "grokdyn.probes.fragmentation:Fragmentation",
+        "generalisation_measures": "grokdyn.probes.generalisation:GeneralisationMeasures",
         "gradient_coherence": "grokdyn.probes.gradients:GradientCoherence",
         "gradient_blocks": "grokdyn.probes.gradients:GradientBlocks",
         "example_scores": "grokdyn.probes.gradients:ExampleScores",
