@@ -2,6 +2,7 @@
 
 from .across_runs import spread
 from .agreement import agreement, calibration
+from .alarms import alarm, auroc
 from .boundary import boundary
 from .censoring import CENSORING
 from .classify import phases
@@ -25,6 +26,8 @@ from .times import first_step, grokking_time
 __all__ = [
     "CENSORING",
     "agreement",
+    "alarm",
+    "auroc",
     "boundary",
     "calibration",
     "cka_over_time",
