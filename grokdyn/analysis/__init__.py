@@ -21,6 +21,7 @@ from .progress import progress_phases
 from .spectral_density import spectral_density
 from .spikes import spikes
 from .stability import stability
+from .subspace import update_subspace
 from .times import first_step, grokking_time
 
 __all__ = [
@@ -52,4 +53,5 @@ __all__ = [
     "spread",
     "stability",
     "survival",
+    "update_subspace",
 ]

@@ -71,6 +71,8 @@ def alarm(steps: Any, values: Any, event: Any, setting: Any, false: float = 0.1)
         setting: whether the alarm is set on a run, or raised in it [runs].
         false: share of the runs without the event that may raise it, where it is set.
 
+    Returns sign, threshold, leads and false alarms.
+
     Raises ArgumentError (a ValueError) for shapes that do not fit, or where all or none of the runs that it is set on
     have the event.
     """

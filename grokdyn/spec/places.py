@@ -127,6 +127,7 @@ KINDS: dict[str, dict[str, str]] = {
         "fragmentation": "grokdyn.probes.fragmentation:Fragmentation",
         "generalisation_measures": "grokdyn.probes.generalisation:GeneralisationMeasures",
         "gradient_coherence": "grokdyn.probes.gradients:GradientCoherence",
+        "gradient_subspace": "grokdyn.probes.gradient_subspace:GradientSubspace",
         "gradient_blocks": "grokdyn.probes.gradients:GradientBlocks",
         "example_scores": "grokdyn.probes.gradients:ExampleScores",
         "opposing_groups": "grokdyn.probes.opposing:OpposingGroups",

@@ -31,6 +31,7 @@ EXPERIMENT = gd.Experiment(
         gd.EdgeOfStability(iterations=1000),
         gd.HessianTrace(samples=300),
         gd.GradientCoherence(rows=6, part="train", per_tensor=True),
+        gd.GradientSubspace(rows=6, part="train", share=0.8),
         gd.GradientBlocks(rows=9),
         gd.ExampleScores(rows=6, part="train"),
     ),
@@ -119,6 +120,10 @@ def test_gradients_of_rows_are_the_dense_ones(both):
     np.testing.assert_allclose(found["grand"], np.linalg.norm(g, axis=1), rtol=1e-9)
     mean = g.mean(0)
     np.testing.assert_allclose(found["m_coherence"], 6 * mean @ mean / np.mean(np.sum(g**2, axis=1)), rtol=1e-9)
+    values = np.linalg.eigvalsh(g.T @ g)[::-1]
+    np.testing.assert_allclose(found["gradient_participation"], values.sum() ** 2 / (values @ values), rtol=1e-9)
+    fewest = next(k for k in range(1, 7) if values[:k].sum() >= 0.8 * values.sum())
+    assert found["gradient_dimension"] == fewest
     ends = np.cumsum([leaf.size for leaf in jax.tree.leaves(run.state.params)])[:-1]
     by_tensor = [6 * np.sum(t.mean(0) ** 2) / np.mean(np.sum(t**2, axis=1)) for t in np.split(g, ends, axis=1)]
     np.testing.assert_allclose(found["m_coherence_per_tensor"], by_tensor, rtol=1e-9)
