@@ -3,6 +3,7 @@
 from .across_runs import spread
 from .agreement import agreement, calibration
 from .alarms import alarm, auroc
+from .barriers import barrier
 from .boundary import boundary
 from .censoring import CENSORING
 from .classify import phases
@@ -29,6 +30,7 @@ __all__ = [
     "agreement",
     "alarm",
     "auroc",
+    "barrier",
     "boundary",
     "calibration",
     "cka_over_time",

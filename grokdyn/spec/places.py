@@ -246,6 +246,7 @@ OTHERS = {
     "run_round": "grokdyn.engine.chain:run_round",
     "Intervention": "grokdyn.interventions.base:Intervention",
     "probe": "grokdyn.engine.probing:probe",
+    "connect": "grokdyn.engine.connect:connect",
     "params": "grokdyn.engine.parameters:params",
     "masks": "grokdyn.engine.parameters:masks",
     "Interrupted": "grokdyn.engine.host.interrupt:Interrupted",
