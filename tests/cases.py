@@ -32,6 +32,7 @@ TASKS = (
     gd.SparseSign(dimension=6, points=14, label_noise=0.25),
     gd.Modes(items=6, modes=3, label_noise=0.5),
     gd.Circle(points=12, harmonic=3, noise_std=0.5, label_noise=0.25),
+    gd.Harmonics(points=7, frequencies=5, noise_std=0.3),
     gd.Boolean(function="threesym", dimension=4, seen="threesym", label_noise=0.25),
     gd.Boolean(function="staircase", dimension=5, seen="frozen", coordinates=(0, 2), value="-1", encoding="tokens"),
     gd.KernelEigenvector(dimension=3, points=12, index=3),

@@ -24,6 +24,7 @@ KINDS: dict[str, dict[str, str]] = {
         "sparse_sign": "grokdyn.tasks.sparse_sign:SparseSign",
         "modes": "grokdyn.tasks.modes:Modes",
         "circle": "grokdyn.tasks.circle:Circle",
+        "harmonics": "grokdyn.tasks.harmonics:Harmonics",
         "boolean": "grokdyn.tasks.boolean:Boolean",
         "kernel_eigenvector": "grokdyn.tasks.eigenvector:KernelEigenvector",
         "xor_clusters": "grokdyn.tasks.xor_clusters:XorClusters",

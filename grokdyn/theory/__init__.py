@@ -2,6 +2,7 @@
 
 from grokdyn.theory import (
     boolean,
+    circle,
     committee,
     committee_population,
     continual,
@@ -23,6 +24,7 @@ from grokdyn.theory.lines import of
 
 __all__ = [
     "boolean",
+    "circle",
     "committee",
     "committee_population",
     "continual",

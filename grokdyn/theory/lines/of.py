@@ -13,6 +13,7 @@ from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.theory.lines.base import Failure, Line
+from grokdyn.theory.lines.circle_student import CircleStudent
 from grokdyn.theory.lines.continual_linear import ContinualLinear
 from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
 from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LINES: tuple[Line, ...] = (
     LinearStudent(),
     ContinualLinear(),
+    CircleStudent(),
     OnlineRegression(),
     OnlineCommittee(),
     PopulationCommittee(),
