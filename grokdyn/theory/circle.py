@@ -62,8 +62,8 @@ def aliased(points: int, eigenvalues: np.ndarray, power: np.ndarray) -> Aliased:
         raise ValueError(f"points, power: got {points}, {c2.shape}; allowed: from 1 on, as many as eigenvalues")
     l = np.arange(-len(lam) + 1, len(lam))
     lam, c2 = lam[np.abs(l)], c2[np.abs(l)]
-    sums = (np.bincount(l % points, one, points) for one in (lam, c2, lam * c2, lam**2))
-    return Aliased(*sums, points)
+    seen, power, both, square = (np.bincount(l % points, one, points) for one in (lam, c2, lam * c2, lam**2))
+    return Aliased(seen, power, both, square, points)
 
 
 def errors(fitted: np.ndarray, among: Aliased, noise_std: float = 0.0) -> LearningCurves:
