@@ -15,6 +15,7 @@ from grokdyn.spec.sweep import Sweep
 from grokdyn.theory.lines.base import Failure, Line
 from grokdyn.theory.lines.circle_student import CircleStudent
 from grokdyn.theory.lines.continual_linear import ContinualLinear
+from grokdyn.theory.lines.deep_feature_network import DeepFeatureNetwork
 from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
 from grokdyn.theory.lines.diagonal_network import DiagonalNetwork
 from grokdyn.theory.lines.fixed_readout_network import FixedReadoutNetwork
@@ -39,6 +40,7 @@ LINES: tuple[Line, ...] = (
     FixedReadoutNetwork(),
     WideNetwork(),
     MeanFieldNetwork(),
+    DeepFeatureNetwork(),
 )
 
 

@@ -49,7 +49,7 @@ class WideNetwork(Line):
             yield from unequal("model", model, norm="none", residual=False, dropout=0.0)
             if model.hidden and model.init != "ntk":
                 yield "model.init", model.init, "'ntk': weights that are Gaussian and factors that keep the kernel"
-            elif len(model.hidden) == 1 and model.centred and model.output_scale < 1:
+            elif model.hidden and model.centred and model.output_scale < 1:
                 yield (
                     "model.output_scale",
                     model.output_scale,
