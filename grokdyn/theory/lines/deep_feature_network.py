@@ -46,10 +46,10 @@ class DeepFeatureNetwork(Line):
 
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
         rows = rows_of(experiment)
-        return metrics(function(experiment, rows, int(steps.max())).mean[steps], rows, experiment.loss)
+        return metrics(function(experiment, rows, int(steps.max()), SIZE).mean[steps], rows, experiment.loss)
 
 
-def function(experiment: Any, rows: Rows, steps: int, size: Size = SIZE, seed: int = 0) -> Learned:
+def function(experiment: Any, rows: Rows, steps: int, size: Size, seed: int = 0) -> Learned:
     """Return the outputs of the limit on all rows after 0, 1, ... steps updates."""
     train, layers = rows.parts["train"], len(experiment.model.hidden)
     law = (gram_of(experiment, rows), train, slope_of(experiment.loss, rows.y[train]), rows.y.shape[1])
