@@ -12,6 +12,7 @@ from grokdyn.checks.told import telling
 from grokdyn.spec.foreign import has_foreign
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.fit import pair, refuse, shapes_off, values_off
+from grokdyn.tasks.signature import Inputs, Tokens
 from grokdyn.tasks.streams import split_keys
 
 # Runs whose tables are drawn and looked at before anything else: the first, the last, and some between.
@@ -46,9 +47,18 @@ def check_draws(stacked: Any, template: Any, signature: Signature) -> None:
                 table = jax.device_get(compiled(jax.tree.map(lambda column, run=run: column[run], stacked)))
                 refuse(task, "draw", values_off(table, signature))
         if task.endless and template.batch_size is not None:
-            few = Signature(signature.inputs, signature.targets, template.batch_size)
-            refuse(task, "sample", shapes_off(jax.eval_shape(sample, one), few))
+            found = jax.eval_shape(sample, one)
+            few = Signature(narrowed(signature.inputs, found), signature.targets, template.batch_size)
+            refuse(task, "sample", shapes_off(found, few))
             refuse(task, "sample", values_off(jax.device_get(jax.jit(sample)(one)), few))
+
+
+def narrowed(inputs: Inputs, found: Table) -> Inputs:
+    """Return what rows of an update have to be: of the table's width, or narrower where rows of tokens have padding."""
+    shape = found.inputs.shape
+    if not isinstance(inputs, Tokens) or not inputs.padded or len(shape) != 2 or not 0 < shape[1] < inputs.width:
+        return inputs
+    return inputs._replace(width=shape[1], fixed=inputs.fixed[-shape[1] :])
 
 
 def check_drawn(task: Task, tables: Table | None, signature: Signature) -> None:

@@ -14,10 +14,8 @@ pytestmark = pytest.mark.usefixtures("x64")
 SYMBOLS = 7
 
 
-def task_of(algorithm, **changes):
-    return gd.Algorithmic(
-        algorithm=algorithm, **{"lengths": (1, 3), "longer": (5,), "symbols": SYMBOLS, "rows": 30} | changes
-    )
+def task_of(algorithm, kind=gd.Algorithmic, **changes):
+    return kind(algorithm=algorithm, **{"lengths": (1, 3), "longer": (5,), "symbols": SYMBOLS, "rows": 30} | changes)
 
 
 def right(algorithm, n, question, names):
@@ -110,18 +108,31 @@ BASE = gd.Experiment(
 )
 
 
+class Own(gd.Algorithmic):
+    """A user's task, whose rows are checked before anything is compiled."""
+
+
+class Wide(gd.Algorithmic):
+    """Rows of updates as wide as the table's."""
+
+    def sample(self, rule, key, rows):
+        found = super().sample(rule, key, rows)
+        more = self.signature().inputs.width - found.inputs.shape[1]
+        return found._replace(inputs=jnp.pad(found.inputs, ((0, 0), (more, 0)), constant_values=-1))
+
+
+class TooWide(Wide):
+    """Wider ones."""
+
+    def sample(self, rule, key, rows):
+        found = super().sample(rule, key, rows)
+        return found._replace(inputs=jnp.pad(found.inputs, ((0, 0), (1, 0)), constant_values=-1))
+
+
 @pytest.mark.slow
 def test_narrower_rows_of_an_update_are_seen_as_if_they_were_as_wide_as_the_table():
     """The train loss of a record is that of the rows of the update, with and without the padding."""
-
-    class Wide(gd.Algorithmic):
-        def sample(self, rule, key, rows):
-            found = super().sample(rule, key, rows)
-            more = self.signature().inputs.width - found.inputs.shape[1]
-            return found._replace(inputs=jnp.pad(found.inputs, ((0, 0), (more, 0)), constant_values=-1))
-
-    given = {"algorithm": "copy", "lengths": (1, 3), "longer": (5,), "symbols": SYMBOLS, "rows": 30}
-    narrow, wide = (gd.run(BASE.replace(task=kind(**given)), progress=False) for kind in (gd.Algorithmic, Wide))
+    narrow, wide = (gd.run(BASE.replace(task=task_of("copy", kind=kind)), progress=False) for kind in (Own, Wide))
     for name in ("train_loss", "test_loss", "length_5_loss", "weight_norm"):
         np.testing.assert_allclose(narrow[name], wide[name], rtol=2e-6)
 
@@ -146,6 +157,7 @@ def test_narrower_rows_of_an_update_are_seen_as_if_they_were_as_wide_as_the_tabl
             r"task\.symbols: got 5; allowed: at least 6 for chain of length 5",
         ),
         ({"task.algorithm": "reverse", "model.answers": 4}, r"model\.answers: got 4; allowed: 6"),
+        ({"task": task_of("copy", kind=TooWide)}, r"TooWide\.sample: inputs of shape \[8, 13\]; allowed: \[8, 12\]"),
         ({"model.padded": False}, r"model\.padded: got False; allowed: true"),
         ({"model": gd.MLP(hidden=(4,)), "task.algorithm": "mode"}, r"model\.kind: got rows with padding"),
     ],
