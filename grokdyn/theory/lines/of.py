@@ -23,6 +23,7 @@ from grokdyn.theory.lines.linear_student import LinearStudent
 from grokdyn.theory.lines.mean_field_network import MeanFieldNetwork
 from grokdyn.theory.lines.online_learning import OnlineCommittee, OnlineRegression
 from grokdyn.theory.lines.population_committee import PopulationCommittee
+from grokdyn.theory.lines.ridge_features import RidgeFeatures
 from grokdyn.theory.lines.wide_network import WideNetwork
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ LINES: tuple[Line, ...] = (
     DiagonalNetwork(),
     DeepLinearNetwork(),
     FixedReadoutNetwork(),
+    RidgeFeatures(),
     WideNetwork(),
     MeanFieldNetwork(),
     DeepFeatureNetwork(),
