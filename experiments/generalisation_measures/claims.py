@@ -137,13 +137,14 @@ def figure(results):
                         lw=0.8,
                         mfc=color if filled else "white",
                     )
-                names.append(name.replace("_", " "))
+                names.append(name.replace("_", " ").replace("pac bayes", "PAC-Bayes"))
                 place += 1
             left.plot([], [], "o", ms=3.5, color=color, label=family)
         left.axvline(0, color=style.INK, lw=0.6)
         left.set_yticks(range(place), names, fontsize=6)
         left.set(xlabel="Kendall's tau with the gap", ylim=(place - 0.4, -0.6))
-        left.legend(fontsize=6, loc="lower left")
+        left.plot([], [], "D", ms=3.5, color=style.INK, mfc="white", label="axis by axis")
+        drawn.legend(fontsize=6, loc="outside upper left", ncols=6)
         axes = found.by_axis.mean("seed").sel(measure=[m for members in FAMILIES.values() for m in members])
         image = right.imshow(axes.transpose("measure", "axis").values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         right.set_xticks(
