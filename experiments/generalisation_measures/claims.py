@@ -142,7 +142,7 @@ def figure(results):
             left.plot([], [], "o", ms=3.5, color=color, label=family)
         left.axvline(0, color=style.INK, lw=0.6)
         left.set_yticks(range(place), names, fontsize=6)
-        left.set(xlabel="Kendall's tau with the gap", ylim=(place - 0.4, -0.6))
+        left.set(xlabel="Kendall's tau with the gap", ylim=(place - 0.5, -0.5))
         left.plot([], [], "D", ms=3.5, color=style.INK, mfc="white", label="axis by axis")
         drawn.legend(fontsize=6, loc="outside upper left", ncols=6)
         axes = found.by_axis.mean("seed").sel(measure=[m for members in FAMILIES.values() for m in members])
