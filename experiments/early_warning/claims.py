@@ -15,9 +15,9 @@ SOURCES = {
 }
 SHORT = 50
 # Generalised; half way there; not moved yet; when a probe is asked; a share of false alarms.
-DONE, EVENT, STILL, ASKED, FALSE = 0.9, 0.5, 0.1, 300, 0.1
-# What tells something, what tells much, and a lead that is one.
-TELLS, LEAD = 0.7, 200
+DONE, EVENT, STILL, ASKED, FALSE = 0.9, 0.5, 0.1, 200, 0.1
+# An area that tells, a lead that is one, what false alarms there may be in other runs.
+TELLS, LEAD, MOST_FALSE = 0.6, 200, 0.25
 PROBES = {
     "train_loss": "train loss",
     "weight_norm": "weight norm",
@@ -61,11 +61,37 @@ def claims(results):
         text = f"{told}: it tells at step {ASKED} which runs will generalise"
         made.append(Claim(text, SOURCES.get(name, "ours"), "it tells", area, (TELLS, 1), unit="AUROC"))
     for name, told in PROBES.items():
-        lead = Median(raised(ds, name).leads) if long else None
+        lead = Median(lead_of(ds, name)[happens(ds)]) if long else None
         text = f"{told}: an alarm leads half of the test accuracy by {LEAD} steps"
         made.append(Claim(text, SOURCES.get(name, "ours"), "it leads", lead, (LEAD, np.inf), unit="steps"))
-    text = "the best of the twelve tells more than the test loss does"
-    return [*made, Claim(text, "ours", "it does", better(ds) if long else None, (0, 1), unit="difference of AUROC")]
+    first = [lead_of(ds, name)[happens(ds)] for name in ("ipr", "test_loss")] if long else None
+    return [
+        *made,
+        Claim(
+            "the best of the twelve tells more than the test loss does",
+            "ours",
+            "it does",
+            better(ds) if long else None,
+            (0, 1),
+            unit="difference of AUROC",
+        ),
+        Claim(
+            "the alarm of the inverse participation ratio is before that of the test loss",
+            "ours",
+            "it is",
+            mean(first[0] - first[1], "mean over seeds") if first else None,
+            (0, np.inf),
+            unit="steps",
+        ),
+        Claim(
+            "the alarm of the inverse participation ratio is seldom false",
+            "ours",
+            "at most a quarter",
+            Probability(false_of(ds, "ipr")) if long else None,
+            (0, MOST_FALSE),
+            unit="of runs that do not",
+        ),
+    ]
 
 
 def place(ds):
@@ -87,9 +113,10 @@ def still(ds):
     return np.maximum.accumulate(accuracy(ds), axis=1) < STILL
 
 
-def setting(ds):
-    """Return the seeds on which signs, the best probe and thresholds are found: the even ones."""
-    return ds.seed.values % 2 == 0
+def halves(ds):
+    """Yield on which seeds signs, the best probe and thresholds are found, the even and the odd; others are asked."""
+    yield ds.seed.values % 2 == 0
+    yield ds.seed.values % 2 == 1
 
 
 def series(ds, name):
@@ -102,37 +129,36 @@ def series(ds, name):
     return values.transpose("seed", "step").values
 
 
-def side(ds, name, at):
+def side(ds, name, at, setting):
     """Return the sign with which a quantity tells, and its area on the seeds that signs are found on."""
-    keep = setting(ds) & still(ds)[:, at]
+    keep = setting & still(ds)[:, at]
     value = auroc(series(ds, name)[keep, at], happens(ds)[keep]).value
     return (1, value) if value >= 0.5 else (-1, 1 - value)
 
 
-def raw_area(ds, name, at):
-    keep = ~setting(ds) & still(ds)[:, at]
-    return auroc(side(ds, name, at)[0] * series(ds, name)[keep, at], happens(ds)[keep])
-
-
 def area_of(ds, name, at):
-    """Return the area of a quantity at a record on the other seeds, of runs whose test accuracy has not moved."""
-    found = raw_area(ds, name, at)
-    runs = found.happens + found.others
-    return Student(found.value, found.error, runs - 2, runs, "AUROC")
+    """Return the mean area of a quantity at a record over both halves, of runs whose test accuracy has not moved."""
+    found = []
+    for setting in halves(ds):
+        keep = ~setting & still(ds)[:, at]
+        found.append(auroc(side(ds, name, at, setting)[0] * series(ds, name)[keep, at], happens(ds)[keep]))
+    runs = sum(one.happens + one.others for one in found)
+    error = np.hypot(found[0].error, found[1].error) / 2
+    return Student(float(np.mean([one.value for one in found])), float(error), runs - 4, runs, "AUROC")
 
 
 def better(ds):
-    """Return by how much the probe that is best on the even seeds beats the test loss, by 16 groups of the others."""
-    at = place(ds)
-    best = max(PROBES, key=lambda name: side(ds, name, at)[1])
-    keep, found = np.flatnonzero(~setting(ds) & still(ds)[:, at]), []
-    for group in range(16):
-        rows = keep[group::16]
-        areas = [
-            auroc(side(ds, n, at)[0] * series(ds, n)[rows, at], happens(ds)[rows]).value for n in (best, "test_loss")
-        ]
-        found.append(areas[0] - areas[1])
-    return mean(found, f"mean over groups of seeds, {PROBES[best]}")
+    """Return by how much the probe that is best on one half beats the test loss, in 16 groups of the other's seeds."""
+    at, found, best = place(ds), [], []
+    for setting in halves(ds):
+        best.append(max(PROBES, key=lambda name, on=setting: side(ds, name, at, on)[1]))
+        keep = np.flatnonzero(~setting & still(ds)[:, at])
+        signed = [side(ds, name, at, setting)[0] * series(ds, name)[:, at] for name in (best[-1], "test_loss")]
+        for group in range(16):
+            rows = keep[group::16]
+            one, other = (auroc(values[rows], happens(ds)[rows]).value for values in signed)
+            found.append(one - other)
+    return mean(found, "mean over groups of seeds, " + ", ".join(dict.fromkeys(PROBES[name] for name in best)))
 
 
 def events(ds):
@@ -142,11 +168,25 @@ def events(ds):
     return np.where(happens(ds), first, np.inf)
 
 
-def raised(ds, name):
-    """Return the alarm of a quantity: from the first record with all train rows right on, set on the even seeds."""
+def alarms(ds, name):
+    """Yield the alarm of a quantity set on one half, and the seeds of the other; from the first record that fits on."""
     fitted = np.maximum.accumulate(ds.train_accuracy.transpose("seed", "step").fillna(1.0).values >= 0.99, axis=1)
     values = np.where(fitted, series(ds, name), np.nan)
-    return alarm(ds.step.values, values, events(ds), setting(ds), FALSE)
+    for setting in halves(ds):
+        yield alarm(ds.step.values, values, events(ds), setting, FALSE), ~setting
+
+
+def lead_of(ds, name):
+    """Return the lead of the alarm in every run that generalises in time, nan in others [seed]."""
+    found = np.full(ds.sizes["seed"], np.nan)
+    for one, asked in alarms(ds, name):
+        found[asked & happens(ds)] = one.leads
+    return found
+
+
+def false_of(ds, name):
+    """Return whether the alarm was raised, of every run that does not generalise in time."""
+    return np.concatenate([one.false_alarms for one, _ in alarms(ds, name)])
 
 
 def figure(results):
@@ -163,26 +203,24 @@ def figure(results):
         top.axvline(ASKED, color=style.INK, lw=0.6, ls=":")
         top.set(xlabel="step", ylabel="test accuracy", ylim=(0, 1))
         top.legend(fontsize=6)
-        order = sorted(PROBES, key=lambda name: -np.nan_to_num(raw_area(ds, name, place(ds)).value))
+        both = all(group.any() for setting in halves(ds) for group in (will & setting, ~will & setting))
+        order = sorted(PROBES, key=lambda name: -np.nan_to_num(area_of(ds, name, place(ds)).value))
+        early = [at for at in range(1, len(ds.step)) if still(ds)[will, at].mean() >= 0.25] if both else []
         for color, name in zip(style.CYCLE, [*order[:4], *TEST], strict=False):
-            line = [raw_area(ds, name, at).value for at in range(1, len(ds.step))]
+            line = [area_of(ds, name, at).value for at in early]
             dashed = "--" if name in TEST else "-"
-            curves.plot(ds.step.values[1:], line, dashed, color=color, lw=1, label=PROBES.get(name) or TEST[name])
+            curves.plot(ds.step.values[early], line, dashed, color=color, lw=1, label=PROBES.get(name) or TEST[name])
         curves.axhline(0.5, color=style.INK, lw=0.6)
         curves.axvline(ASKED, color=style.INK, lw=0.6, ls=":")
         curves.set(xlabel="step", ylabel="AUROC, not moved yet")
         curves.legend(fontsize=6)
         for row, name in enumerate([*order, *TEST]):
-            found = raw_area(ds, name, place(ds))
-            areas.errorbar(
-                found.value, row, xerr=1.96 * found.error, fmt="o", ms=3.5, lw=0.8, color=style.CYCLE[name in TEST]
-            )
-            if name in PROBES and will[setting(ds)].any() and not will[setting(ds)].all():
-                ahead = raised(ds, name).leads
-                if len(ahead):
-                    low, middle, high = np.quantile(ahead, (0.25, 0.5, 0.75))
-                    lead.plot([low, high], [row, row], color=style.CYCLE[0], lw=0.8)
-                    lead.plot(middle, row, "o", ms=3.5, color=style.CYCLE[0])
+            color, found = style.CYCLE[name in TEST], area_of(ds, name, place(ds))
+            areas.errorbar(found.value, row, xerr=1.96 * found.error, fmt="o", ms=3.5, lw=0.8, color=color)
+            if both:
+                low, middle, high = np.quantile(lead_of(ds, name)[will], (0.25, 0.5, 0.75))
+                lead.plot([low, high], [row, row], color=color, lw=0.8)
+                lead.plot(middle, row, "o", ms=3.5, color=color)
         names = [PROBES.get(name) or TEST[name] for name in [*order, *TEST]]
         areas.axvline(0.5, color=style.INK, lw=0.6)
         areas.set_yticks(range(len(names)), names, fontsize=6)

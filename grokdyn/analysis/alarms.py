@@ -23,7 +23,7 @@ class Alarm(NamedTuple):
 
     Attributes:
         sign: 1 where it is raised at large values, -1 at small ones.
-        threshold: of sign times the quantity.
+        threshold: in standard deviations of the runs without the event, see ``alarm``.
         leads: steps from the alarm to the event, 0 where there was none before it [runs of the others that have one].
         false_alarms: whether it was raised [runs of the others without the event].
     """
@@ -62,36 +62,50 @@ def auroc(values: Any, happens: Any) -> Area:
 def alarm(steps: Any, values: Any, event: Any, setting: Any, false: float = 0.1) -> Alarm:
     """Set an alarm on some runs so that few of those without the event raise it, and see how early it is in the others.
 
-    It is raised at the first record at which sign times the quantity is above the threshold, the 1 - false quantile of
-    what runs without the event come to at most. The sign is that whose median lead is larger where it is set.
+    Runs are compared at the same step, as all may drift: z = sign (x - mean) / sd, mean and standard deviation those of
+    the quantity at that record over the runs without the event on which the alarm is set. It is raised at the first
+    record with z above the threshold, the 1 - false quantile over those runs of what each comes to at most. The sign
+    is that whose median lead is larger where it is set, of equal ones that with the larger mean.
 
     Args:
-        steps: of records [records]; values: of the quantity [runs, records], nan where it was not measured.
+        steps: of records [records].
+        values: of the quantity [runs, records], nan where it was not measured.
         event: step at which it happens, inf where it does not [runs].
         setting: whether the alarm is set on a run, or raised in it [runs].
         false: share of the runs without the event that may raise it, where it is set.
 
     Returns sign, threshold, leads and false alarms.
 
-    Raises ArgumentError (a ValueError) for shapes that do not fit, or where all or none of the runs that it is set on
-    have the event.
+    Raises ArgumentError (a ValueError) for shapes that do not fit, or where the alarm is set on no run with the event
+    or on fewer than two without.
     """
     steps, values, event = (np.asarray(x, np.float64) for x in (steps, values, event))
     setting = np.asarray(setting, bool)
     if values.shape != (len(event), len(steps)) or setting.shape != event.shape:
         raise checks.ArgumentError(f"values: got shape {values.shape}; expected [runs, records] of event and steps.")
     false, there = checks.fraction(false, "false"), np.isfinite(event)
-    if not (there & setting).any() or not (~there & setting).any():
-        raise checks.ArgumentError("setting: expected runs with the event and without it.")
-    found = []
+    if not (there & setting).any() or (~there & setting).sum() < 2:
+        raise checks.ArgumentError("setting: expected runs with the event, and at least two without it.")
+    score, found = beside(values, values[~there & setting]), []
     for sign in (1, -1):
-        most = np.fmax.reduce(sign * values[~there & setting], axis=1)
+        most = np.fmax.reduce(sign * score[~there & setting], axis=1)
         threshold = float(np.quantile(most[~np.isnan(most)], 1 - false))
-        raised = first_above(steps, sign * values, threshold)
-        found.append((np.median(leads(raised, event)[there & setting]), sign, threshold, raised))
-    _, sign, threshold, raised = max(found, key=lambda one: one[0])
+        raised = first_above(steps, sign * score, threshold)
+        known = leads(raised, event)[there & setting]
+        found.append((float(np.median(known)), float(np.mean(known)), sign, threshold, raised))
+    _, _, sign, threshold, raised = max(found, key=lambda one: one[:2])
     lead = leads(raised, event)[there & ~setting]
     return Alarm(sign, threshold, lead, np.isfinite(raised[~there & ~setting]))
+
+
+def beside(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return values [runs, records] in standard deviations from the mean of others at the same record, nan without."""
+    known = np.isfinite(others)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, others, 0).sum(axis=0) / count
+        spread = np.sqrt(np.where(known, (others - mean) ** 2, 0).sum(axis=0) / (count - 1))
+        return np.where((count > 1) & (spread > 0), (values - mean) / spread, np.nan)
 
 
 def first_above(steps: np.ndarray, values: np.ndarray, threshold: float) -> np.ndarray:

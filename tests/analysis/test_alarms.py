@@ -31,19 +31,25 @@ def test_its_error_is_the_spread_over_draws():
 
 def by_loops(steps, values, event, setting, false):
     best = None
+    z = np.full(values.shape, np.nan)
+    for k in range(len(steps)):
+        column = [
+            v[k] for v, e, s in zip(values, event, setting, strict=True) if s and np.isinf(e) and np.isfinite(v[k])
+        ]
+        z[:, k] = (values[:, k] - np.mean(column)) / np.std(column, ddof=1)
     for sign in (1, -1):
-        most = [np.nanmax(sign * v) for v, e, s in zip(values, event, setting, strict=True) if s and np.isinf(e)]
+        most = [np.nanmax(sign * v) for v, e, s in zip(z, event, setting, strict=True) if s and np.isinf(e)]
         threshold = np.quantile(most, 1 - false)
         lead, wrong, known = [], [], []
-        for v, e, s in zip(values, event, setting, strict=True):
+        for v, e, s in zip(z, event, setting, strict=True):
             raised = next((t for t, x in zip(steps, sign * v, strict=True) if x > threshold), np.inf)
             ahead = e - raised if raised < e else 0.0
             if s and np.isfinite(e):
                 known.append(ahead)
             if not s:
                 (lead if np.isfinite(e) else wrong).append(ahead if np.isfinite(e) else np.isfinite(raised))
-        if best is None or np.median(known) > best[0]:
-            best = np.median(known), sign, threshold, lead, wrong
+        if best is None or (np.median(known), np.mean(known)) > best[0]:
+            best = (np.median(known), np.mean(known)), sign, threshold, lead, wrong
     return best[1:]
 
 
@@ -70,5 +76,5 @@ def test_what_does_not_fit_is_told():
         auroc([1.0], [True, False])
     with pytest.raises(ValueError, match="values: got shape"):
         alarm([0, 1], np.zeros((3, 3)), [1, 2, np.inf], [True] * 3)
-    with pytest.raises(ValueError, match="with the event and without"):
+    with pytest.raises(ValueError, match="with the event, and at least two without"):
         alarm([0, 1, 2], np.zeros((3, 3)), [1, 2, 2], [True] * 3)
