@@ -202,7 +202,7 @@ def figure(results):
             top.plot([], [], color=color, lw=1, label=told)
         top.axvline(ASKED, color=style.INK, lw=0.6, ls=":")
         top.set(xlabel="step", ylabel="test accuracy", ylim=(0, 1))
-        top.legend(fontsize=6)
+        top.legend(fontsize=6, loc="upper left", bbox_to_anchor=(0.1, 1))
         both = all(group.any() for setting in halves(ds) for group in (will & setting, ~will & setting))
         order = sorted(PROBES, key=lambda name: -np.nan_to_num(area_of(ds, name, place(ds)).value))
         early = [at for at in range(1, len(ds.step)) if still(ds)[will, at].mean() >= 0.25] if both else []
@@ -213,7 +213,8 @@ def figure(results):
         curves.axhline(0.5, color=style.INK, lw=0.6)
         curves.axvline(ASKED, color=style.INK, lw=0.6, ls=":")
         curves.set(xlabel="step", ylabel="AUROC, not moved yet")
-        curves.legend(fontsize=6)
+        curves.set_ylim(bottom=0.4)
+        curves.legend(fontsize=6, loc="lower center", ncols=2)
         for row, name in enumerate([*order, *TEST]):
             color, found = style.CYCLE[name in TEST], area_of(ds, name, place(ds))
             areas.errorbar(found.value, row, xerr=1.96 * found.error, fmt="o", ms=3.5, lw=0.8, color=color)
