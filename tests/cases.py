@@ -44,6 +44,7 @@ TASKS = (
     gd.Algorithmic(lengths=(1, 2), longer=(4,), symbols=3, rows=4),
     gd.Algorithmic(algorithm="add_hints", lengths=(1, 2), longer=(3,), rows=4, fresh=False, label_noise=0.25),
     gd.Composition(entities=5, relations=3, facts=3, unseen=0, inferred=9, tested=4, steps=True, wrong_bridges=0.5),
+    gd.Comparison(entities=5, attributes=2, values=3, unseen=2, pairs=3, tested=2),
     gd.SharedAxis(points=12, coherence=3, train_fraction=0.75, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, test_rows=3, label_noise=0.25),
     gd.FeatureData(dimension=6, common=5, rare=2, both=1, test_rows=3, fresh=True),
@@ -325,8 +326,9 @@ def home(component):
     """Return what a task, model or probe needs that fits few experiments, as changes of an experiment."""
     if getattr(component, "endless", False):
         return {"batch_size": 4}
-    if isinstance(component, gd.Composition):
-        return {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4, answers=1 + component.steps, padded=True)}
+    if isinstance(component, gd.Composition | gd.Comparison):
+        answers = component.signature().answers
+        return {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4, answers=answers, padded=True)}
     return HOMES.get(type(component), with_attention(component))
 
 

@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, str]] = {
         "in_context_regression": "grokdyn.tasks.in_context:InContextRegression",
         "algorithmic": "grokdyn.tasks.algorithmic:Algorithmic",
         "composition": "grokdyn.tasks.composition:Composition",
+        "comparison": "grokdyn.tasks.comparison:Comparison",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Number
-from grokdyn.tasks.base import MOST_ROWS, Signature, Table, Task
+from grokdyn.tasks.base import MOST_ROWS, Signature, Table
+from grokdyn.tasks.facts import FactsTask, chosen, joined
 from grokdyn.tasks.signature import Classes, Tokens
 
 
@@ -31,7 +31,7 @@ class Facts(NamedTuple):
         return self.relation[h, i], self.relation[b, j], b, self.tail[b, j]
 
 
-class Composition(Task):
+class Composition(FactsTask):
     """Facts (h, r, t) and what follows from two: (h, r1, b) and (b, r2, t) give (h, r1, r2, t) (Wang et al. 2024).
 
     Each of E = ``entities`` heads h has k = ``facts`` atomic facts: relations drawn without repetition, tails drawn
@@ -66,8 +66,6 @@ class Composition(Task):
     wrong_ends: float = field(Number(0, 1), default=0.0, doc="share of the compositions that train with a random t")
     wrong: str = field(Choice(("each", "loop")), default="each", doc="whether wrong bridges are drawn row by row")
 
-    drawn = True
-
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.facts > self.relations:
             yield "facts", self.facts, f"at most the number of relations, {self.relations}"
@@ -78,10 +76,7 @@ class Composition(Task):
             yield "inferred", self.inferred, allowed
 
     def ignored(self, steps: int) -> Iterator[tuple[str, str]]:
-        yield from ((name, "parts always train or only test") for name in ("train_fraction", "train_points"))
-        for name, why in super().ignored(steps):
-            if name not in ("train_fraction", "train_points"):
-                yield name, why
+        yield from super().ignored(steps)
         if not self.steps:
             yield from ((name, "the bridge is not written") for name in ("wrong_bridges", "wrong"))
         elif self.wrong_bridges == 0:
@@ -97,48 +92,30 @@ class Composition(Task):
         """Compositions of two such facts."""
         return self.entities * self.seen**2
 
-    @property
-    def phi(self) -> float:
-        """Compositions that train for every atomic fact in distribution."""
-        return self.inferred / (self.entities * self.seen)
-
-    def sizes(self) -> dict[str, int]:
-        """Return the rows of every part."""
-        found = {
-            "atomic_id": self.entities * self.seen,
-            "atomic_ood": self.entities * self.unseen,
-            "inferred": self.inferred,
-            "test": self.tested,
-            "inferred_ood": self.entities * self.unseen**2,
-        }
-        return {name: rows for name, rows in found.items() if rows}
+    def counts(self) -> tuple[int, int, int, int, int]:
+        e, o = self.entities, self.unseen
+        return e * self.seen, e * o, self.inferred, self.tested, e * o**2
 
     def signature(self) -> Signature:
-        sizes, vocabulary = self.sizes(), self.entities + self.relations
-        parts = {name: "test" if name in ("test", "inferred_ood") else "train" for name in sizes}
-        answers = 2 if self.steps else 1
-        inputs = Tokens(vocabulary, 2 + answers, padded=True)
-        return Signature(inputs, Classes(vocabulary, self.relations, answers, self.steps), sum(sizes.values()), parts)
-
-    def membership(self) -> np.ndarray:
-        sizes = self.sizes()
-        return np.repeat(list(sizes), list(sizes.values()))
+        vocabulary, answers = self.entities + self.relations, 2 if self.steps else 1
+        inputs, targets = (
+            Tokens(vocabulary, 2 + answers, padded=True),
+            Classes(vocabulary, self.relations, answers, self.steps),
+        )
+        return Signature(inputs, targets, sum(self.counts()), self.parts())
 
     def draw(self, key: jax.Array) -> Table:
         fact_key, which_key, wrong_key = jax.random.split(key, 3)
         facts, seen = self.drawn_facts(fact_key), self.seen
-        which = jax.random.permutation(which_key, jnp.arange(self.compositions, dtype=jnp.int32))
-        which = which[: self.inferred + self.tested]
+        which = chosen(which_key, self.inferred + self.tested, self.compositions)
         h, i, j = which // seen**2, which // seen % seen, which % seen
         inside = self.spoilt(facts, h, i, j, wrong_key)
         outside = jnp.arange(self.entities * self.unseen**2, dtype=jnp.int32)
         o = max(self.unseen, 1)
         h_out, i_out, j_out = outside // o**2, seen + outside // o % o, seen + outside % o
         followed = (h_out, *facts.hops(h_out, i_out, j_out))
-        rows = [self.alone(facts, slice(None, seen)), self.alone(facts, slice(seen, None))]
-        rows += [self.written(*inside), self.written(*followed)]
-        inputs, labels = (jnp.concatenate(part) for part in zip(*rows, strict=True))
-        return Table(inputs, labels)
+        alone = [self.alone(facts, those) for those in (slice(None, seen), slice(seen, None))]
+        return joined(*alone, self.written(*inside), self.written(*followed))
 
     def drawn_facts(self, key: jax.Array) -> Facts:
         """Draw the atomic facts of a run."""
@@ -173,14 +150,13 @@ class Composition(Task):
         return hit, jax.random.randint(entity_key, shape, 0, self.entities, jnp.int32)
 
     def alone(self, facts: Facts, which: slice) -> tuple[jax.Array, jax.Array]:
-        """Return atomic facts as rows and labels, padded to the length of compositions."""
+        """Return atomic facts as rows and labels."""
         relation, t = facts.relation[:, which], facts.tail[:, which].ravel()
         h = jnp.broadcast_to(jnp.arange(self.entities, dtype=jnp.int32)[:, None], relation.shape).ravel()
-        nothing = jnp.full_like(h, -1)
-        tokens = jnp.stack([nothing] * (1 + self.steps) + [h, self.entities + relation.ravel()], axis=1)
-        return tokens, jnp.stack([nothing, t], axis=1) if self.steps else t
+        tokens = jnp.stack([h, self.entities + relation.ravel()], axis=1)
+        return tokens, jnp.stack([jnp.full_like(t, -1), t], axis=1) if self.steps else t
 
-    def written(self, h: jax.Array, r1: jax.Array, r2: jax.Array, b: jax.Array, t: jax.Array) -> tuple[jax.Array, ...]:
+    def written(self, h: jax.Array, r1: jax.Array, r2: jax.Array, b: jax.Array, t: jax.Array) -> tuple[Any, Any]:
         """Return compositions as rows and labels."""
         tokens = [h, self.entities + r1, self.entities + r2]
         if self.steps:
