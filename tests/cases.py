@@ -198,6 +198,7 @@ PROBES = (
     gd.InductionScore(length=2, strings=5),
     gd.InContext(lengths=(0, 2)),
     gd.LogitLens(),
+    gd.CausalTracing(rows=5),
     gd.Pathways(rows=4, memorised=5.0),
     gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
     gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
@@ -239,7 +240,6 @@ HOMES = {
         "model": gd.FixedReadout(width=3),
     },
     gd.Pathways: {"model": gd.Transformer(layers=3, d_model=4, heads=1, d_mlp=4, experts=3)},
-    gd.LogitLens: {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4)},
     **{
         cls: {
             "task": gd.ModularArithmetic(op="add", p=7, sequence="a op b ="),
@@ -247,6 +247,7 @@ HOMES = {
         }
         for cls in (gd.AttentionMaps, gd.HeadLikeness, gd.InductionScore)
     },
+    **{cls: {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4)} for cls in (gd.LogitLens, gd.CausalTracing)},
     gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     **{cls: {"task": gd.SparseParity(bits=2, noise_bits=4, strings=40)} for cls in (gd.Mixup, gd.InputNoise)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.models.activations import ACTIVATIONS
-from grokdyn.models.attention import Scores, attend
 from grokdyn.models.base import Model
 from grokdyn.models.dropout import Dropout
-from grokdyn.models.experts import imbalance, mixed
+from grokdyn.models.experts import imbalance
 from grokdyn.models.last_token import LastToken, last_token, saves
 from grokdyn.models.output import MEASURED, Mode, Output, Params
-from grokdyn.models.part import Part, product
+from grokdyn.models.part import Part
 from grokdyn.models.positions import ADDED, POSITIONS, Positions
-from grokdyn.models.residual import Stream, TokenTables, rows_last, token_tables
+from grokdyn.models.residual import Stream, rows_last
 from grokdyn.models.transformer_lens import from_lens, to_lens, written_by_lens
 from grokdyn.models.transformer_params import (
     INITS,
@@ -30,13 +28,11 @@ from grokdyn.models.transformer_params import (
     to_nanda,
     with_factors,
 )
+from grokdyn.models.transformer_pass import DRAWS, embedded, onward
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Count, Flag, Number
 from grokdyn.tasks.shapes import Conflicts, Shapes, needs_sequences
 from grokdyn.tasks.signature import Signature, Tokens
-
-# How often one layer draws: attention weights, what the attention adds, neurons, what the MLP adds.
-DRAWS = 4
 
 
 class Transformer(Model):
@@ -212,24 +208,26 @@ class Transformer(Model):
 
     def passed(self, params: Params, inputs: jax.Array, drop: Dropout, path: str) -> tuple[jax.Array, dict[str, Any]]:
         """Return the logits, and activations [positions, ..., rows, width] of the positions computed."""
-        params, found = self.complete(params), {}
+        params = self.complete(params)
         tokens, there = rows_last(inputs, self.padded)
         key = None if drop.key is None else jax.random.fold_in(drop.key, DRAWS * self.depth)
         begin = self.places.begin(len(inputs), key, there if self.padded else None)
-        stream, x = self.embedded(params, tokens, path, begin), None
-        for layer in range(self.depth):
-            part = Part(params, f"_{layer % self.layers}", self.norm)
-            if x is not None:
-                if self.re_embed and layer % self.layers == 0:
-                    x = product(jax.nn.softmax(self.readout(params, x)), params["W_E"])
-                    x = self.places.placed(x, params, begin)
-                stream = Stream(x, part.normed(x, "ln1", "pre"))
-            first = 0 if path == "full" or layer < self.depth - 1 else inputs.shape[1] - self.answers
-            seen = self.layer(part, stream, first, DRAWS * layer, drop, there)
-            found |= {f"{name}_{layer}": value for name, value in seen.items()}
-            x = seen["resid_post"]
-        assert x is not None
-        return self.readout(params, x[-1] if self.answers == 1 else jnp.swapaxes(x[-self.answers :], 0, 1)), found
+        stream = embedded(self, params, tokens, path, begin)
+        return onward(self, params, stream, 0, inputs.shape[1], drop, there, begin, path)
+
+    def resumed(self, params: Params, state: jax.Array, layer: int, inputs: jax.Array) -> jax.Array:
+        """Return the logits of rows whose states before a layer are given.
+
+        Args:
+            state: [rows, tokens, d_model], in place of the activations ``resid_pre_<layer>`` at all positions.
+            inputs: the rows, which tell what is padding.
+        """
+        params, there = self.complete(params), rows_last(inputs, self.padded)[1]
+        begin = self.places.begin(len(inputs), None, there if self.padded else None)
+        x = jnp.swapaxes(state, 0, 1)
+        part = Part(params, f"_{layer % self.layers}", self.norm)
+        stream = Stream(x, part.normed(x, "ln1", "pre"))
+        return onward(self, params, stream, layer, len(x), Dropout(0.0, None), there, begin, "answer")[0]
 
     def readout(self, params: Params, x: jax.Array) -> jax.Array:
         """Return the logits of the residual stream [..., d_model] after the last layer."""
@@ -252,55 +250,6 @@ class Transformer(Model):
         """What q k is multiplied by."""
         d_head = self.d_model // self.heads
         return 1 / d_head if self.init == "mup" else d_head**-0.5
-
-    def embedded(
-        self, params: Params, tokens: jax.Array, path: str, begin: jax.Array | None = None
-    ) -> Stream | TokenTables:
-        """Return what the first layer reads of tokens [tokens, rows] or vectors [tokens, rows, width]."""
-        norm = partial(Part(params, "_0", self.norm).normed, name="ln1", place="pre")
-        named = jnp.issubdtype(tokens.dtype, jnp.integer)
-        if named and begin is None:
-            P = self.places.codes(params, len(tokens))
-            tables = token_tables(tokens, params["W_E"], P, norm if self.norm == "pre" else None)
-            if path == "answer" or (path == "auto" and tables.worth):
-                return tables
-        read = Part(params, "", self.norm)
-        x = params["W_E"][tokens] if named else read.linear(tokens.astype(params["W_read"].dtype), "read")
-        x = self.places.placed(x, params, begin)
-        return Stream(x, norm(x))
-
-    def layer(
-        self,
-        part: Part,
-        x: Stream | TokenTables,
-        first: int,
-        place: int,
-        drop: Dropout,
-        there: jax.Array | None,
-    ) -> dict[str, jax.Array]:
-        """Return what a layer computes at positions ``first`` and on; ``place`` numbers its draws."""
-        q, k, v = (
-            part.biased(x.project(part.params[f"W_{name}{part.suffix}"], start), name)
-            for name, start in (("Q", first), ("K", 0), ("V", 0))
-        )
-        q, k = self.places.turned(q, first), self.places.turned(k, 0)
-        bias = self.places.bias(part.params, len(q), len(k))
-        how = Scores(self.heads, self.scale, self.causal, self.attention == "linear", bias, there)
-        weights, read = attend(q, k, v, how, partial(drop, place=place))
-        pre = x.at(first)
-        mid = part.normed(pre + drop(part.linear(read, "O"), place + 1), "ln1", "post")
-        seen = {"resid_pre": pre, "attention": weights, "resid_mid": mid}
-        if not self.d_mlp:
-            return seen | {"resid_post": mid}
-        read = part.normed(mid, "ln2", "pre")
-        if self.experts > 1:
-            phi = ACTIVATIONS[self.activation]
-            added, p = mixed(part, read, self.top, phi, drop, place + 2)
-            return seen | {"router": p, "resid_post": part.normed(mid + drop(added, place + 3), "ln2", "post")}
-        z = part.linear(read, "in")
-        hidden = ACTIVATIONS[self.activation](z)
-        added = drop(part.linear(drop(hidden, place + 2), "out"), place + 3)
-        return seen | {"pre": z, "hidden": hidden, "resid_post": part.normed(mid + added, "ln2", "post")}
 
     def from_torch(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         return from_lens(self, arrays) if written_by_lens(arrays) else from_nanda(self, arrays)

@@ -162,6 +162,7 @@ KINDS: dict[str, dict[str, str]] = {
         "induction_score": "grokdyn.probes.heads:InductionScore",
         "in_context": "grokdyn.probes.in_context:InContext",
         "logit_lens": "grokdyn.probes.logit_lens:LogitLens",
+        "causal_tracing": "grokdyn.probes.causal_tracing:CausalTracing",
     },
     "transform": {
         "mixup": "grokdyn.transforms.mixup:Mixup",

@@ -16,6 +16,7 @@ from grokdyn.models.activations import ACTIVATIONS
 from grokdyn.models.dropout import Dropout
 from grokdyn.models.positions import POSITIONS
 from grokdyn.models.transformer_params import INITS
+from grokdyn.models.transformer_pass import embedded
 from grokdyn.tasks.base import Signature
 from grokdyn.tasks.shapes import Shapes
 from grokdyn.tasks.signature import Classes, Tokens
@@ -264,7 +265,7 @@ def test_tables_are_used_where_they_save_products(rows, norm, tabled):
     """Three tokens a row against 11 tokens and 3 positions; behind a norm, against their 33 pairs and 3 more."""
     model = SMALL.replace(norm=norm)
     params = jax.tree.map(jnp.asarray, parameters(model))
-    stream = model.embedded(params, jnp.asarray(tokens(rows)).T, "auto")
+    stream = embedded(model, params, jnp.asarray(tokens(rows)).T, "auto")
     assert hasattr(stream, "table") == tabled
 
 
