@@ -170,7 +170,7 @@ def needed_seeds(claim: Claim, alpha: float) -> int | None:
         return next((m for m in _sizes(n) if _decided_by(claim, value, m, alpha)), None)
     low, high = what.interval(1 - alpha)
     factor = max(_shrinking(value, low, high, claim), 1.0)
-    needed = n * factor**2
+    needed = n * factor * factor  # inf where a power would raise
     return math.ceil(needed) if needed < MOST_SEEDS else None
 
 
