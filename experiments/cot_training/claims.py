@@ -86,7 +86,7 @@ def claims(results):
             (0, 1),
         ),
         Claim(
-            f"with it, {rate(loop, share):.0%} of bridges wrong, at most half of other compositions are right in the end",
+            f"with it, {rate(loop, share):.0%} of bridges wrong, at most half of other compositions end right",
             PAPER,
             "0.11",
             mean(in_the_end(loop, TEST)),
