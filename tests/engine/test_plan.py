@@ -45,15 +45,21 @@ def test_a_schedule_pauses_at_all_wanted_steps_and_ends_a_chunk_at_every_snapsho
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.integers(1, 20_000))
-def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_a_vector_for_each(most):
-    rows, tile = structure.padded(most, cpu=True)
+@given(st.integers(1, 20_000), st.sampled_from([structure.CPU_TILE, 128, structure.VECTOR]))
+def test_padding_to_tiles_holds_all_rows_and_wastes_less_than_a_vector_for_each(most, largest):
+    rows, tile = structure.padded(most, True, largest)
     assert rows >= most
     assert rows % tile == 0
     assert rows - most < structure.VECTOR * rows // tile
-    assert tile <= structure.CPU_TILE * 3 // 2
-    assert structure.padded(rows, cpu=True) == (rows, tile), "a run that goes on is padded as before"
-    assert structure.padded(most, cpu=False) == (most, most)
+    assert tile <= largest * 3 // 2
+    assert structure.padded(rows, True, largest) == (rows, tile), "a run that goes on is padded as before"
+    assert structure.padded(most, False, largest) == (most, most)
+
+
+def test_long_sequences_have_smaller_tiles():
+    assert structure.most_rows(gd.Tokens(5, 8)) == structure.most_rows(gd.Vectors(900)) == structure.CPU_TILE
+    assert structure.most_rows(gd.Tokens(5, 19)) == structure.most_rows(gd.Sequences(19, 3)) == 128
+    assert structure.most_rows(gd.Tokens(5, 10_000)) == structure.VECTOR
 
 
 def cohorts(what):
