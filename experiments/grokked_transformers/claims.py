@@ -4,7 +4,7 @@ import matplotlib.figure
 import numpy as np
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, Contrast, Order, crossing, mean, quotient
+from grokdyn.analysis.claims import Claim, Contrast, Median, Order, crossing, mean, quotient
 from grokdyn.plot import style
 
 PAPER = "Wang et al. 2024 (arXiv 2405.15071)"
@@ -162,7 +162,7 @@ def draw_curves(ax, arms):
     for (phi, ds), color in zip(sorted(arms.items()), style.CYCLE, strict=False):
         line(ax, ds.test_accuracy, color, f"phi = {phi:g}")
         ax.plot(ds.step, held(ds.inferred_accuracy).mean("seed"), ":", lw=0.8, color=color)
-    ax.set(xlabel="step", ylabel="accuracy", title="test; dotted: inferred facts that train", ylim=(-0.02, 1.02))
+    ax.set(xlabel="step", ylabel="accuracy", title="test; dotted: train", ylim=(-0.02, 1.02))
     ax.legend(loc="lower right")
 
 
@@ -175,7 +175,9 @@ def draw_delays(ax, arms, xlabel, title):
         middle = np.sqrt(low * np.where(seen, high, low))
         ax.plot(x[seen], middle[seen], ".", ms=3, mew=0, color=style.CYCLE[place])
         ax.plot(x[~seen], low[~seen], "^", ms=2.6, mfc="none", mew=0.5, color=style.CYCLE[place])
-        ax.plot([place - 0.3, place + 0.3], [np.median(middle)] * 2, color=style.INK, lw=1.2)
+        bar = Median((low, high)).estimate()
+        if np.isfinite(bar):
+            ax.plot([place - 0.3, place + 0.3], [bar] * 2, color=style.INK, lw=1.2)
     ax.set_xticks(range(len(arms)), list(arms))
     ax.set(xlabel=xlabel, ylabel="t_gen / t_mem", title=title, ylim=(0.9, None))
 

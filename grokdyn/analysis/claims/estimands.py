@@ -19,6 +19,9 @@ from . import windows
 from .medians import ends, of_median
 from .shares import mid_p, place
 
+# Logarithms from here on have no exponential among floats.
+LARGEST = 700.0
+
 
 class Estimand(Protocol):
     """What ``Claim`` needs to know of an estimand."""
@@ -166,7 +169,7 @@ class Contrast:
             (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in arms)
             down, up = m - n - np.hypot(m - l, v - n), m - n + np.hypot(u - m, n - k)
         low, high = -np.inf if np.isnan(down) else float(down), np.inf if np.isnan(up) else float(up)
-        return (math.exp(low), math.exp(min(high, 700))) if self.how == "ratio" else (low, high)
+        return (math.exp(low), math.exp(high) if high < LARGEST else np.inf) if self.how == "ratio" else (low, high)
 
 
 def contrast(one: float, other: float, how: str) -> float:

@@ -63,6 +63,7 @@ def test_a_pair_of_which_one_came_to_it_bounds_the_ratio_on_one_side():
     assert what.interval(0.95) == (10, np.inf)
     assert Contrast(never, never).seeds == 20  # (0, inf): nothing is known of the ratio
     assert Contrast(never, never).interval(0.95)[1] == np.inf
+    assert Contrast(never, soon, paired=False).interval(0.95)[1] == np.inf
     low, high = quotient(never, soon)
     assert (low[0], high[0]) == (10, np.inf)
     with pytest.raises(ArgumentError, match="pairs need the same seeds"):

@@ -74,6 +74,8 @@ def test_claims_of_a_folder_are_judged_together():
 def test_the_seeds_that_would_decide():
     (found,) = judge([of(1.0, 1.0)])
     assert found.needed == pytest.approx(32 * 1.962**2, rel=0.05)
+    (wide,) = judge([of(1.0, 1e200)])
+    assert wide.needed is None
     (share,) = judge([most("t", "s", "e", np.ones(8))])
     assert share.needed == 14  # 0.05 ** (1 / 14) > 0.8
     (between,) = judge([of(-0.5, 0.1, bears=(-1, np.inf))])
