@@ -187,7 +187,7 @@ def test_tokens_classes_and_parts_have_their_lines():
         task=task,
         model=gd.MLP(hidden=(), init="lecun", init_scale=0.0),
         loss=gd.MSE(),
-        optimizer=gd.SGD(learning_rate=3.0),
+        optimizer=gd.SGD(learning_rate=3.0, momentum=0.6),
         steps=20,
         record=gd.At((0, 5, 20)),
         probes=("loss",),

@@ -14,6 +14,7 @@ from grokdyn.spec.experiment import Experiment
 from grokdyn.spec.sweep import Sweep
 from grokdyn.theory.lines.base import Failure, Line
 from grokdyn.theory.lines.circle_student import CircleStudent
+from grokdyn.theory.lines.committee_network import CommitteeNetwork
 from grokdyn.theory.lines.continual_linear import ContinualLinear
 from grokdyn.theory.lines.deep_feature_network import DeepFeatureNetwork
 from grokdyn.theory.lines.deep_linear_network import DeepLinearNetwork
@@ -35,6 +36,7 @@ LINES: tuple[Line, ...] = (
     CircleStudent(),
     OnlineRegression(),
     OnlineCommittee(),
+    CommitteeNetwork(),
     PopulationCommittee(),
     DiagonalNetwork(),
     DeepLinearNetwork(),

@@ -39,7 +39,9 @@ class RidgeFeatures(Line):
             yield from unequal("model", model, shift=0.0)
             if model.width > MOST:
                 yield "model.width", model.width, f"at most {MOST}"
-        yield from unequal("task", task, label_noise=0.0, fresh=False)
+        yield from unequal("task", task, label_noise=0.0)
+        if isinstance(task, LinearTeacher):
+            yield from unequal("task", task, fresh=False)
         if isinstance(optimizer, SGD):
             if not optimizer.weight_decay > 0:
                 yield "optimizer.weight_decay", optimizer.weight_decay, "above 0"

@@ -14,8 +14,8 @@ from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.models.random_features import RandomFeatures
 from grokdyn.tasks.signature import Signature
+from grokdyn.theory.filters import residual
 from grokdyn.theory.infinite_width import CLOSED, Layer, flow, kernels, modes, variances
-from grokdyn.theory.linear import powers
 from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, unequal
 from grokdyn.theory.lines.rows import rows_of
 
@@ -56,7 +56,7 @@ class WideNetwork(Line):
                     "from 1 on: below, the kernel moves",
                 )
         yield from other_than("loss", experiment.loss, MSE, "mse")
-        yield from not_plain_descent(experiment)
+        yield from not_plain_descent(experiment, momentum=True)
         if signature.rows > MOST_ROWS:
             yield "task", f"{signature.rows} rows", f"at most {MOST_ROWS} rows, {MOST_TRAIN} of them train rows"
 
@@ -71,7 +71,7 @@ class WideNetwork(Line):
         rate = 2 * experiment.optimizer.learning_rate
         rate /= n * outputs if loss.reduction == "mean" else 1
         rate /= model.output_scale**2 if model.rescaled else 1
-        left = powers(1 - rate * modes(among.tangent)[0], steps[:, None])
+        left = residual(rate * modes(among.tangent)[0], steps[:, None], experiment.optimizer.momentum)
         found = flow(among, cross, variances(rows.x, layers, phi), rows.y[train], left, init=not model.centred)
         errors = np.square(found.mean - rows.y).sum(-1) + outputs * found.variance
         errors /= outputs if loss.reduction == "mean" else 1

@@ -1,10 +1,14 @@
 """One call finds a theory, says which assumption fails where none holds, and labels its lines as results are."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import grokdyn as gd
 from grokdyn.theory.linear import learning_curves
+from grokdyn.theory.lines.of import LINES
+from tests import cases
 
 STEPS = (0, 3, 10, 40)
 TASK = gd.MultiIndex(dimension=3, points=20)
@@ -85,7 +89,7 @@ def test_lines_are_labelled_as_results_are_and_are_drawn():
     ("change", "words"),
     [
         ({"optimizer": gd.SGD(momentum=0.9, nesterov=True)}, r"optimizer\.nesterov: got True; .* linear regression"),
-        ({"task": TASK, "model": gd.MLP(init="ntk"), "optimizer": gd.SGD(momentum=0.9)}, r"momentum: got 0\.9; .*: 0"),
+        ({"task": TASK, "model": gd.MLP(init="ntk"), "optimizer": gd.SGD(weight_decay=0.1)}, r"decay: got 0\.1; .*: 0"),
         ({"optimizer": gd.SGD(schedule=gd.Cosine(steps=9.0))}, r"optimizer\.schedule\.kind: got 'cosine'; .*constant"),
         ({"optimizer": gd.AdamW()}, r"optimizer\.kind: got 'adamw'; allowed: sgd"),
         ({"batch_size": 5}, r"^batch_size: got 5; allowed: None"),
@@ -104,6 +108,14 @@ def test_the_assumption_that_fails_is_told_in_a_line(change, words):
     with pytest.raises(gd.SpecError, match=words) as caught:
         gd.theory.of(gd.Experiment(**fields | change), STEPS)
     assert "\n" not in str(caught.value)
+
+
+def test_every_line_says_of_every_task_and_model_whether_it_holds():
+    for task, model in itertools.product(cases.TASKS, cases.MODELS):
+        for loss in (gd.MSE(), gd.CrossEntropy()):
+            one = gd.Experiment(task=task, model=model, loss=loss, optimizer=gd.SGD(weight_decay=0.1), steps=3)
+            for line in LINES:
+                assert all(path and allowed for path, _, allowed in line.failures(one))
 
 
 @pytest.mark.parametrize("steps", [[-1], [0.5], [], [[0, 1]]])
