@@ -28,7 +28,8 @@ class LogitLens(Probe):
     nothing. Layer 0 is what the first layer reads; layers that are run again count again.
 
     ``token``: which token of a row, by the name of a feature of the task's rows: ``label``, its (clean) class, or what
-    a task says besides, such as an entity on the way to the answer.
+    a task says besides, such as the entity on the way to the answer of a composition. Rows of which the task names no
+    token, -1, are left out.
     """
 
     token: str = field(Name(), default="label", doc="feature of a row that names a token")
@@ -68,7 +69,7 @@ class LogitLens(Probe):
         found = jax.lax.map(of, jax.tree.map(lambda x: in_tiles(x, tiles, tile), (inputs, token)))
         found = jnp.moveaxis(found, 1, 2).reshape(tiles * tile, *found.shape[1:2], found.shape[-1])[:rows]
         return {
-            f"{part}_logit_lens": jax.vmap(jax.vmap(mean, (1, None)), (1, None))(found, those)
+            f"{part}_logit_lens": jax.vmap(jax.vmap(mean, (1, None)), (1, None))(found, those & (token >= 0))
             for part, those in view.parts.items()
         }
 
@@ -78,5 +79,5 @@ def reciprocal_ranks(model: Any, params: Any, inputs: jax.Array, token: jax.Arra
     found = model.activations(params, inputs)
     states = jnp.stack([found["resid_pre_0"], *(found[f"resid_post_{layer}"] for layer in range(model.depth))])
     logits = model.readout(model.complete(params), states)
-    own = jnp.take_along_axis(logits, token.astype(jnp.int32)[None, :, None, None], axis=-1)
+    own = jnp.take_along_axis(logits, jnp.maximum(token, 0).astype(jnp.int32)[None, :, None, None], axis=-1)
     return 1 / (1 + jnp.sum(logits > own, axis=-1)).astype(jnp.float64)

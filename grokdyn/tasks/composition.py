@@ -117,6 +117,19 @@ class Composition(FactsTask):
         alone = [self.alone(facts, those) for those in (slice(None, seen), slice(seen, None))]
         return joined(*alone, self.written(*inside), self.written(*followed))
 
+    def features(self, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """Return what every task says and, of compositions, ``bridge``, the true b, and ``second``, the token of r2.
+
+        They are -1 in atomic rows. b is looked up among the atomic facts that are given; -1 where it is none of them.
+        """
+        composed, size = inputs[:, 0] >= 0, self.entities + self.relations
+        t = labels if labels.ndim == 1 else labels[:, -1]
+        place = jnp.where(composed, size**2, inputs[:, -2] * size + inputs[:, -1])
+        known = jnp.full(size**2, -1, t.dtype).at[place].set(t, mode="drop")
+        b = known[jnp.where(composed, inputs[:, 0] * size + inputs[:, 1], 0)]
+        found = {"bridge": b, "second": inputs[:, 2]}
+        return super().features(inputs, labels) | {name: jnp.where(composed, x, -1) for name, x in found.items()}
+
     def drawn_facts(self, key: jax.Array) -> Facts:
         """Draw the atomic facts of a run."""
         order_key, tail_key = jax.random.split(key)

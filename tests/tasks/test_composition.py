@@ -45,6 +45,20 @@ def test_rows_are_the_facts_and_what_follows_from_two_of_them(steps):
     assert SMALL.compositions == 28
 
 
+@pytest.mark.parametrize("steps", [False, True])
+def test_rows_name_the_bridge_that_they_go_through(steps):
+    """Looked up among atomic facts, also where the one that is written is wrong."""
+    task = SMALL.replace(steps=steps, wrong_bridges=0.5)
+    clean = SMALL.replace(steps=True).draw(jax.random.key(0))
+    table, parts = task.draw(jax.random.key(0)), parts_of(task)
+    found = {name: np.asarray(x) for name, x in task.features(*table).items()}
+    composed = ~(parts.mask("atomic_id") | parts.mask("atomic_ood"))
+    assert np.array_equal(found["bridge"][composed], np.asarray(clean.labels)[composed, 0])
+    assert np.array_equal(found["second"][composed], np.asarray(table.inputs)[composed, 2])
+    assert set(found["bridge"][~composed]) == set(found["second"][~composed]) == {-1}
+    assert ("label" in found) == (not steps)
+
+
 @pytest.mark.parametrize("wrong", ["each", "loop"])
 def test_a_share_of_the_steps_is_wrong_in_training_alone(wrong):
     """Row by row, or as a program that writes over its loop variable does; x of 20 facts are then 39 to 92.5 %."""
