@@ -112,13 +112,15 @@ def figure(results):
     from matplotlib.figure import Figure
 
     with style.context():
-        drawn = Figure(figsize=(7.2, 4.6), layout="constrained")
+        drawn = Figure(figsize=(7.2, 4.8), layout="constrained")
         axes = drawn.subplots(2, 3)
         for letter, ax in zip("abcdef", axes.flat, strict=True):
             style.letter(ax, letter)
         for task, ax in zip(TASKS, axes.flat, strict=False):
             draw_lengths(ax, task, results[task])
-        axes[0, 0].legend(loc="lower left", fontsize=5.5)
+        lines = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+        named = [name for name in NAMES.values() if name in lines]
+        drawn.legend([lines[name] for name in named], named, loc="outside lower center", ncols=len(NAMES), fontsize=6.5)
         draw_diagram(axes[1, 1], results)
         draw_steps(axes[1, 2], results["sort"])
     return drawn
@@ -170,17 +172,16 @@ def draw_diagram(ax, results):
         ax.text(j, i, "–", ha="center", va="center", fontsize=6, color=style.INK)
     ax.set_xticks(range(len(names)), [NAMES[name] for name in names], rotation=40, ha="right", fontsize=6)
     ax.set_yticks(range(len(TASKS)), TASKS)
-    ax.set_title("longest length / trained")
+    ax.set_title("longest / trained length", fontsize=8)
     ax.grid(False)
 
 
 def draw_steps(ax, ds):
-    """Draw the accuracy on trained lengths and at the longest over steps, medians over seeds, of two encodings."""
+    """Draw the accuracy on trained lengths, dashed, and at the longest over steps, medians over seeds."""
+    longest = lengths(ds)[-1]
     for name, one in arms(ds):
-        if name in ("none", "shifted", "learned"):
-            color = colors().get(name, style.INK)
-            for word, line in (("test_accuracy", "--"), (f"length_{lengths(ds)[-1]}_accuracy", "-")):
-                label = f"{NAMES.get(name, name)}, {'trained' if line == '--' else f'{lengths(ds)[-1]} symbols'}"
-                ax.plot(one.step, one[word].median("seed"), line, lw=1, color=color, label=label)
-    ax.set(xlabel="step", ylabel="rows right", title="sort", ylim=(-0.03, 1.03))
-    ax.legend(loc="center right", fontsize=5.5)
+        color = colors().get(name, style.INK)
+        for word, line in (("test_accuracy", (0, (3, 1.5))), (f"length_{longest}_accuracy", "-")):
+            ax.plot(one.step, one[word].median("seed"), ls=line, lw=1, color=color)
+    ax.set(xlabel="step", ylabel="rows right", ylim=(-0.03, 1.03))
+    ax.set_title(f"sort of {longest}; trained, dashed", fontsize=8)
