@@ -21,6 +21,7 @@ from grokdyn.theory import (
     ridge,
     sgd_stability,
     soft_committee,
+    univariate,
     xor_clusters,
 )
 from grokdyn.theory.lines import of
@@ -47,5 +48,6 @@ __all__ = [
     "ridge",
     "sgd_stability",
     "soft_committee",
+    "univariate",
     "xor_clusters",
 ]
