@@ -113,7 +113,7 @@ def figure(results):
                 line(ax, results[key][name], color, label)
             ax.axhline(1 / task_of(results["with"]).entities, color=style.INK, lw=0.6, ls=":")
             ax.set(xlabel="step", ylabel="accuracy", title=title, ylim=(-0.02, 1.02))
-        axes["id"].legend(loc="lower right")
+        axes["id"].legend(loc="right", bbox_to_anchor=(1, 0.7))
         draw_wrong(axes["wrong"], results)
     return drawn
 
@@ -136,4 +136,4 @@ def draw_wrong(ax, results):
     wrong = float(ends.wrong_ends.min())
     line(ax, ends[TEST].sel(wrong_ends=wrong), style.CYCLE[0], f"ends, {wrong:g}")
     ax.set(xlabel="step", ylabel="accuracy", title="with wrong steps", ylim=(-0.02, 1.02))
-    ax.legend(loc="lower right", fontsize="x-small")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.1), fontsize="x-small")
