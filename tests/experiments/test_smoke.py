@@ -21,6 +21,7 @@ LONG = {
     "cot_training",
     "data_diet",
     "deep_linear",
+    "deep_feature_learning",
     "degree_curriculum",
     "delay_law",
     "doshi_phases",
