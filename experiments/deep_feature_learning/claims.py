@@ -170,8 +170,14 @@ def figure(results):
             guide = np.abs(value[0]) * widths(width)[0] / widths(width)
             axes[2].plot(widths(width), guide, color=color, lw=0.8, ls=":")
         axes[2].set(
-            xscale="log", yscale="log", xlabel="width", ylabel="loss beyond the limit", title="dotted: 1 / width"
+            xscale="log",
+            yscale="log",
+            xlabel="width",
+            ylabel="|mean loss - limit|",
+            title="dotted: 1 / width",
         )
+        axes[2].set_xticks(widths(width), [str(n) for n in widths(width)])
+        axes[2].minorticks_off()
         axes[2].legend(fontsize=6)
         for letter, ax in zip("abc", axes, strict=True):
             style.letter(ax, letter)
