@@ -55,6 +55,7 @@ LONG = {
     "sharpness_family",
     "slingshots",
     "slow_features",
+    "spectral_algorithms",
     "stability_gap",
     "train_longer",
     "ungrokking",
