@@ -25,8 +25,9 @@ from grokdyn.train.start import Given, Start, given
 # matrices lose nothing yet.
 CPU_TILE = 512
 # Sequences of more tokens than FEW_TOKENS are tiled so that a tile has about so many tokens in all: at 19 tokens, d 64
-# and 256 neurons 128 rows take a quarter of the time of 256.
-FEW_TOKENS, CPU_TOKENS = 8, 2560
+# and 256 neurons a step takes 9.2 ms by these, 10.2 by 2,560, and more than twice that by 256 rows a tile; at d 128
+# as long by either.
+FEW_TOKENS, CPU_TOKENS = 8, 640
 # A tile's rows are a multiple of the numbers in a vector register.
 VECTOR = 16
 
