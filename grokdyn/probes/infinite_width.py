@@ -49,7 +49,11 @@ class InfiniteWidth(Probe):
             yield "kind", Words(f"{path} = {came!r}"), f"for the limit of infinite width: {allowed}"
             return
         if not descends(shapes.runs.optimizer):
-            yield "kind", "infinite_width", "plain gradient descent at a constant rate, in all runs"
+            yield (
+                "kind",
+                "infinite_width",
+                "plain gradient descent at a constant rate, without momentum or decay, in all runs",
+            )
         entries = shapes.signature.rows * shapes.n_train[1]
         if entries > MOST_ENTRIES:
             yield "kind", "infinite_width", f"at most {MOST_ENTRIES} rows times train rows; here {entries}"

@@ -13,7 +13,7 @@ from grokdyn import bench
     [
         (
             ["--case", "p22"],
-            ("'p22'", "p23, doshi, p113, encoder, transformer, batch_norm, cnn", "did you mean 'p23'?"),
+            ("'p22'", "p23, doshi, p113, encoder, transformer, batch_norm, sequences, cnn", "did you mean 'p23'?"),
         ),
         (["--lanes", "0"], ("--lanes", "1 to 4096")),
         (["--lanes", "many"], ("--lanes", "many")),
