@@ -111,11 +111,8 @@ def advance_lanes(
     """Trace ``Programs.advance``."""
     TRACES["advance"] += 1
 
-    def one(lane_and_state: Any, rest: Any) -> Any:
-        return advance(program, *lane_and_state, *rest)
-
     # Asked for the shapes of its records, then called: inlined, one trace serves both and the program is the same.
-    on_some = jax.jit(lambda part, rest: on_part(one, part, rest, block), inline=True)
+    on_some = jax.jit(partial(advance_part, program=program, block=block), inline=True)
 
     def on_device(lanes: Any, states: Any, order: jax.Array, counts: jax.Array, rest: Any) -> Any:
         def on_block(i: jax.Array, carry: Any) -> Any:
@@ -137,6 +134,15 @@ def advance_lanes(
         on_device, mesh=mesh, in_specs=(split, split, split, split, whole), out_specs=split, check_vma=False
     )
     return sharded(lanes, states, order, counts, (shared, stretches, due))
+
+
+def advance_part(part: Any, rest: Any, *, program: Program, block: int) -> Any:
+    """Return new states and records of a block of lanes with their states."""
+
+    def one(lane_and_state: Any, rest: Any) -> Any:
+        return advance(program, *lane_and_state, *rest)
+
+    return on_part(one, part, rest, block)
 
 
 def taken(x: jax.Array, places: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from grokdyn.tasks.base import Table
 from grokdyn.tasks.fit import checked_signature, enumerated
 from grokdyn.tasks.parts import Parts, check_train_rows, parts_of, train_counts
 from grokdyn.tasks.shapes import Shapes
-from grokdyn.tasks.signature import POOL, TRAIN, Inputs, Sequences, Tokens
+from grokdyn.tasks.signature import POOL, TRAIN, Inputs, Tokens
 from grokdyn.train.lane import Program
 from grokdyn.train.start import Given, Start, given
 
@@ -26,7 +26,7 @@ from grokdyn.train.start import Given, Start, given
 CPU_TILE = 512
 # Sequences of more tokens than FEW_TOKENS are tiled so that a tile has about so many tokens in all: at 19 tokens, d 64
 # and 256 neurons a step takes 9.2 ms by these, 10.2 by 2,560, and more than twice that by 256 rows a tile; at d 128
-# as long by either.
+# as long by either. Rows of vectors keep their tile: a layer of linear attention in context loses a fifth by these.
 FEW_TOKENS, CPU_TOKENS = 8, 640
 # A tile's rows are a multiple of the numbers in a vector register.
 VECTOR = 16
@@ -135,10 +135,9 @@ def fresh_counts(stacked: Any, batch: int | None, parts: Parts, checked: Given |
 
 def most_rows(inputs: Inputs) -> int:
     """Return the most rows per tile on a CPU."""
-    tokens = inputs.width if isinstance(inputs, Tokens) else inputs.length if isinstance(inputs, Sequences) else 1
-    if tokens <= FEW_TOKENS:
+    if not isinstance(inputs, Tokens) or inputs.width <= FEW_TOKENS:
         return CPU_TILE
-    return max(VECTOR, min(CPU_TILE, CPU_TOKENS // tokens // VECTOR * VECTOR))
+    return max(VECTOR, min(CPU_TILE, CPU_TOKENS // inputs.width // VECTOR * VECTOR))
 
 
 def padded(most: int, cpu: bool, tile: int | None = None) -> tuple[int, int]:
