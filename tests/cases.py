@@ -50,6 +50,8 @@ TASKS = (
     gd.FeatureData(dimension=6, common=5, rare=2, both=1, test_rows=3, fresh=True),
     gd.FeatureData(dimension=5, rare=0, both=4, vectors="opposite", places="own", targets="sign"),
     gd.OpposingOutliers(dimension=3, points=10, outliers=2, label_noise=0.25),
+    gd.Slabs(dimension=4, points=12, corrupted=0.5, others="7-slab", label_noise=0.25),
+    gd.Slabs(dimension=3, points=12, simple="5-slab", others="3-slab", simple_count=2, rotated=False),
     *([gd.Digits(train_points=50, label_noise=0.25)] if digits.source() else []),
     *(
         [gd.DigitTasks(images=20, unseen=9), gd.DigitTasks(tasks=5, by="classes", images=8, unseen=4)]
@@ -202,6 +204,7 @@ PROBES = (
     gd.Pathways(rows=4, memorised=5.0),
     gd.LocalComplexity(rows=3, vertices=4, radii=(0.1, 1.0)),
     gd.AdversarialAccuracy(rows=3, steps=2, norm="l2"),
+    gd.RandomisedFeatures(rows=6, part="test", per_row=True),
 )
 SIGNED = gd.FeatureData(dimension=6, common=4, rare=2, vectors="opposite", places="own", targets="sign")
 # What a model or probe needs that fits few experiments.
@@ -250,6 +253,7 @@ HOMES = {
     **{cls: {"model": gd.Transformer(d_model=4, heads=2, d_mlp=4)} for cls in (gd.LogitLens, gd.CausalTracing)},
     gd.LocalComplexity: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
     gd.AdversarialAccuracy: {"task": gd.XorClusters(dimension=9, points=30, mean_norm=3.0)},
+    gd.RandomisedFeatures: {"task": gd.Slabs(dimension=4, points=30)},
     **{cls: {"task": gd.SparseParity(bits=2, noise_bits=4, strings=40)} for cls in (gd.Mixup, gd.InputNoise)},
     **{cls: {"task": gd.Digits(train_points=20, images=True)} for cls in (gd.Shifts, gd.Flips)},
     gd.Descended: {"transforms": (gd.RowWeights(feature="label", low=0),)},

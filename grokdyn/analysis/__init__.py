@@ -10,6 +10,7 @@ from .classify import phases
 from .corruption import corruption_phases
 from .diffusion import diffusion
 from .ends import final
+from .ensembles import ensemble
 from .flips import sign_flips
 from .foretelling import foretelling
 from .forgetting import forgetting
@@ -36,6 +37,7 @@ __all__ = [
     "cka_over_time",
     "corruption_phases",
     "diffusion",
+    "ensemble",
     "event_times",
     "final",
     "first_step",

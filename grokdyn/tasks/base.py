@@ -102,6 +102,14 @@ class Task(Spec):
         whole = jnp.issubdtype(labels.dtype, jnp.integer) and labels.ndim == 1
         return {"label": labels} if whole else {}
 
+    def rotation(self, key: jax.Array) -> jax.Array | None:
+        """Return the orthogonal matrix W [width, width] of a task whose inputs are W x, its coordinates x; else None.
+
+        Args:
+            key: that of ``draw``; traced.
+        """
+        return None
+
     def conflicts(self, shapes: Any) -> Any:
         """Yield ``(field, came, allowed)`` where the task does not fit the rest of an experiment, see ``Shapes``."""
         return iter(())
