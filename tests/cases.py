@@ -41,6 +41,8 @@ TASKS = (
     gd.LongTail(subpopulations=6, exponent=1.5, classes=3, points=14, dimension=4, label_noise=0.25),
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
     gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
+    gd.InContextClassification(classes=3, width=4, length=3, tasks=5, rows=6),
+    *([gd.InContextClassification(classes=4, width=5, length=3, source="digits", rows=6)] if digits.source() else []),
     gd.Algorithmic(lengths=(1, 2), longer=(4,), symbols=3, rows=4),
     gd.Algorithmic(algorithm="add_hints", lengths=(1, 2), longer=(3,), rows=4, fresh=False, label_noise=0.25),
     gd.Composition(entities=5, relations=3, facts=3, unseen=0, inferred=9, tested=4, steps=True, wrong_bridges=0.5),
@@ -199,6 +201,7 @@ PROBES = (
     gd.HeadLikeness(rows=6),
     gd.InductionScore(length=2, strings=5),
     gd.InContext(lengths=(0, 2)),
+    gd.InContextAccuracy(),
     gd.LogitLens(),
     gd.CausalTracing(rows=5),
     gd.Pathways(rows=4, memorised=5.0),
@@ -261,6 +264,11 @@ HOMES = {
         "task": gd.InContextRegression(dimension=2, pairs=3, prompts=20),
         "model": gd.Transformer(d_model=4, heads=1, d_mlp=0, attention="linear", positions="none"),
         "loss": gd.MSE(),
+        "batch_size": 4,
+    },
+    gd.InContextAccuracy: {
+        "task": gd.InContextClassification(classes=3, width=3, length=4, tasks=5, rows=10),
+        "model": gd.Transformer(d_model=4, heads=1, d_mlp=4, answers=4),
         "batch_size": 4,
     },
     gd.TailError: {"task": gd.LongTail(subpopulations=12, classes=3, points=30, dimension=4)},
@@ -329,6 +337,8 @@ def within(family, component):
 
 def home(component):
     """Return what a task, model or probe needs that fits few experiments, as changes of an experiment."""
+    if isinstance(component, gd.InContextClassification):
+        return {"model": gd.Transformer(d_model=4, heads=1, d_mlp=4, answers=component.length), "batch_size": 4}
     if getattr(component, "endless", False):
         return {"batch_size": 4}
     if isinstance(component, gd.Composition | gd.Comparison):
