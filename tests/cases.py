@@ -42,7 +42,11 @@ TASKS = (
     gd.LongTail(subpopulations=5, classes=2, points=14, train_points=6, centres="one_hot", spread=0.0),
     gd.InContextRegression(dimension=3, pairs=4, train_pairs=(1, 3), prompts=12, noise_std=0.5),
     gd.InContextClassification(classes=3, width=4, length=3, tasks=5, rows=6),
-    *([gd.InContextClassification(classes=4, width=5, length=3, source="digits", rows=6)] if digits.source() else []),
+    *(
+        [gd.InContextClassification(classes=4, width=5, length=3, source="digits", images=500, rows=6)]
+        if digits.source()
+        else []
+    ),
     gd.Algorithmic(lengths=(1, 2), longer=(4,), symbols=3, rows=4),
     gd.Algorithmic(algorithm="add_hints", lengths=(1, 2), longer=(3,), rows=4, fresh=False, label_noise=0.25),
     gd.Composition(entities=5, relations=3, facts=3, unseen=0, inferred=9, tested=4, steps=True, wrong_bridges=0.5),
