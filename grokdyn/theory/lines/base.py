@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from grokdyn.models.initializers import multiplier
 from grokdyn.optim.schedules import Constant
 from grokdyn.optim.sgd import SGD
 from grokdyn.spec.kinds import kind_of
@@ -89,3 +90,11 @@ def deviation(init: str, fan_in: int) -> float:
     """Return the standard deviation of a weight as it is drawn, see ``models.initializers``."""
     known = {"torch": (3 * fan_in) ** -0.5, "lecun": fan_in**-0.5, "gromov": 0.5 / (2 * fan_in) ** (1 / 3)}
     return known.get(init, 1.0)
+
+
+def weight_of_parameter(model: Any, entries: int) -> Any:
+    """Return by what a linear student's parameters are multiplied where they meet an input of so many entries.
+
+    Descent moves what meets the input its square times as far as it would without.
+    """
+    return model.output_scale * multiplier(model.init, entries, last=True)

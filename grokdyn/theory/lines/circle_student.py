@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 
 from grokdyn.losses.mse import MSE
-from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.tasks.harmonics import Harmonics
 from grokdyn.theory.circle import aliased, errors, power_law
 from grokdyn.theory.filters import descent
-from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.base import (
+    Failure,
+    Line,
+    deviation,
+    not_plain_descent,
+    other_than,
+    unequal,
+    weight_of_parameter,
+)
 
 
 class CircleStudent(Line):
@@ -37,8 +44,7 @@ class CircleStudent(Line):
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
         task, model, optimizer = experiment.task, experiment.model, experiment.optimizer
         entries, N = 2 * task.frequencies + 1, task.points
-        # The weights that meet an input are `factor` times the parameters, which moves them factor^2 times as far.
-        factor = model.output_scale * multiplier(model.init, entries, last=True)
+        factor = weight_of_parameter(model, entries)
         rate = 2 * optimizer.learning_rate * factor**2 * (1 if experiment.loss.reduction == "mean" else N)
         rate /= model.output_scale**2 if model.rescaled else 1
         start = 0.0 if model.centred else factor * model.init_scale * deviation(model.init, entries)

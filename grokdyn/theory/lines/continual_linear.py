@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 
 from grokdyn.losses.mse import MSE
-from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.spec.kinds import kind_of
 from grokdyn.tasks.linear_tasks import LinearTasks
 from grokdyn.tasks.parts import ORDINALS, UNSEEN
 from grokdyn.theory.continual import Descent, course
-from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.base import (
+    Failure,
+    Line,
+    deviation,
+    not_plain_descent,
+    other_than,
+    unequal,
+    weight_of_parameter,
+)
 from grokdyn.transforms.choice import PartSequence
 
 # Rows, or dimension, whichever is less: the eigenvalues of 64 draws take ten seconds beyond.
@@ -54,8 +61,7 @@ class ContinualLinear(Line):
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
         task, model, D = experiment.task, experiment.model, experiment.task.dimension
         (sequence,) = experiment.transforms
-        # The weights that meet an input are `factor` times the parameters, which moves them factor^2 times as far.
-        factor = model.output_scale * multiplier(model.init, D, last=True)
+        factor = weight_of_parameter(model, D)
         # A part's weights add up to 1, so that the loss is its mean by either reduction.
         rate = 2 * experiment.optimizer.learning_rate * factor**2 / task.rows
         rate /= model.output_scale**2 if model.rescaled else 1

@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 
 from grokdyn.losses.mse import MSE
-from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.tasks.linear_teacher import LinearTeacher
 from grokdyn.theory.linear import learning_curves
-from grokdyn.theory.lines.base import Failure, Line, deviation, not_plain_descent, other_than, train_points, unequal
+from grokdyn.theory.lines.base import (
+    Failure,
+    Line,
+    deviation,
+    not_plain_descent,
+    other_than,
+    train_points,
+    unequal,
+    weight_of_parameter,
+)
 
 
 class LinearStudent(Line):
@@ -36,8 +44,7 @@ class LinearStudent(Line):
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
         task, model, D = experiment.task, experiment.model, experiment.task.dimension
         n = train_points(task)
-        # The weights that meet an input are `factor` times the parameters, which moves them factor^2 times as far.
-        factor = model.output_scale * multiplier(model.init, D, last=True)
+        factor = weight_of_parameter(model, D)
         rate = 2 * experiment.optimizer.learning_rate * factor**2
         rate /= n if experiment.loss.reduction == "mean" else 1
         rate /= model.output_scale**2 if model.rescaled else 1

@@ -9,13 +9,21 @@ import jax
 import numpy as np
 
 from grokdyn.losses.mse import MSE
-from grokdyn.models.initializers import multiplier
 from grokdyn.models.mlp import MLP
 from grokdyn.models.soft_committee import SoftCommittee
 from grokdyn.tasks.linear_teacher import LinearTeacher
 from grokdyn.tasks.streams import split_keys
 from grokdyn.tasks.teacher_student import TeacherStudent
-from grokdyn.theory.lines.base import Failure, Line, deviation, not_fresh, not_plain_descent, other_than, unequal
+from grokdyn.theory.lines.base import (
+    Failure,
+    Line,
+    deviation,
+    not_fresh,
+    not_plain_descent,
+    other_than,
+    unequal,
+    weight_of_parameter,
+)
 from grokdyn.theory.lines.rows import first_weights
 from grokdyn.theory.online import linear_error
 from grokdyn.theory.soft_committee import dynamics
@@ -41,8 +49,7 @@ class OnlineRegression(Line):
 
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
         task, model, D = experiment.task, experiment.model, experiment.task.dimension
-        # The weights that meet an input are `factor` times the parameters, which moves them factor^2 times as far.
-        factor = model.output_scale * multiplier(model.init, D, last=True)
+        factor = weight_of_parameter(model, D)
         rate = 2 * experiment.optimizer.learning_rate * factor**2 / (model.output_scale**2 if model.rescaled else 1)
         first = D * (task.teacher_std**2 + (factor * model.init_scale * deviation(model.init, D)) ** 2)
         error = linear_error(steps, first, rate, D, 1 / D, experiment.batch_size, task.noise_std)
