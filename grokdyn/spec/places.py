@@ -155,6 +155,7 @@ KINDS: dict[str, dict[str, str]] = {
         "progress_measures": "grokdyn.probes.progress:ProgressMeasures",
         "circuit": "grokdyn.probes.progress:Circuit",
         "rank": "grokdyn.probes.rank:Rank",
+        "frozen_subspace": "grokdyn.probes.frozen_subspace:FrozenSubspace",
         "pathways": "grokdyn.probes.pathways:Pathways",
         "local_complexity": "grokdyn.probes.complexity:LocalComplexity",
         "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
 from grokdyn.theory.filters import descent, flow
 
@@ -67,6 +68,50 @@ def learning_curves(
     test += max(0, 1 - ratio) * (teacher + start * null[..., 0] ** 2)
     train = np.sum(weight * (missed * l + noise * (1 - h) ** 2), axis=-1) / ratio + max(0, 1 - 1 / ratio) * noise
     return LearningCurves(train, test)
+
+
+class Stopping(NamedTuple):
+    """When the flow's test error is least, that error, and the one in the end: t to infinity."""
+
+    time: float
+    error: float
+    last: float
+
+
+def best_stopping(ratio: float, teacher_std: float = 1.0, noise_std: float = 1.0, init_std: float = 0.0) -> Stopping:
+    """Return the time at which gradient flow from N(0, init_std^2) is best stopped, in the time of ``learning_curves``.
+
+    The derivative of its test error is 2 int rho(l) d [s_e^2 (1 - d) - (s_w^2 + s_0^2) l d] dl, d = exp(-l t): below 0
+    at first and above in the end, as slow modes fit noise last. For t to infinity
+    E = s_e^2 (1 + min(1, a) / |1 - a|) + max(0, 1 - a) (s_w^2 + s_0^2), infinite at a = 1.
+
+    Args:
+        ratio: a = P/N; the others as those of ``learning_curves``.
+
+    Raises:
+        ValueError: if the ratio is not above 0, or there is no noise: then it is never too late.
+    """
+    if not ratio > 0:
+        raise ValueError(f"ratio: got {ratio!r}; allowed: a number above 0")
+    if not noise_std > 0:
+        raise ValueError(f"noise_std: got {noise_std!r}; allowed: a number above 0; without noise it is never too late")
+    noise, missed = noise_std**2, teacher_std**2 + init_std**2
+    l, weight = marchenko_pastur(ratio)
+
+    def slope(log_time: float) -> float:
+        x = l * np.exp(log_time)
+        return float(np.sum(weight * np.exp(-x) * (-noise * np.expm1(-x) - missed * l * np.exp(-x))))
+
+    # All modes are below both: l t is small at the first, and the fastest has fitted its noise at the second.
+    low = high = -np.log(l.max()) + min(0.0, np.log(noise / (noise + missed * l.max())))
+    while slope(low) > 0:
+        low -= 1
+    while slope(high) < 0:
+        high += 1
+    time = float(np.exp(brentq(slope, low, high, xtol=1e-12))) if missed else 0.0
+    error = float(learning_curves(np.array([time]), ratio, teacher_std, noise_std, init_std).test[0])
+    share = min(1, ratio) / abs(1 - ratio) if ratio != 1 else np.inf
+    return Stopping(time, error, noise * (1 + share) + max(0, 1 - ratio) * missed)
 
 
 def modes_left(l: np.ndarray, t: np.ndarray, rate: float | None, momentum: float, decay: float) -> np.ndarray:

@@ -132,3 +132,14 @@ def test_a_corrupted_real_target_is_that_of_another_row():
     assert changed.sum() == 3
     assert np.array_equal(changed, lane.split.corrupted)
     assert set(np.ravel(lane.split.labels).tolist()) <= set(np.ravel(lane.table.labels).tolist())
+
+
+def test_noise_on_a_teacher_has_its_size_and_leaves_the_rest():
+    """Its variance to 5 standard errors of 20,000 points; inputs and teacher are those without noise."""
+    names = {"dimension": 3, "points": 10_000, "teacher": gd.MLP(hidden=(4,)), "teacher_outputs": 2}
+    plain, noisy = drawn(gd.TeacherStudent(**names)), drawn(gd.TeacherStudent(**names, noise_std=0.5))
+    np.testing.assert_array_equal(plain.inputs, noisy.inputs)
+    noise = (noisy.labels - plain.labels).astype(float)
+    assert abs(np.mean(noise**2) / 0.25 - 1) < 5 * np.sqrt(2 / noise.size)
+    assert abs(np.corrcoef(noise.T)[0, 1]) < 5 / np.sqrt(len(noise))
+    np.testing.assert_array_equal(plain.labels, drawn(gd.TeacherStudent(**names, noise_std=0.0)).labels)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
 import grokdyn as gd
-from grokdyn.theory.linear import learning_curves, marchenko_pastur
+from grokdyn.theory.linear import best_stopping, learning_curves, marchenko_pastur
 
 # Advani & Saxe (2017), s_w^2 = 1, s_0^2 = .1, s_e^2 = .2: a -> test and train error at TIMES.
 TIMES = np.array([0, 0.5, 2, 10, 100])
@@ -57,6 +59,54 @@ def test_steps_that_jump_over_the_minimum_are_followed_at_every_one(rate):
 def test_a_ratio_below_zero_is_refused():
     with pytest.raises(ValueError, match="ratio: got -1"):
         learning_curves(TIMES, -1)
+
+
+def by_quadrature(time, ratio, teacher, noise, start):
+    """Return the flow's test error from adaptive quadrature of the density as it is written."""
+    low, high = (np.sqrt(ratio) - 1) ** 2, (np.sqrt(ratio) + 1) ** 2
+
+    def integrand(angle):  # l from the lower to the upper edge, as sines: the roots are smooth in the angle
+        l = low + (high - low) * np.sin(angle) ** 2
+        density = np.sqrt((high - l) * (l - low)) / (2 * np.pi * l)
+        d = np.exp(-l * time)
+        mode = (teacher + start) * d**2 + noise / l * (1 - d) ** 2
+        return density * mode * (high - low) * np.sin(2 * angle)
+
+    inside = quad(integrand, 0, np.pi / 2, epsabs=1e-13, epsrel=1e-13, limit=400)[0]
+    return noise + inside + max(0, 1 - ratio) * (teacher + start)
+
+
+@pytest.mark.parametrize("ratio", [0.4, 1.3, 3.0])
+@pytest.mark.parametrize(("noise", "start"), [(0.2, 0.1), (1.0, 0.0)])
+def test_the_best_time_is_that_of_a_search_and_the_end_that_of_the_curve(ratio, noise, start):
+    found = best_stopping(ratio, 1.0, np.sqrt(noise), np.sqrt(start))
+    searched = minimize_scalar(
+        lambda log_time: by_quadrature(np.exp(log_time), ratio, 1.0, noise, start),
+        (np.log(found.time) - 2, np.log(found.time) + 1),
+        tol=1e-12,
+    )
+    np.testing.assert_allclose(found.error, searched.fun, rtol=1e-10)
+    np.testing.assert_allclose(np.log(found.time), searched.x, atol=1e-5)  # flat at the least: the root of rounding
+    np.testing.assert_allclose(found.last, by_quadrature(1e4, ratio, 1.0, noise, start), rtol=1e-10)
+    times = np.geomspace(found.time / 1000, 1000 * found.time, 400)
+    assert learning_curves(times, ratio, 1.0, np.sqrt(noise), np.sqrt(start)).test.min() >= found.error - 1e-12
+
+
+def test_the_best_time_of_one_eigenvalue_is_a_logarithm():
+    """For many rows a weight all l are a (1 + O(a^-1/2)); there t = log(1 + a (s_w^2 + s_0^2) / s_e^2) / a."""
+    found = best_stopping(1e6, 1.0, 2.0, 0.5)
+    np.testing.assert_allclose(found.time, np.log1p(1e6 * 1.25 / 4) / 1e6, rtol=1e-3)
+    np.testing.assert_allclose(best_stopping(1.0, 1.0, 1.0).last, np.inf)
+    assert best_stopping(2.0, 0.0, 1.0).time == 0  # nothing to learn
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [((-1.0,), "ratio: got -1.0"), ((1.0, 1.0, 0.0), "noise_std: got 0.0; allowed: a number above 0")],
+)
+def test_what_has_no_best_time_is_refused(numbers, told):
+    with pytest.raises(ValueError, match=told):
+        best_stopping(*numbers)
 
 
 def sixty_four(rate, steps, points):

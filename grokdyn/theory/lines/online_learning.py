@@ -69,6 +69,7 @@ class OnlineCommittee(Line):
         if isinstance(task, TeacherStudent):
             yield from other_than("task.teacher", task.teacher, SoftCommittee, "soft_committee")
             yield from unequal("task.teacher", task.teacher, output_scale=1.0)
+            yield from unequal("task", task, noise_std=None)
         yield from other_than("model", model, SoftCommittee, "soft_committee")
         yield from unequal("model", model, output_scale=1.0, centred=False, linearised=False)
         yield from other_than("loss", experiment.loss, MSE, "mse")
