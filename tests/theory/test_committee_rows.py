@@ -1,5 +1,6 @@
 """Few units of a committee machine are the run itself, to float64, and with many rows the population's."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ import grokdyn as gd
 from grokdyn.theory.committee_population import Moments, Rates, Target, errors
 from grokdyn.theory.committee_rows import Units, outputs
 from grokdyn.theory.diagonal import squares
+from grokdyn.theory.lines.committee_network import mean_field
 
 STEPS = (0, 3, 25)
 BASE = gd.Experiment(
@@ -40,6 +42,19 @@ def test_few_units_and_many_are_both_themselves():
         np.testing.assert_allclose(found.weights @ found.ones, W.sum(1), atol=1e-12)
         np.testing.assert_allclose(found.weights @ found.weights.T, W @ W.T, atol=1e-12)
         np.testing.assert_allclose(found.ones @ found.ones, N)
+
+
+def test_many_units_are_units_whose_moments_are_those_of_all():
+    """12 units of 6 entries, sqrt(6) and -sqrt(6) along each, have mean 0 and second moment I as infinitely many."""
+    W = 6**0.5 * np.concatenate([np.eye(6), -np.eye(6)], axis=1)
+    experiment = BASE.replace(**{"model.width": 12})
+    with jax.enable_x64(True):
+        found = gd.run(experiment, start=gd.Start(params={"W": W}), progress=False)
+    told = mean_field(experiment, STEPS)
+    for name in ("train_loss", "test_loss"):
+        np.testing.assert_allclose(told[name], found[name], rtol=1e-9, err_msg=name)
+    with pytest.raises(gd.SpecError, match="batch_size: got 5"):
+        mean_field(BASE.replace(batch_size=5), STEPS)
 
 
 def test_what_is_subtracted_stays_as_it_was():

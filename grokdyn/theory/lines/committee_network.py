@@ -9,6 +9,7 @@ import numpy as np
 
 from grokdyn.losses.mse import MSE
 from grokdyn.models.committee import Committee
+from grokdyn.spec.errors import SpecError
 from grokdyn.theory.committee_population import Rates
 from grokdyn.theory.committee_rows import Units, outputs
 from grokdyn.theory.diagonal import squares
@@ -44,15 +45,36 @@ class CommitteeNetwork(Line):
             yield "steps", experiment.steps, f"at most {MOST // each} with so many rows"
 
     def curves(self, experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
-        rows, model, loss = rows_of(experiment), experiment.model, experiment.loss
-        train, optimizer = rows.parts["train"], experiment.optimizer
-        y = rows.y[train][:, 0]
-        scaled = Rates(
-            optimizer.learning_rate, model.epsilon, model.output_scale, model.width, model.rescaled, model.centred
-        )
-        slope = squares(y, len(y) if loss.reduction == "mean" else 1)
-        order, decay = np.argsort(steps, kind="stable"), optimizer.learning_rate * optimizer.weight_decay
-        f = np.empty((len(steps), len(rows.x), 1))
-        first = Units.of(first_weights(experiment))
-        f[order, :, 0] = outputs(rows.x, train, slope, first, scaled, steps[order], decay)
-        return metrics(f, rows, loss)
+        return losses(experiment, steps, Units.of(first_weights(experiment)))
+
+
+def mean_field(experiment: Any, steps: np.ndarray) -> dict[str, np.ndarray]:
+    """Return losses of every part for infinitely many units, on the rows that the experiment's seed draws.
+
+    Mean over starts for N to infinity at this rate over N: a line for networks that differ by their ``init`` stream.
+
+    Args:
+        experiment: one that ``CommitteeNetwork`` serves; steps: numbers of updates.
+
+    Raises:
+        SpecError: where it does not.
+    """
+    for path, came, allowed in CommitteeNetwork().failures(experiment):
+        raise SpecError(path, came, allowed)
+    model = experiment.model
+    return losses(experiment, np.asarray(steps), Units.many(experiment.task.signature().inputs.entries, model.width))
+
+
+def losses(experiment: Any, steps: np.ndarray, first: Units) -> dict[str, np.ndarray]:
+    """Return losses of every part after numbers of updates from these units."""
+    rows, model, loss = rows_of(experiment), experiment.model, experiment.loss
+    train, optimizer = rows.parts["train"], experiment.optimizer
+    y = rows.y[train][:, 0]
+    scaled = Rates(
+        optimizer.learning_rate, model.epsilon, model.output_scale, model.width, model.rescaled, model.centred
+    )
+    slope = squares(y, len(y) if loss.reduction == "mean" else 1)
+    order, decay = np.argsort(steps, kind="stable"), optimizer.learning_rate * optimizer.weight_decay
+    f = np.empty((len(steps), len(rows.x), 1))
+    f[order, :, 0] = outputs(rows.x, train, slope, first, scaled, steps[order], decay)
+    return metrics(f, rows, loss)
