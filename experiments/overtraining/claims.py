@@ -1,6 +1,7 @@
 """Advani and Saxe 2017, nonlinear networks: overtraining by size, weights that never learn, and when to stop."""
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, Contrast, MaximalError, Median, Order, mean
@@ -9,10 +10,8 @@ from grokdyn.theory.linear import best_stopping
 
 SOURCE = "Advani & Saxe 2017 (arXiv 1710.03667)"
 EXACT = "theory.linear, closed form for many dimensions"
-# A larger best error than this is a rise.
-SLACK = 0.03
-# Which start of the sweeps is small and which is large.
-SMALL, MIDDLE, LARGE = 0, 1, 2
+SLACK = 0.03  # a larger best error than this is a rise
+SMALL, MIDDLE, LARGE = 0, 1, 2  # starts of the sweeps
 NAMES = {"readout": "readout alone", "full": "all weights"}
 
 
@@ -163,21 +162,19 @@ def of_frozen(ds):
 
 def told(ds):
     """Return what theory says of every number of examples."""
-    task, model = base(ds).task, base(ds).model
-    ratios = ds.train_points.values / task.dimension
-    return [best_stopping(a, task.teacher_std, task.noise_std, model.init_scale) for a in ratios]
+    return [best_at(ds, a) for a in ds.train_points.values / base(ds).task.dimension]
 
 
-def pace(ds):
-    """Return the time of a step, in theory's units."""
-    return 2 * base(ds).optimizer.learning_rate
+def best_at(ds, ratio):
+    task = base(ds).task
+    return best_stopping(ratio, task.teacher_std, task.noise_std, base(ds).model.init_scale)
 
 
 def stopped(ds):
     """Return test errors at theory's best time, between records [train_points, seed]."""
-    found = []
+    found, pace = [], 2 * base(ds).optimizer.learning_rate
     for place, one in enumerate(told(ds)):
-        values = ds.test_loss.isel(train_points=place).interp(step=one.time / pace(ds))
+        values = ds.test_loss.isel(train_points=place).interp(step=one.time / pace)
         found.append(values.transpose("seed").values)
     return np.stack(found)
 
@@ -190,11 +187,10 @@ def lost(ds):
 def of_stopping(ds):
     """Return the claims on early stopping of a linear student."""
     errors, theory = stopped(ds), np.array([one.error for one in told(ds)])
-    rise, points = lost(ds), ds.train_points.values
-    peak = int(np.argmin(np.abs(points - base(ds).task.dimension)))
+    rise, away = lost(ds), np.abs(ds.train_points.values - base(ds).task.dimension)
+    peak, off = int(np.argmin(away)), away > away.min()
     exact = gd.theory.of(gd.Sweep.from_toml(ds.attrs["spec"]), ds.step[-1:]).test_loss.isel(step=-1).values - theory
     own = ds.test_loss.min("step").transpose("train_points", "seed").values
-    off = np.arange(len(points)) != peak
     return [
         Claim(
             "linear student: test errors at theory's best time are theory's, at every P/N, to a tenth",
@@ -231,6 +227,15 @@ def of_stopping(ds):
     ]
 
 
+def ratios_told(ax, label):
+    """Label a logarithmic axis of ratios by powers of 4."""
+    ax.set(xscale="log", xlabel=label)
+    low, high = np.log2(ax.get_xlim())
+    shown = [k for k in range(-6, 8, 2) if low <= k <= high]
+    ax.set_xticks([2.0**k for k in shown], [f"1/{2**-k}" if k < 0 else str(2**k) for k in shown])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
 def draw_sizes(ax, ds, name):
     """Draw errors in the end and at the best time by the number of trained weights to that of examples."""
     x = trained(ds) / base(ds).task.train_points
@@ -242,7 +247,8 @@ def draw_sizes(ax, ds, name):
             label = f"{scales[place]:.2g}" if line == "o-" else None
             ax.errorbar(x, values.mean("seed"), error, fmt=line, ms=3, mfc="white", lw=1, color=color, label=label)
     ax.axvline(1, color=style.INK, lw=0.6, ls=":")
-    ax.set(xscale="log", xlabel="trained weights / examples", ylabel="test error", ylim=(0, None))
+    ratios_told(ax, "trained weights / examples")
+    ax.set(ylabel="test error", ylim=(0, None))
     ax.set_title(f"{NAMES[name]}: end (lines), best (dotted)")
     ax.legend(title="size of the start", fontsize=6, title_fontsize=6)
 
@@ -256,19 +262,18 @@ def draw_gaps(ax, results):
         x = trained(ds) / base(ds).task.train_points
         ax.errorbar(x, values.mean(1), error, fmt="o-", ms=3, mfc="white", lw=1, color=color, label=NAMES[name])
     ax.axvline(1, color=style.INK, lw=0.6, ls=":")
-    ax.set(xscale="log", xlabel="trained weights / examples", ylabel="end - best", title="overtraining", ylim=(0, None))
+    ratios_told(ax, "trained weights / examples")
+    ax.set(ylabel="end - best", title="overtraining", ylim=(0, None))
     ax.legend(fontsize=6)
 
 
 def draw_stopping(ax, ds):
     """Draw errors of the linear student in the end and at the best time, with theory's lines."""
-    task, model = base(ds).task, base(ds).model
-    ratios = ds.train_points.values / task.dimension
+    task, ratios = base(ds).task, ds.train_points.values / base(ds).task.dimension
     many = np.geomspace(ratios[0], ratios[-1], 101)
-    lines = [best_stopping(a, task.teacher_std, task.noise_std, model.init_scale) for a in many]
-    sweep = gd.Sweep.from_toml(ds.attrs["spec"])
+    lines = [best_at(ds, a) for a in many]
     points = np.unique(np.rint(many * task.dimension).astype(int))
-    dense = gd.theory.of(gd.Sweep(sweep.base, {"task.train_points": points.tolist()}), ds.step[-1:])
+    dense = gd.theory.of(gd.Sweep(base(ds), {"task.train_points": points.tolist()}), ds.step[-1:])
     drawn = {
         "end": (points / task.dimension, dense.test_loss.isel(step=-1), lost(ds) + stopped(ds)),
         "at theory's best time": (many, [one.error for one in lines], stopped(ds)),
@@ -277,7 +282,8 @@ def draw_stopping(ax, ds):
         ax.plot(x, line, color=color, lw=1)
         error = 2 * values.std(1, ddof=1) / values.shape[1] ** 0.5
         ax.errorbar(ratios, values.mean(1), error, fmt="o", ms=3, mfc="white", lw=1, color=color, label=name)
-    ax.set(xscale="log", xlabel="examples / weights", ylabel="test error", title="linear: theory (lines)")
+    ratios_told(ax, "examples / weights")
+    ax.set(ylabel="test error", title="linear: theory (lines)")
     ax.legend(fontsize=6)
 
 

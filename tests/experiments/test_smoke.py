@@ -49,6 +49,7 @@ LONG = {
     "one_step_gd",
     "online_committee",
     "opposing_signals",
+    "overtraining",
     "power_division",
     "rethinking_generalisation",
     "sgd_stability",
