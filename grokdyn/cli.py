@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from grokdyn import output
-from grokdyn.spec.errors import printable
 from grokdyn.usage import UsageError
 
 FAMILIES = (
@@ -39,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.prepare()
     try:
         try:
-            return dispatch(list(sys.argv[1:] if argv is None else argv))
+            with output.warnings_told():
+                return dispatch(list(sys.argv[1:] if argv is None else argv))
         finally:
             output.flush()  # now: when the interpreter ends nobody could tell what went wrong
     except BrokenPipeError:  # the reader had enough
@@ -91,8 +90,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def fail(message: str, status: int) -> int:
-    with suppress(OSError):
-        print(f"grokdyn: {printable(message)}", file=sys.stderr)
+    output.say(message)
     return status
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from grokdyn.spec.errors import SpecError
+from grokdyn.spec.errors import SpecError, printable
 
 JAX_SAYS = ("Unable to initialize backend", "Unknown backend")
 
@@ -26,6 +28,30 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what ASCII cannot write is spelled out
             stream.reconfigure(errors="backslashreplace")
+
+
+def say(message: str) -> None:
+    """Print a line that is not a result."""
+    with suppress(OSError):
+        print(f"grokdyn: {printable(message)}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Tell our own warnings as what a user reads, a line without the place in our source; others' as they are."""
+
+    def show(message: Any, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if category.__module__.startswith("grokdyn."):
+            say(f"warning: {message}")
+        else:
+            plain(message, category, *place, **rest)
+
+    plain = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = plain
 
 
 def flush() -> None:

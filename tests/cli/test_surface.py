@@ -5,17 +5,20 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grokdyn as gd
-from grokdyn import figures, listing, terminal
+from grokdyn import figures, listing, output, terminal
 from grokdyn.cli import fail, main
 from grokdyn.engine.host.console import Console
+from grokdyn.engine.store.trust import warn_of_untrusted
 from grokdyn.plot import style
 from tests.cli.test_terminal import results
 
@@ -202,3 +205,19 @@ def test_a_backend_that_is_not_there_is_told_before_anything_is_written(name, kn
     assert known in told
     assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+def test_a_warning_of_ours_is_a_line_and_those_of_others_stay_as_they_are(capsys):
+    ds = xr.Dataset({"r": (("step",), [2.0], {"trusted_to": 1.1, "long_name": "R-hat"})}, attrs={"axes": ""})
+
+    @output.warnings_told()
+    def both():
+        warn_of_untrusted(ds)
+        warnings.warn("theirs", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="theirs") as seen:
+        both()
+    assert len(seen) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("grokdyn: warning: r: above 1.1 in 1 of 1 run, up to 2; expected at most that")
+    assert told.count("\n") == 1
