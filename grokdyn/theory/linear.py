@@ -7,7 +7,7 @@ Marchenko and Pastur, and every mode learns by itself.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -102,13 +102,13 @@ def best_stopping(ratio: float, teacher_std: float = 1.0, noise_std: float = 1.0
         x = l * np.exp(log_time)
         return float(np.sum(weight * np.exp(-x) * (-noise * np.expm1(-x) - missed * l * np.exp(-x))))
 
-    # All modes are below both: l t is small at the first, and the fastest has fitted its noise at the second.
-    low = high = -np.log(l.max()) + min(0.0, np.log(noise / (noise + missed * l.max())))
-    while slope(low) > 0:
+    low = high = -np.log(l.max())
+    while missed and slope(low) > 0:
         low -= 1
     while slope(high) < 0:
         high += 1
-    time = float(np.exp(brentq(slope, low, high, xtol=1e-12))) if missed else 0.0
+    root: Any = brentq(slope, low, high, xtol=1e-12) if missed else -np.inf
+    time = float(np.exp(root))
     error = float(learning_curves(np.array([time]), ratio, teacher_std, noise_std, init_std).test[0])
     share = min(1, ratio) / abs(1 - ratio) if ratio != 1 else np.inf
     return Stopping(time, error, noise * (1 + share) + max(0, 1 - ratio) * missed)
