@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokdyn.losses.base import one_hot, pick
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.nearby import NearbyProbe, ends
 from grokdyn.probes.view import View, largest
@@ -18,6 +17,7 @@ from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.rules import Choice, Count, Number
 from grokdyn.tasks.shapes import needs_classes
 from grokdyn.tasks.signature import DIVIDED
+from grokdyn.transforms.attacks import attack, attacks
 
 
 class AdversarialAccuracy(NearbyProbe):
@@ -62,82 +62,9 @@ class AdversarialAccuracy(NearbyProbe):
             return view.function(view.params, points)
 
         def at(budget: jax.Array) -> jax.Array:
-            met = attacks(logits, x, labels, key, budget, self.norm, self.steps, self.step, ends(view))
+            one = attack(logits, x, labels, budget, self.norm, self.step, ends(view))
+            met = attacks(one, key, self.steps)
             return jnp.all(jax.lax.map(lambda points: largest(logits(points)) == labels, met), axis=0)
 
         right = jax.lax.map(at, jnp.asarray(self.budgets, x.dtype))
         return jax.lax.associative_scan(jnp.logical_and, right)
-
-
-def attacks(
-    logits: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
-    labels: jax.Array,
-    key: jax.Array,
-    budget: Any,
-    norm: str,
-    steps: int,
-    share: Any,
-    between: tuple[Any, Any],
-) -> jax.Array:
-    """Return all points at which the adversary looks [steps + 3, rows, ...].
-
-    x itself, the point of one whole step from it, where the descent begins, and where its steps lead to.
-    """
-    budget, share = jnp.asarray(budget, x.dtype), jnp.asarray(share, x.dtype)
-
-    def back(points: jax.Array) -> jax.Array:
-        """Return points brought back to the ball and the range; x is in both, so that the second leaves the first."""
-        return jnp.clip(x + limited(points - x, budget, norm), *between)
-
-    def moved(points: jax.Array, length: jax.Array) -> jax.Array:
-        gradient = jax.grad(lambda points: jnp.sum(behind(logits(points), labels)))(points)
-        return back(points + length * steepest(gradient, norm))
-
-    def descend(points: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        points = moved(points, share * budget)
-        return points, points
-
-    begin = back(x + budget * drawn(key, x, norm))
-    _, path = jax.lax.scan(descend, begin, length=steps)
-    return jnp.concatenate([jnp.stack([x, moved(x, budget), begin]), path])
-
-
-def behind(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return log sum_{k != y} exp z_k - z_y, which rises with cross-entropy [rows]."""
-    others = jnp.where(one_hot(labels, logits.shape[-1]), -jnp.inf, logits)
-    return jax.nn.logsumexp(others, axis=-1) - pick(logits, labels)
-
-
-def sizes(change: jax.Array) -> jax.Array:
-    """Return the L2 norm of every row, with as many axes as the rows."""
-    return jnp.sqrt(jnp.sum(jnp.square(change), axis=tuple(range(1, change.ndim)), keepdims=True))
-
-
-def unit(change: jax.Array) -> jax.Array:
-    """Return every row over its L2 norm; rows of zeros as they are. The largest entry is divided out first."""
-    most = jnp.max(jnp.abs(change), axis=tuple(range(1, change.ndim)), keepdims=True)
-    scaled = change / jnp.where(most > 0, most, 1)
-    return scaled / jnp.where(most > 0, sizes(scaled), 1)
-
-
-def steepest(gradient: jax.Array, norm: str) -> jax.Array:
-    """Return the change of size 1 along which a gradient rises most."""
-    return jnp.sign(gradient) if norm == "linf" else unit(gradient)
-
-
-def limited(change: jax.Array, budget: jax.Array, norm: str) -> jax.Array:
-    """Return the nearest change of a size within the budget."""
-    if norm == "linf":
-        return jnp.clip(change, -budget, budget)
-    size = sizes(change)
-    return change * jnp.where(size > budget, budget / jnp.where(size > 0, size, 1), 1)
-
-
-def drawn(key: jax.Array, x: jax.Array, norm: str) -> jax.Array:
-    """Return a random change of size at most 1 for every row."""
-    if norm == "linf":
-        return jax.random.uniform(key, x.shape, x.dtype, -1, 1)
-    one, other = jax.random.split(key)
-    radius = jax.random.uniform(other, (x.shape[0], *(1,) * (x.ndim - 1)), x.dtype)
-    return radius * unit(jax.random.normal(one, x.shape, x.dtype))

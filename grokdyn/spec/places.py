@@ -173,6 +173,7 @@ KINDS: dict[str, dict[str, str]] = {
         "mixup": "grokdyn.transforms.mixup:Mixup",
         "input_noise": "grokdyn.transforms.noise:InputNoise",
         "redrawn_labels": "grokdyn.transforms.noise:RedrawnLabels",
+        "adversarial": "grokdyn.transforms.adversarial:Adversarial",
         "shifts": "grokdyn.transforms.images:Shifts",
         "flips": "grokdyn.transforms.images:Flips",
         "row_weights": "grokdyn.transforms.weights:RowWeights",

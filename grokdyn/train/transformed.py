@@ -38,10 +38,12 @@ def rows_of_update(program: Program, lane: Lane, rows: Rows, state: State, ranks
     batch = batch_of(program, lane, rows, ranks)
     if size is None:
         batch = batch._replace(weights=chosen(program, lane, rows, state))
+    function = function_of(lane, state.model)
     if any(one.reads_losses for one in experiment.transforms):
-        function, loss = function_of(lane, state.model), experiment.loss.in_force(state.step)
-        logits = function(state.params, rows.inputs)
+        loss, logits = experiment.loss.in_force(state.step), function(state.params, rows.inputs)
         batch = batch._replace(losses=of_rows(loss, logits, rows.labels, program.signature.targets))
+    if any(one.reads_network for one in experiment.transforms):
+        batch = batch._replace(logits=lambda inputs: function(state.params, inputs))
     for i, one in enumerate(experiment.transforms):
         if not one.chooses:
             batch = one.apply(batch, jax.random.fold_in(key, i), state.step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ class Batch(NamedTuple):
         outputs: number of classes, or length of a real target.
         features: name -> [rows], what the task says of a row (``Task.features``), and 0 or 1 for each part that trains.
         losses: float [rows], the loss of every row now, for a transform that says ``reads_losses``.
+        logits: inputs [rows, ...] -> logits [rows, outputs] of the network now, for one that says ``reads_network``.
     """
 
     inputs: jax.Array
@@ -37,6 +38,7 @@ class Batch(NamedTuple):
     outputs: int
     features: Mapping[str, jax.Array] = MappingProxyType({})
     losses: jax.Array | None = None
+    logits: Callable[[jax.Array], jax.Array] | None = None
 
 
 class Transform(Spec):
@@ -51,6 +53,7 @@ class Transform(Spec):
 
     chooses = False  # True where ``apply`` changes weights alone, by what lasts: rank, features, step
     reads_losses = False  # True where ``apply`` reads the rows' losses at the present parameters
+    reads_network = False  # True where it reads the network at other inputs, at the present parameters
 
     def apply(self, batch: Batch, key: jax.Array, step: jax.Array) -> Batch:
         """Return the rows that the update made at a step descends on; traced."""

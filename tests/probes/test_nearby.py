@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.probes.adversary import attacks
 from grokdyn.probes.complexity import POINTS, directions
+from grokdyn.transforms.attacks import attack, attacks
 from tests import cases
 
 D, N, CLASSES, RADII, BUDGETS = 5, 24, 3, (0.3, 2.0), (0.0, 0.2, 0.6)
@@ -133,18 +133,8 @@ def test_a_budget_of_0_is_accuracy_and_more_never_helps(network):
 
 def attacked(norm, budget, W, x, labels, steps=5, between=(-np.inf, np.inf)):
     with jax.enable_x64(True):
-        found = attacks(
-            lambda x: jnp.tanh(x @ W),
-            jnp.asarray(x),
-            jnp.asarray(labels),
-            jax.random.key(0),
-            budget,
-            norm,
-            steps,
-            0.25,
-            between,
-        )
-        return np.asarray(found)
+        one = attack(lambda x: jnp.tanh(x @ W), jnp.asarray(x), jnp.asarray(labels), budget, norm, 0.25, between)
+        return np.asarray(attacks(one, jax.random.key(0), steps))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -194,7 +184,8 @@ def test_attacks_see_through_collapsed_logits():
     with jax.enable_x64(True):
         x = jnp.asarray([[1.0, 0.0]], jnp.float32)
         W = jnp.asarray([[1e4, -1e4], [0, 0]], jnp.float32)
-        met = attacks(lambda x: x @ W, x, jnp.asarray([0]), jax.random.key(0), 2.0, "linf", 4, 0.25, (-9.0, 9.0))
+        one = attack(lambda x: x @ W, x, jnp.asarray([0]), 2.0, "linf", 0.25, (-9.0, 9.0))
+        met = attacks(one, jax.random.key(0), 4)
     assert met[1, 0, 0] == -1
     assert np.argmax(met[1] @ W) == 1
 
