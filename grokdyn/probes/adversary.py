@@ -61,8 +61,10 @@ class AdversarialAccuracy(NearbyProbe):
         def logits(points: jax.Array) -> jax.Array:
             return view.function(view.params, points)
 
+        between = ends(view)  # here, as what is made within the map is gone after it
+
         def at(budget: jax.Array) -> jax.Array:
-            one = attack(logits, x, labels, budget, self.norm, self.step, ends(view))
+            one = attack(logits, x, labels, budget, self.norm, self.step, between)
             met = attacks(one, key, self.steps)
             return jnp.all(jax.lax.map(lambda points: largest(logits(points)) == labels, met), axis=0)
 

@@ -190,6 +190,14 @@ def test_attacks_see_through_collapsed_logits():
     assert np.argmax(met[1] @ W) == 1
 
 
+def test_a_run_of_several_records_has_the_probe_alone():
+    probe = gd.AdversarialAccuracy(rows=3, steps=2, budgets=(0.0, 0.1))
+    base = cases.tiny(task=gd.Slabs(dimension=3, points=30), steps=2, record=gd.Every(1), probes=("accuracy", probe))
+    found = gd.run(base.replace(batch_size=4), progress=False)
+    assert np.isfinite(found.train_adversarial_accuracy).all()
+    assert np.isfinite(found.test_adversarial_accuracy).all()
+
+
 def test_what_does_not_fit_is_told():
     home = cases.tiny(task=Scattered())
     with pytest.raises(gd.SpecError, match="even"):
