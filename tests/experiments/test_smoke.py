@@ -56,6 +56,7 @@ LONG = {
     "sgd_stability",
     "sharpness_family",
     "slingshots",
+    "simplicity_bias",
     "slow_features",
     "spectral_algorithms",
     "stability_gap",
