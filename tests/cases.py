@@ -175,6 +175,7 @@ PROBES = (
     gd.Fragmentation(rows=6, points=4),
     gd.GeneralisationMeasures(draws=2, halvings=3),
     gd.GradientCoherence(rows=5),
+    gd.GradientCovariance(rows=5),
     gd.GradientSubspace(rows=5, share=0.8),
     gd.GradientBlocks(rows=6),
     gd.ExampleScores(rows=5, part="train"),

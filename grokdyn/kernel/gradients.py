@@ -67,6 +67,13 @@ def noise_scale(G: jax.Array) -> jax.Array:
     return m * (q - s) / (m * s - q)
 
 
+def unbiased(G: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return m (q - s) / (m - 1) and (m s - q) / (m - 1), unbiased Tr C and |E g|^2 of independent rows, float64."""
+    G, m = wide(G), G.shape[0]
+    q, s = jnp.trace(G) / m, jnp.sum(G) / m**2
+    return m * (q - s) / (m - 1), (m * s - q) / (m - 1)
+
+
 def cosines(G: jax.Array) -> jax.Array:
     """Return the cosines of all pairs of gradients; a zero gradient has 0 with all."""
     G = wide(G)

@@ -93,9 +93,10 @@ def layer_products(own: list[Layer], other: list[Layer], kind: str) -> jax.Array
 
 
 def input_products(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
-    """Return h_i . h_j [n, m]; for tokens the number of positions at which two rows agree."""
+    """Return h_i . h_j [n, m], of images as vectors; for tokens the number of positions at which two rows agree."""
     if jnp.issubdtype(x.dtype, jnp.integer):
         return jnp.sum(x[:, None, :] == y[None, :, :], axis=-1).astype(dtype)
+    x, y = (rows if rows.ndim == 2 else rows.reshape(len(rows), -1) for rows in (x, y))
     return x.astype(dtype) @ y.astype(dtype).T
 
 

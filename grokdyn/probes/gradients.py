@@ -17,6 +17,7 @@ from grokdyn.kernel.gradients import (
     noise_scale,
     of_rows,
     tensor_coherence,
+    unbiased,
 )
 from grokdyn.kernel.ntk import costs
 from grokdyn.kernel.readout import Readout
@@ -102,6 +103,26 @@ class GradientCoherence(GradientProbe):
             rows = of_rows(f, f.tangent(view.params), self.inputs(view), self.slopes(view))
             found["m_coherence_per_tensor"] = tensor_coherence(rows)
         return found
+
+
+class GradientCovariance(GradientProbe):
+    """Trace of the covariance of single rows' gradients, and the squared length of their mean, both unbiased.
+
+    With q the mean of |g_i|^2 over m rows and s = |mean g_i|^2: ``gradient_covariance`` = m (q - s) / (m - 1), Tr C,
+    and ``squared_gradient`` = (m s - q) / (m - 1), |E g|^2, below 0 where it is lost in the noise (McCandlish et al.
+    2018, whose noise scale is their ratio). ``theory.sgd_gap`` has what rate Tr C / N says of the gap between test and
+    train loss (Roberts 2021).
+    """
+
+    def variables(self, shapes: Shapes) -> dict[str, Variable]:
+        return {
+            "gradient_covariance": Variable("trace of the gradients' covariance"),
+            "squared_gradient": Variable("squared length of the mean gradient"),
+        }
+
+    def measure(self, view: View) -> dict[str, jax.Array]:
+        trace, squared = unbiased(self.gram(view))
+        return {"gradient_covariance": trace, "squared_gradient": squared}
 
 
 class GradientBlocks(GradientProbe):

@@ -131,6 +131,7 @@ KINDS: dict[str, dict[str, str]] = {
         "fragmentation": "grokdyn.probes.fragmentation:Fragmentation",
         "generalisation_measures": "grokdyn.probes.generalisation:GeneralisationMeasures",
         "gradient_coherence": "grokdyn.probes.gradients:GradientCoherence",
+        "gradient_covariance": "grokdyn.probes.gradients:GradientCovariance",
         "gradient_subspace": "grokdyn.probes.gradient_subspace:GradientSubspace",
         "gradient_blocks": "grokdyn.probes.gradients:GradientBlocks",
         "example_scores": "grokdyn.probes.gradients:ExampleScores",

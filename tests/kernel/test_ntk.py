@@ -51,6 +51,14 @@ def kept(full, kind):
     return full if kind == "full" else full[..., 2, 2] - full[..., 2, 1] - full[..., 1, 2] + full[..., 1, 1]
 
 
+@pytest.mark.parametrize("model", [DEEP, COMMITTEE], ids=["mlp", "committee"])
+def test_images_are_vectors_to_a_layer(model):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2, 3, 2)))
+    params = model.start(jax.random.key(0), gd.Signature(gd.Images(2, 3, 2), gd.Classes(3), rows=6), "float64")
+    found = jax.jit(lambda params: ntk(model, params, x, readout=KINDS["full"], method="layers"))(params)
+    np.testing.assert_allclose(found, twin(model, params, x), rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gram_matrices_of_layers_are_the_kernel_of_an_mlp(activation, bias):

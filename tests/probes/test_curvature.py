@@ -31,6 +31,7 @@ EXPERIMENT = gd.Experiment(
         gd.EdgeOfStability(iterations=1000),
         gd.HessianTrace(samples=300),
         gd.GradientCoherence(rows=6, part="train", per_tensor=True),
+        gd.GradientCovariance(rows=6, part="train"),
         gd.GradientSubspace(rows=6, part="train", share=0.8),
         gd.GradientBlocks(rows=9),
         gd.ExampleScores(rows=6, part="train"),
@@ -128,6 +129,8 @@ def test_gradients_of_rows_are_the_dense_ones(both):
     by_tensor = [6 * np.sum(t.mean(0) ** 2) / np.mean(np.sum(t**2, axis=1)) for t in np.split(g, ends, axis=1)]
     np.testing.assert_allclose(found["m_coherence_per_tensor"], by_tensor, rtol=1e-9)
     spread = np.sum((g - mean) ** 2) / 5
+    np.testing.assert_allclose(found["gradient_covariance"], spread, rtol=1e-9)
+    np.testing.assert_allclose(found["squared_gradient"], mean @ mean - spread / 6, rtol=1e-8)
     np.testing.assert_allclose(found["noise_scale"], spread / (mean @ mean - spread / 6), rtol=1e-8)
     unit = g / np.linalg.norm(g, axis=1, keepdims=True)
     cosines = unit @ unit.T
@@ -328,5 +331,8 @@ def test_the_noise_scale_is_unbiased_in_its_parts():
     q, s = np.trace(gram, axis1=1, axis2=2) / m, gram.sum((1, 2)) / m**2
     for values, truth in ((m * (q - s) / (m - 1), 3 * sigma**2), ((m * s - q) / (m - 1), G @ G)):
         assert abs(values.mean() - truth) < 5 * values.std() / np.sqrt(20_000)
+    trace, squared = gradients.unbiased(jnp.asarray(gram[0]))
+    np.testing.assert_allclose(trace, m * (q - s)[0] / (m - 1), rtol=1e-12)
+    np.testing.assert_allclose(squared, (m * s - q)[0] / (m - 1), rtol=1e-10)
     one = gradients.noise_scale(jnp.asarray(gram[0]))
     np.testing.assert_allclose(one, m * (q - s)[0] / (m * s - q)[0], rtol=1e-12)
