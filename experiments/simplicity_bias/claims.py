@@ -29,7 +29,7 @@ def claimed(text, source, expected, ds, values, agrees, published=None, unit="ar
 
 def alone(name, ds, published=(None, None)):
     """Claim that a network reads the simplest feature, and nothing else."""
-    told = [".507", "1.000"] if published[0] else ["chance", "all"]
+    told = [f"{value:.3f}" for value in published] if published[0] else ["chance", "all"]
     return [
         claimed(
             f"{name}: with the simplest feature randomised the others tell nothing",
