@@ -143,8 +143,9 @@ def alarms(ds):
 def figure(results):
     with style.context():
         drawn = matplotlib.figure.Figure(figsize=(7.2, 4.6), layout="constrained")
-        axes = drawn.subplot_mosaic([["runs", "share", "share"], ["survival", "sum", "edge"]])
-        for letter, ax in zip("abcde", axes.values(), strict=False):
+        above, below = drawn.subfigures(2, 1)  # each with columns of its own: names of arms take much of the first row
+        axes = above.subplot_mosaic([["runs", "share"]]) | below.subplot_mosaic([["survival", "sum", "edge"]])
+        for letter, ax in zip("abcde", axes.values(), strict=True):
             style.letter(ax, letter)
         draw_runs(axes["runs"], results["fork"])
         draw_shares(axes["share"], results)
@@ -216,12 +217,12 @@ def draw_sums(ax, ds):
 
 
 def draw_edge(ax, results):
-    """Draw sharpness over its bound, every run of both arms, from 1500 steps before a float32 run's spike on."""
+    """Draw sharpness over its bound, the seeds whose float32 run spikes in both arms."""
     ds = results["edge"]
+    spiking = after_fit(ds.isel(loss=0)).spikes.values > 0
     for i, (arm, color) in enumerate(zip(("float32", "float64 loss"), style.CYCLE, strict=False)):
-        one = ds.stability_ratio.isel(loss=i)
-        for seed in range(one.sizes["seed"]):
-            ax.plot(one.step, one.isel(seed=seed), lw=0.4, alpha=0.6, color=color, label=arm if seed == 0 else None)
+        for place, values in enumerate(ds.stability_ratio.isel(loss=i).values[spiking]):
+            ax.plot(ds.step, values, lw=0.4, alpha=0.6, color=color, label=None if place else arm)
     ax.axhline(1, color=style.INK, lw=0.6, ls=":")
     ax.set(yscale="log", xlabel="step", ylabel="sharpness / bound", title="edge of stability")
     ax.legend()
