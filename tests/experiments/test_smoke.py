@@ -53,6 +53,7 @@ LONG = {
     "overtraining",
     "power_division",
     "rethinking_generalisation",
+    "sgd_gap",
     "sgd_stability",
     "sharpness_family",
     "slingshots",
