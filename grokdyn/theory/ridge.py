@@ -10,7 +10,8 @@ linear readout explains, and noise, are together of variance s^2. If features ar
 
 on fresh targets with their noise. For features phi(A x) of Gaussian x the moments are known in closed form, layer by
 layer (``features``). A teacher that is not linear is its linear part and noise, to leading order in the length of x.
-Both errors are off by O(1 / n).
+Both errors are off by O(1 / n): on n rows of n erf features of 2 n / 3 inputs, penalty .02 n, the test error is by
+-.26 / n + 1.6 / n^2 of theory's.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ LONG = {
     "grokked_transformers",
     "grokking_tickets",
     "hierarchical_polynomials",
+    "lazy_committee",
     "lazy_networks",
     "lazy_to_rich",
     "length_generalisation",
