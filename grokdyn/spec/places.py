@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, str]] = {
         "algorithmic": "grokdyn.tasks.algorithmic:Algorithmic",
         "composition": "grokdyn.tasks.composition:Composition",
         "comparison": "grokdyn.tasks.comparison:Comparison",
+        "key_value_facts": "grokdyn.tasks.key_value:KeyValueFacts",
     },
     "model": {
         "mlp": "grokdyn.models.mlp:MLP",
@@ -157,6 +158,7 @@ KINDS: dict[str, dict[str, str]] = {
         "circuit": "grokdyn.probes.progress:Circuit",
         "rank": "grokdyn.probes.rank:Rank",
         "frozen_subspace": "grokdyn.probes.frozen_subspace:FrozenSubspace",
+        "gradient_rank": "grokdyn.probes.gradient_rank:GradientRank",
         "pathways": "grokdyn.probes.pathways:Pathways",
         "local_complexity": "grokdyn.probes.complexity:LocalComplexity",
         "adversarial_accuracy": "grokdyn.probes.adversary:AdversarialAccuracy",

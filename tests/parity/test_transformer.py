@@ -62,7 +62,10 @@ def softmax(z):
 
 
 def loss_and_gradients(w, tokens, labels, heads):
-    """Return the mean cross-entropy of a one-layer causal transformer at the last token, and its gradients."""
+    """Return the mean cross-entropy of a one-layer causal transformer at the last token, and its gradients.
+
+    Without ``W_in_0`` it has attention alone.
+    """
     n, length = tokens.shape
     d = w["W_E"].shape[1]
     split = (n, length, heads, d // heads)
@@ -72,9 +75,10 @@ def loss_and_gradients(w, tokens, labels, heads):
     attention = softmax(np.where(np.tri(length, dtype=bool), scores, -np.inf))
     read = np.einsum("nhij,njhd->nihd", attention, v).reshape(x.shape)
     mid = x + read @ w["W_O_0"]
-    pre = mid @ w["W_in_0"] + w["b_in_0"]
+    neurons = "W_in_0" in w
+    pre = mid @ w["W_in_0"] + w["b_in_0"] if neurons else np.zeros((n, length, 0))
     hidden = np.maximum(pre, 0)
-    post = mid + hidden @ w["W_out_0"] + w["b_out_0"]
+    post = mid + hidden @ w["W_out_0"] + w["b_out_0"] if neurons else mid
     probabilities = softmax(post[:, -1] @ w["W_U"])
     rows = np.arange(n)
     loss = -np.log(probabilities[rows, labels]).mean()
@@ -89,10 +93,11 @@ def loss_and_gradients(w, tokens, labels, heads):
     g["W_U"] = post[:, -1].T @ slope
     back = np.zeros_like(post)
     back[:, -1] = slope @ w["W_U"].T
-    g["W_out_0"], g["b_out_0"] = outer(hidden, back), back.sum((0, 1))
-    inner = (back @ w["W_out_0"].T) * (pre > 0)
-    g["W_in_0"], g["b_in_0"] = outer(mid, inner), inner.sum((0, 1))
-    back = back + inner @ w["W_in_0"].T
+    if neurons:
+        g["W_out_0"], g["b_out_0"] = outer(hidden, back), back.sum((0, 1))
+        inner = (back @ w["W_out_0"].T) * (pre > 0)
+        g["W_in_0"], g["b_in_0"] = outer(mid, inner), inner.sum((0, 1))
+        back = back + inner @ w["W_in_0"].T
     g["W_O_0"] = outer(read, back)
     back_read = (back @ w["W_O_0"].T).reshape(split)
     slope_attention = np.einsum("nihd,njhd->nhij", back_read, v)
@@ -130,12 +135,14 @@ def trained(w, tokens, labels, heads, steps, lr=1e-3, b1=0.9, b2=0.98, eps=1e-8,
     return np.array(losses)
 
 
-@pytest.mark.parametrize("path", ["answer", "full"])
-def test_a_float64_run_is_numpys(path):
-    p, d, ff, heads, lr = 7, 12, 20, 3, 0.02
+@pytest.mark.parametrize(("path", "ff"), [("answer", 20), ("full", 20), ("auto", 0), ("full", 0)])
+def test_a_float64_run_is_numpys(path, ff):
+    """With neurons and, ``ff`` = 0, without."""
+    p, d, heads, lr = 7, 12, 3, 0.02
     rng = np.random.default_rng(0)
     shapes = {"W_E": (p + 1, d), "W_pos": (3, d), **{f"W_{name}_0": (d, d) for name in "QKVO"}}
-    shapes |= {"W_in_0": (d, ff), "b_in_0": (ff,), "W_out_0": (ff, d), "b_out_0": (d,), "W_U": (d, p + 1)}
+    shapes |= {"W_in_0": (d, ff), "b_in_0": (ff,), "W_out_0": (ff, d), "b_out_0": (d,)} if ff else {}
+    shapes["W_U"] = (d, p + 1)
     weights = {name: rng.normal(size=shape) * 0.4 for name, shape in shapes.items()}
     experiment = nanda(
         task=gd.ModularArithmetic(op="mul", p=p, sequence="a b ="),
@@ -148,5 +155,5 @@ def test_a_float64_run_is_numpys(path):
     table, rows = experiment.task.table(), rng.permutation(p * p)[:30]
     found = gd.run(experiment, start=gd.Start(params=weights, train_rows=rows)).train_loss.values[:50]
     exact = trained(weights, table.inputs[rows], table.labels[rows], heads, 50, lr)
-    assert exact[-1] < 0.5 * exact[0]
-    np.testing.assert_allclose(found, exact, rtol=1e-8)
+    assert exact[-1] < (0.5 if ff else 0.9) * exact[0]
+    np.testing.assert_allclose(found, exact, rtol=1e-8 if ff else 1e-10)
