@@ -42,6 +42,7 @@ LONG = {
     "lazy_committee",
     "lazy_networks",
     "lazy_to_rich",
+    "key_value_memory",
     "length_generalisation",
     "mixup_features",
     "nanda_progress",
