@@ -159,7 +159,7 @@ def check_run(program: Program, lane: Lane, state: State, table: Table, shapes: 
     view = view_of(program, lane, rows, state, table, Watched)
     for i, probe in enumerate(experiment.probes):
         with telling(f"probes[{i}]", probe, "measure"):
-            found = probe.measure(view)
+            found = probe.measure(probe.seen(view))
         check_measured(f"probes[{i}]", probe, found, probe.variables(shapes))
 
 

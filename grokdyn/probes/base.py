@@ -57,6 +57,14 @@ class Probe(Spec):
         """Measure one network at one step; traced. Values have the shape of the variable's dims."""
         raise NotImplementedError
 
+    def seen(self, view: View) -> View:
+        """Return what ``measure`` is given of what the engine sees; traced."""
+        return view
+
+    def told(self, long_name: str) -> str:
+        """Return the name of a variable with what it says of the rows that it is of."""
+        return long_name
+
     def conflicts(self, shapes: Shapes) -> Conflicts:
         """Yield ``(field, came, allowed)`` where the probe does not fit the model or task; before compiling.
 

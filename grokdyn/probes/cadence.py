@@ -52,6 +52,7 @@ def declared(probe: Probe, shapes: Shapes) -> dict[str, Variable]:
 
 def renamed(probe: Probe, variable: Variable) -> Variable:
     """Return a variable with the probe's cadence, its axes under the probe's name."""
+    variable = variable._replace(long_name=probe.told(variable.long_name))
     if probe.name is None and probe.every is None:
         return variable
     axes = {called(probe, dim): values for dim, values in variable.coordinates.items()}
@@ -61,7 +62,7 @@ def renamed(probe: Probe, variable: Variable) -> Variable:
 
 def measured(probes: Sequence[Probe], view: View) -> dict[str, jax.Array]:
     """Return what probes measure, whatever their cadence."""
-    return {called(probe, word): value for probe in probes for word, value in probe.measure(view).items()}
+    return {called(probe, word): value for probe in probes for word, value in probe.measure(probe.seen(view)).items()}
 
 
 def measured_where(wanted: jax.Array, probes: Sequence[Probe], view: View) -> dict[str, jax.Array]:

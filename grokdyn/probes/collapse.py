@@ -7,13 +7,14 @@ import jax.numpy as jnp
 
 from grokdyn.losses import precision as exact
 from grokdyn.losses.base import pick
-from grokdyn.probes.base import Probe, Shapes, Variable, fits_one_class
+from grokdyn.probes.base import Shapes, Variable, fits_one_class
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View, mean
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Choice, Optional
 
 
-class SoftmaxCollapse(Probe):
+class SoftmaxCollapse(OverRows):
     """Share of train rows whose sum_k exp(z_k - max z) is exactly 1 (Prieto et al. 2025).
 
     The sum is taken in the precision, and at the temperature, of the loss in force; for a loss without a softmax in
@@ -37,14 +38,14 @@ class SoftmaxCollapse(Probe):
         return {"softmax_collapse": mean((total == 1).astype(jnp.float32), view.rows.counts)}
 
 
-class ZeroTerms(Probe):
+class ZeroTerms(OverRows):
     """Share of train rows that no longer teach their label.
 
     ``zero_loss``: the row's loss is exactly 0. ``zero_label_gradient``: the gradient that training takes in the row's
     correct logit is exactly 0. Both as the loss in force computes them.
     """
 
-    conflicts = fits_one_class
+    fits = fits_one_class
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {
@@ -58,7 +59,7 @@ class ZeroTerms(Probe):
         return {name: mean((value == 0).astype(jnp.float32), view.rows.counts) for name, value in values.items()}
 
 
-class ClassSum(Probe):
+class ClassSum(OverRows):
     """The sum over classes of the gradient that training takes in a row's logits, of which softmax has none.
 
     With g_ik the gradient of the training loss in logit k of train row i: ``logit_gradient_sum`` is max_i |sum_k g_ik|,
@@ -67,7 +68,7 @@ class ClassSum(Probe):
     float64; nan where every gradient is 0.
     """
 
-    conflicts = fits_one_class
+    fits = fits_one_class
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {

@@ -16,6 +16,7 @@ from grokdyn.curvature.lanczos import hutchinson, lanczos
 from grokdyn.optim.base import AnyOptimizer
 from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.objective import of_objective
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.kinds import kind_of
@@ -60,13 +61,16 @@ def ritz_values(view: View, iterations: int) -> jax.Array:
     return view.once(("ritz", iterations), lambda: lanczos(times, key, flat.size, iterations, str(flat.dtype)))
 
 
-class Sharpness(RitzProbe):
+class Sharpness(OverRows, RitzProbe):
     """Extreme eigenvalues of the Hessian of the training loss, by Lanczos.
 
     ``sharpness``: the largest, ``hessian_lowest``: the lowest. Both are approached from inside over the iterations and
     exact after as many as there are parameters. The loss is the one whose gradient trains: the sum over train rows of
-    ``MSE(reduction="sum")``, divided by output_scale^2 where the model is ``rescaled``. The names say so.
+    ``MSE(reduction="sum")``, divided by output_scale^2 where the model is ``rescaled``. The names say so. With ``rows``
+    of the loss over these instead.
     """
+
+    fits = fits_all
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = {
@@ -115,13 +119,13 @@ def inverse_root(P: jax.Array) -> jax.Array:
     return jnp.where(P == 0, jnp.zeros((), P.dtype), jnp.reciprocal(jnp.sqrt(P)))
 
 
-class HessianTrace(Probe):
+class HessianTrace(OverRows):
     """Trace of the Hessian of the training loss, by Hutchinson's estimate: the mean of v . H v over random signs v.
 
     ``hessian_trace_error`` is its standard error. Each sample costs about two gradients. Of the loss as ``Sharpness``.
     """
 
-    conflicts = fits_all
+    fits = fits_all
     samples: int = field(Count(2, 100_000), default=16, doc="random vectors")
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:

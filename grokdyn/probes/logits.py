@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from grokdyn.losses.base import one_hot, pick
 from grokdyn.probes.base import Probe, Shapes, Variable, fits_one_class
 from grokdyn.probes.fit import told
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View, mean
 
 
@@ -37,7 +38,7 @@ class Logits(Probe):
         }
 
 
-class LogitScale(Probe):
+class LogitScale(OverRows):
     """Mean and largest absolute logit over the train rows and all classes, and how far a row's logits spread.
 
     ``logit_spread``: the root mean square over train rows and classes of z_ik - mean_k z_ik.

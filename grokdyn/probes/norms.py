@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
 from grokdyn.probes.objective import of_objective
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View
 
 
@@ -59,13 +60,14 @@ class WeightNorm(NormProbe):
         return view.params
 
 
-class GradientNorm(NormProbe):
+class GradientNorm(OverRows, NormProbe):
     """L2 norm of the training gradient over all train rows, before clipping and without decay.
 
     Of the loss that trains: the sum over train rows of ``MSE(reduction="sum")``, divided by output_scale^2 where the
-    model is ``rescaled``. The name says so.
+    model is ``rescaled``. The name says so. With ``rows`` over these instead.
     """
 
+    fits = fits_all
     word, long_name = "gradient_norm", "gradient norm"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.curvature.lanczos import quadrature
-from grokdyn.probes.base import Probe, Shapes, Variable, fits_all
+from grokdyn.probes.base import Shapes, Variable, fits_all
 from grokdyn.probes.curvature import product
 from grokdyn.probes.objective import of_objective
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count
@@ -19,7 +20,7 @@ STARTS = 6
 MOMENTS = (1, 2, 3)
 
 
-class HessianDensity(Probe):
+class HessianDensity(OverRows):
     """Spectral density of the Hessian of the training loss, by Lanczos from random starts (Ghorbani et al. 2019).
 
     ``density_node`` [start, ritz] and ``density_weight``, whose sum over ``ritz`` is 1: the measure of every start; the
@@ -29,7 +30,7 @@ class HessianDensity(Probe):
     loss is that of ``Sharpness``.
     """
 
-    conflicts = fits_all
+    fits = fits_all
     iterations: int = field(Count(2, 1000), default=30, doc="products of the Hessian with a vector, of each start")
     starts: int = field(Count(2, 10_000), default=4, doc="random starts")
 

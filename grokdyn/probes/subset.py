@@ -34,17 +34,7 @@ class SubsetProbe(Probe):
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
-        if shapes.experiment.task.endless and self.part == "train":
-            yield "part", "train", "table or test, where every update draws rows of its own"
-            return
-        counts = rows_there(shapes)
-        if self.part not in counts:
-            yield "part", self.part, "one of " + ", ".join(counts)
-            return
-        there = counts[self.part]
-        if self.rows > there:
-            where = "the table" if self.part == "table" else f"the {self.part} rows of every run"
-            yield "rows", self.rows, f"at most {there}, all of {where}"
+        yield from rows_misfit(shapes, self.part, self.rows)
 
     def index(self, view: View) -> jax.Array:
         """Return the rows' places in the table, int32 [rows]."""
@@ -53,6 +43,19 @@ class SubsetProbe(Probe):
     def inputs(self, view: View) -> jax.Array:
         """Return the rows' inputs [rows, width]."""
         return jnp.asarray(view.inputs)[self.index(view)]
+
+
+def rows_misfit(shapes: Shapes, part: str, rows: int) -> Iterator[tuple[str, Any, str]]:
+    """Yield the conflict of a probe that asks for rows of a part, where they are not there in every run."""
+    if shapes.experiment.task.endless and part == "train":
+        yield "part", "train", "table or test, where every update draws rows of its own"
+        return
+    counts = rows_there(shapes)
+    if part not in counts:
+        yield "part", part, "one of " + ", ".join(counts)
+    elif rows > counts[part]:
+        where = "the table" if part == "table" else f"the {part} rows of every run"
+        yield "rows", rows, f"at most {counts[part]}, all of {where}"
 
 
 def rows_there(shapes: Shapes) -> dict[str, int]:

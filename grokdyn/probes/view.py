@@ -20,6 +20,9 @@ from grokdyn.tasks.split import Split, train_mask
 
 # A table of up to so many tiles is measured in one piece.
 WHOLE = 4
+# What is cached of the rows that train, and of no others.
+OF_TRAIN_ROWS = ("penalty", "train_logits", "train", "parts", "loss_of_objective", "gradient", "_updates")
+OF_TRAIN_ROWS += ("transformed", "row_weights")
 
 
 class View:
@@ -65,6 +68,7 @@ class View:
         tile: int,
         transformed: Callable[[], Any],
         chosen: Callable[[], jax.Array],
+        others: Callable[[jax.Array], tuple[Any, Callable[[Params], tuple[jax.Array, Params]]]],
     ):
         self.experiment = experiment
         self.inputs, self.clean_labels = table
@@ -82,7 +86,7 @@ class View:
         self.optimizer_state = optimizer_state
         self._known: dict[Any, Any] = {}
         self._ahead = ahead
-        self._transformed, self._chosen = transformed, chosen
+        self._transformed, self._chosen, self._others = transformed, chosen, others
 
     def once(self, name: Any, make: Callable[[], Any]) -> Any:
         """Return what ``make`` gives, made when it is first asked for under this name."""
@@ -94,6 +98,20 @@ class View:
         """Return the same view, which knows what this one does; what it computes from now on is its own."""
         other = copy(self)
         other._known = dict(self._known)
+        return other
+
+    def over(self, places: jax.Array) -> View:
+        """Return the view that there would be were the rows at these places of the table those that train [rows].
+
+        Its ``rows`` and the gradient are of them, without transforms; the whole table is as it is.
+        """
+        other = copy(self)
+        for name in OF_TRAIN_ROWS:
+            vars(other).pop(name, None)
+        other.rows, other.terms_and_gradient_at = self._others(places)
+        other.split = self.split._replace(n_train=jnp.int32(places.shape[0]))
+        vars(other)["train"] = jnp.zeros(self.labels.shape[:1], bool).at[places].set(True)
+        other._known = {}
         return other
 
     @cached_property

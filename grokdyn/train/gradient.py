@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from grokdyn.losses.base import of_rows
 from grokdyn.models.output import Mode, Params
+from grokdyn.tasks.base import Table
 from grokdyn.train.lane import Lane, Program
-from grokdyn.train.rows import Rows, function_of
+from grokdyn.train.rows import Rows, function_of, rows_of
 
 
 class Descent(NamedTuple):
@@ -123,6 +124,17 @@ def full_gradient(
     counts = rows.counts if program.padded else None
     at_once = in_parts(mean_loss(lane, rows, mass, step, mode._replace(counts=counts), state, term))
     return through(preparation(program, lane, program.rows, mode), at_once if whole else over_tiles)
+
+
+def gradient_over(
+    program: Program, lane: Lane, table: Table, places: jax.Array, step: jax.Array, state: Params
+) -> tuple[Rows, Callable[[Params], tuple[jax.Array, Params]]]:
+    """Return rows of the table as if they trained, and params -> the terms of their loss and its gradient."""
+    rows, n = rows_of(program, lane, table, places), places.shape[0]
+    lane = replace(lane, split=lane.split._replace(n_train=jnp.int32(n)))
+    program = program._replace(rows=rows.counts.shape[0], padded=rows.counts.shape[0] > n)
+    descent = full_gradient(program, lane, rows, step, state=state)
+    return rows, lambda params: descent(params)[:2]
 
 
 def passed_together(program: Program, lane: Lane) -> bool:

@@ -41,6 +41,16 @@ def train_rows(program: Program, lane: Lane, table: Table) -> Rows:
     return Rows(rows, inputs, lane.split.labels[rows], counts, offset)
 
 
+def rows_of(program: Program, lane: Lane, table: Table, places: jax.Array) -> Rows:
+    """Gather rows of the table [rows] as if they trained; more than a tile's are filled up to whole tiles."""
+    n, tile = places.shape[0], program.tile
+    ranks = jnp.arange(n if n <= tile else -(-n // tile) * tile, dtype=jnp.int32)
+    counts = ranks < n
+    index = places[jnp.where(counts, ranks, 0)]
+    inputs = table.inputs[index]
+    return Rows(index, inputs, lane.split.labels[index], counts, function_of(lane).offset(inputs))
+
+
 def lasting_rows(program: Program, lane: Lane, table: Table) -> Rows | None:
     """Return the rows that train all the time; None where every update draws its own."""
     return None if lane.experiment.task.endless else train_rows(program, lane, table)

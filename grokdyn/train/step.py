@@ -23,6 +23,7 @@ from grokdyn.train.gradient import (
     Term,
     batch_gradient,
     full_gradient,
+    gradient_over,
     over_batch,
     passed_together,
     row_gradients,
@@ -266,6 +267,7 @@ def view_of(
         noisy=program.noisy,
         transformed=lambda: transformed(program, lane, None if experiment.task.endless else rows, state)[1],
         chosen=lambda: chosen(program, lane, rows, state),
+        others=lambda places: gradient_over(program, lane, table, places, state.step, state.model),
     )
 
 
