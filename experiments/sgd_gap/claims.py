@@ -120,15 +120,16 @@ def figure(results):
         for color, place, name in zip(style.CYCLE, range(2), ("Gaussian", "heavy-tailed"), strict=False):
             one = results["noise"].isel(tail=place)
             against(axes[1, 2], one, plain, RATE, RATE, color, name)
-        for letter, ax in zip("abcdef", axes.flat, strict=True):
-            ax.set(xlabel="rate x steps", xscale="log")
+        titles = ("teacher", "teacher", "two tasks", "mini-batches", "rates", "noise on the gradient")
+        for letter, ax, title in zip("abcdef", axes.flat, titles, strict=True):
+            ax.set(xlabel="rate x steps", xscale="log", title=title)
             ax.legend(fontsize=6)
             style.letter(ax, letter)
         for ax in (axes[0, 1], axes[0, 2]):
             ax.set(ylabel="measured / said", ylim=(0, 1.6))
             ax.axhspan(*RIGHT, color=style.INK, alpha=0.08, lw=0)
         for ax in (axes[1, 0], axes[1, 2]):
-            ax.set(ylabel="gap / gap of full batches", ylim=(0, 2))
+            ax.set(ylabel="gap / gap of full batches", ylim=(0.6, 1.7))
             ax.axhspan(*SAME, color=style.INK, alpha=0.08, lw=0)
     return drawn
 
