@@ -88,7 +88,22 @@ def claims(results):
     for place, name in enumerate(("Gaussian", "heavy-tailed")):
         text = f"{name} noise on the gradient leaves the gap as it is without, after {LATER} updates"
         made.append(same(text, results["noise"].isel(tail=place), plain, (LATER, LATER)))
+    none, *strong = (results["strong"].isel(noise=i) for i in range(3))
+    for name, one in zip(("Gaussian", "heavy-tailed"), strong, strict=True):
+        text = f"ten times as strong, {name} noise leaves the gap as it is without, after {LATER} updates"
+        made.append(same(text, one, none, (LATER, LATER)))
+        made.append(moved(name, one, none))
     return made
+
+
+def moved(name, one, none):
+    """Claim that noise is strong: that it moves the test loss in the end."""
+    found = None
+    if long(one):
+        ends = (ds.test_loss.transpose("seed", "step").values[:, -1] for ds in (one, none))
+        found = ratio(*ends)
+    text = f"ten times as strong, {name} noise raises the test loss in the end by a hundredth or more"
+    return Claim(text, OURS, "it does", found, (1.01, np.inf), unit="times")
 
 
 def figure(results):
@@ -106,20 +121,22 @@ def figure(results):
             over(axes[0, 1], one, RATE, n, color, f"N = {n}")
         over(axes[0, 2], results["digits"], 0.05, 200, style.CYCLE[3], "digits")
         over(axes[0, 2], plain, RATE, 100, style.CYCLE[1], "teacher, N = 100")
-        against(axes[1, 0], plain, plain, RATE, RATE, style.INK, "full")
+        against(axes[1, 0], plain, plain, style.INK, "full")
         for color, size in zip(style.CYCLE, results["batches"].batch_size.values, strict=False):
             one = results["batches"].sel(batch_size=size)
-            against(axes[1, 0], one, plain, RATE, RATE, color, f"B = {size}")
+            against(axes[1, 0], one, plain, color, f"B = {size}")
         for color, place in zip(style.CYCLE, range(2), strict=False):
             one = results["rates"].isel(learning_rate=place)
             rate = float(one.learning_rate)
             curve(axes[1, 1], one, rate, opened(one), color, f"rate {rate:g}, B = 10")
         curve(axes[1, 1], plain, RATE, opened(plain), style.INK, f"rate {RATE:g}, full")
         axes[1, 1].set(yscale="log", ylabel="test loss - train loss")
-        against(axes[1, 2], plain, plain, RATE, RATE, style.INK, "none")
+        against(axes[1, 2], plain, plain, style.INK, "none")
         for color, place, name in zip(style.CYCLE, range(2), ("Gaussian", "heavy-tailed"), strict=False):
             one = results["noise"].isel(tail=place)
-            against(axes[1, 2], one, plain, RATE, RATE, color, name)
+            against(axes[1, 2], one, plain, color, name)
+            strong = results["strong"].isel(noise=place + 1)
+            against(axes[1, 2], strong, results["strong"].isel(noise=0), color, f"{name}, x 10", "--")
         titles = ("teacher", "teacher", "two tasks", "mini-batches", "rates", "noise on the gradient")
         for letter, ax, title in zip("abcdef", axes.flat, titles, strict=True):
             ax.set(xlabel="rate x steps", xscale="log", title=title)
@@ -147,13 +164,13 @@ def over(ax, ds, rate, rows, color, label):
     of_ratio(ax, ds.step.values[1:] * rate, opened(ds)[:, 1:], said(ds, rate, rows)[:, 1:], color, label)
 
 
-def against(ax, ds, other, rate, other_rate, color, label):
+def against(ax, ds, other, color, label, line="-"):
     """Draw the gap over that of another arm at the same steps."""
-    of_ratio(ax, ds.step.values[1:] * rate, opened(ds)[:, 1:], opened(other)[:, 1:], color, label)
+    of_ratio(ax, ds.step.values[1:] * RATE, opened(ds)[:, 1:], opened(other)[:, 1:], color, label, line)
 
 
-def of_ratio(ax, x, one, other, color, label):
+def of_ratio(ax, x, one, other, color, label, line="-"):
     found = [ratio(one[:, i], other[:, i]) for i in range(one.shape[1])]
     middle, error = np.asarray([one.value for one in found]), 1.96 * np.asarray([one.error for one in found])
-    ax.plot(x, middle, "o-", ms=2, lw=1, color=color, label=label)
+    ax.plot(x, middle, f"o{line}", ms=2, lw=1, color=color, label=label)
     ax.fill_between(x, middle - error, middle + error, color=color, alpha=0.2, lw=0)
