@@ -34,6 +34,7 @@ LONG = {
     "found_boundaries",
     "generalisation_disagreement",
     "generalisation_measures",
+    "general_purpose_in_context",
     "gotu",
     "grokfast",
     "grokked_transformers",
