@@ -189,16 +189,17 @@ def figure(results):
         shown = (FEW, MIDDLE, numbers(ds)[-1])
         for ax, n in zip(axes[1], shown, strict=True):
             draw_examples(ax, ds, n if n in numbers(ds) else numbers(ds)[0])
+        axes[1, 2].legend(fontsize=6, loc="lower right")
         for letter, ax in zip("abcdef", axes.flat, strict=True):
             style.letter(ax, letter)
     return drawn
 
 
-def banded(ax, x, values, color, label, line="-"):
+def banded(ax, x, values, color, label, line="-", size=2.5):
     """Draw the mean over seeds with its 95 % interval (two standard errors); values [seeds, x]."""
     middle, error = values.mean(0), 2 * values.std(0, ddof=1) / len(values) ** 0.5
     ax.fill_between(x, middle - error, middle + error, color=color, alpha=0.25, lw=0)
-    ax.plot(x, middle, ls=line, marker="o", ms=2.5, lw=1.1, color=color, label=label)
+    ax.plot(x, middle, ls=line, marker="o", ms=size, lw=1.1, color=color, label=label)
 
 
 def ended(ds, name):
@@ -209,13 +210,13 @@ def ended(ds, name):
 def draw_numbers(ax, ds, width):
     """Draw improvements on seen and unseen tasks, and seen accuracy before any example, by the number of tasks."""
     n = numbers(ds)
-    kinds = (("test_improvement", "tasks that train", 0), ("unseen_improvement", "unseen tasks", 1))
+    kinds = (("test", "gained, tasks that train", 0), ("unseen", "gained, unseen tasks", 1))
     for name, label, color in kinds:
-        banded(ax, n, ended(ds, name)[:, width], style.CYCLE[color], label)
+        banded(ax, n, ended(ds, f"{name}_improvement")[:, width], style.CYCLE[color], label, size=4 - 2 * color)
     heart = ended(ds, "test_shown_accuracy")[:, width, :, 0] - 1 / len_classes(ds)
-    banded(ax, n, heart, "0.6", "known before any", (0, (3, 1.5)))
+    banded(ax, n, heart, "0.6", "known before any example", (0, (3, 1.5)))
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="tasks", ylabel="accuracy gained", title=f"width {widths(ds)[width]}", ylim=(-0.08, 0.82))
+    ax.set(xlabel="tasks", ylabel="accuracy", title=f"width {widths(ds)[width]}", ylim=(-0.08, 0.98))
     ax.legend(fontsize=6, loc="upper right")
 
 
@@ -225,7 +226,7 @@ def draw_shares(ax, ds):
     for width, d in enumerate(widths(ds)):
         ax.plot(numbers(ds), found[width], "o-", ms=2.5, lw=1.1, color=style.CYCLE[2 + width], label=f"width {d}")
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="tasks", ylabel="share of runs", title="learn unseen tasks", ylim=(-0.05, 1.05))
+    ax.set(xlabel="tasks", ylabel="share of runs", title="unseen tasks learned", ylim=(-0.05, 1.05))
     ax.legend(fontsize=6, loc="lower right")
 
 
@@ -234,9 +235,9 @@ def draw_examples(ax, ds, n):
     width, at = min(1, len(widths(ds)) - 1), numbers(ds).index(n)
     for name, label, color in (("test", "tasks that train", 0), ("unseen", "unseen tasks", 1)):
         values = ended(ds, f"{name}_shown_accuracy")[:, width, at]
-        banded(ax, ds.examples.values, values, style.CYCLE[color], label)
+        banded(ax, ds.examples.values, values, style.CYCLE[color], label, size=4 - 2 * color)
     near = ended(ds, "unseen_nearest_accuracy")[:, width, at].mean(0)
     ax.plot(ds.examples, near, color="0.5", ls="--", lw=1, label="nearest example")
     told = "1 task" if n == 1 else f"{n} tasks"
     ax.set(xlabel="examples shown", ylabel="accuracy", title=f"{told}, width {widths(ds)[width]}", ylim=(0, 1.05))
-    ax.legend(fontsize=6, loc="lower right")
+    ax.set_xticks(ds.examples.values[:: max(1, len(ds.examples) // 6)])
