@@ -16,7 +16,6 @@ from grokdyn.spec.base import field
 from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.rules import Choice, Count, Number
 from grokdyn.tasks.shapes import needs_classes
-from grokdyn.tasks.signature import DIVIDED
 from grokdyn.transforms.attacks import attack, attacks
 
 
@@ -29,7 +28,7 @@ class AdversarialAccuracy(NearbyProbe):
     log sum_{k != y} exp z_k - z_y, whose gradient has the same direction at all scales of the logits, where that of
     cross-entropy in narrow numbers vanishes with its probabilities. A row counts as right where it is at x itself, at
     the point of a whole step of size ``budget`` from x (Goodfellow et al. 2015), and at all points of the descent, for
-    this budget and all smaller ones. Labels of train rows are those trained. Rows come first in the run's own order.
+    this budget and all smaller ones. Labels of train rows are those trained.
     """
 
     norm: str = field(Choice(("linf", "l2")), default="linf", doc="the size of a change")
@@ -45,12 +44,12 @@ class AdversarialAccuracy(NearbyProbe):
         axis = {"dims": ("budget",), "coordinates": {"budget": np.asarray(self.budgets)}}
         return {
             f"{part}_adversarial_accuracy": Variable(f"{part} accuracy under attack", part=part, **axis)
-            for part in DIVIDED
+            for part in self.parts
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         found = {}
-        for place, part in enumerate(DIVIDED):
+        for place, part in enumerate(self.parts):
             right = self.standing(view, *self.points(view, part), jax.random.fold_in(view.key, place))
             found[f"{part}_adversarial_accuracy"] = jnp.mean(right.astype(jnp.float64), axis=-1)
         return found

@@ -20,7 +20,7 @@ from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
 from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.rules import Count
-from grokdyn.tasks.signature import DIVIDED, Tokens
+from grokdyn.tasks.signature import Tokens
 
 LOGITS = "logits"
 RANDOM = "random"
@@ -34,7 +34,7 @@ class LocalComplexity(NearbyProbe):
     The neighbourhood of x is the hull of x + r v_p and x - r v_p, with ``vertices`` / 2 orthonormal directions v_p that
     are the same for all points, steps and runs. A unit counts where its preactivation is above 0 at some vertices and
     not at others: of the first layer, just where its hyperplane cuts the hull; of later ones, where the images of the
-    vertices lie on both sides. ``<points>_local_complexity`` [radius, layer], points: train and test rows, and
+    vertices lie on both sides. ``<points>_local_complexity`` [radius, layer], points: rows of the ``parts``, and
     ``random`` ones, uniform between the smallest and the largest entry of the inputs. Layers: the activations ``pre_l``
     that the model names (a convolution's at every place), then ``logits``; their sum is the paper's number.
     """
@@ -62,11 +62,11 @@ class LocalComplexity(NearbyProbe):
             f"{points}_local_complexity": Variable(
                 f"units that change sign near {points} points", "1", tuple(axes), axes
             )
-            for points in (*DIVIDED, RANDOM)
+            for points in (*self.parts, RANDOM)
         }
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        sets = {part: self.points(view, part)[0] for part in DIVIDED} | {RANDOM: self.drawn(view)}
+        sets = {part: self.points(view, part)[0] for part in self.parts} | {RANDOM: self.drawn(view)}
         return {f"{name}_local_complexity": self.around(view, x) for name, x in sets.items()}
 
     def drawn(self, view: View) -> jax.Array:

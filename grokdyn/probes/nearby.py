@@ -13,7 +13,7 @@ from grokdyn.probes.subset import places_of, rows_there
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
-from grokdyn.spec.rules import Count
+from grokdyn.spec.rules import Count, Names
 from grokdyn.tasks.signature import DIVIDED, Tokens
 
 # Points whose activations are alive together.
@@ -21,15 +21,27 @@ TOGETHER = 512
 
 
 class NearbyProbe(Probe):
-    """Base: probes around train and test rows, those that come first in a run's own order, as points of a space."""
+    """Base: probes around rows of some ``parts``, by default train and test, as points of a space.
 
-    rows: int = field(Count(1, 100_000), default=100, doc="number of rows of each of train and test")
+    Which rows of a part these are is told in ``SubsetProbe``; of ``train`` and ``test`` they come first in the run's
+    own order.
+    """
+
+    rows: int = field(Count(1, 100_000), default=100, doc="number of rows of each part")
+    parts: tuple[str, ...] = field(
+        Names(), default=DIVIDED, doc="train, test, table, or parts that the task names", kw_only=True
+    )
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
         if isinstance(shapes.signature.inputs, Tokens):
             yield "kind", Words("inputs that are tokens"), "a task of vectors or images, or another probe"
-        there = min((rows_there(shapes)[part], part) for part in DIVIDED)
+        counts = rows_there(shapes)
+        unknown = [part for part in self.parts if part not in counts]
+        if unknown or not self.parts:
+            yield "parts", list(self.parts), "some of " + ", ".join(counts)
+            return
+        there = min((counts[part], part) for part in self.parts)
         if self.rows > there[0]:
             yield "rows", self.rows, f"at most {there[0]}, the {there[1]} rows of every run"
 

@@ -198,6 +198,26 @@ def test_a_run_of_several_records_has_the_probe_alone():
     assert np.isfinite(found.test_adversarial_accuracy).all()
 
 
+def test_parts_that_a_task_names_are_looked_at_too():
+    task = gd.OpposingOutliers(dimension=3, points=10, outliers=2)
+    probe = gd.LocalComplexity(rows=2, vertices=4, parts=("positive", "table"))
+    found = gd.run(cases.tiny(task=task, loss=gd.MSE(), probes=(probe,), steps=1, record=gd.At((0,))), progress=False)
+    words = {f"{name}_local_complexity" for name in ("positive", "table", "random")}
+    assert {name for name in found.data_vars if name.endswith("complexity")} == words
+    whole = gd.LocalComplexity(rows=N, vertices=6, radii=RADII, parts=("table",))
+    model = gd.MLP(hidden=(7,))
+    params = {"W_0": np.ones((D, 7)), "W_1": np.arange(21.0).reshape(7, CLASSES)}
+    seen = measured(model, params, whole).table_local_complexity
+    x = Scattered().table().inputs
+
+    def layers_of(x):
+        z = x @ params["W_0"]
+        return z, np.maximum(z, 0) @ params["W_1"]
+
+    for radius in RADII:
+        np.testing.assert_allclose(seen.sel(radius=radius), slow(layers_of, x, radius, 6), rtol=1e-12)
+
+
 def test_what_does_not_fit_is_told():
     home = cases.tiny(task=Scattered())
     with pytest.raises(gd.SpecError, match="even"):
@@ -208,5 +228,8 @@ def test_what_does_not_fit_is_told():
         gd.run(home.replace(probes=(gd.AdversarialAccuracy(rows=13),)))
     with pytest.raises(gd.SpecError, match="tokens"):
         gd.run(cases.tiny(probes=("adversarial_accuracy",)))
+    for parts in (("train", "other"), ()):
+        with pytest.raises(gd.SpecError, match=r"parts: got .*; allowed: some of table, train, test"):
+            gd.run(home.replace(probes=(gd.AdversarialAccuracy(rows=3, parts=parts),)))
     with pytest.raises(gd.SpecError, match="increasing"):
         gd.run(home.replace(probes=(gd.AdversarialAccuracy(rows=3, budgets=(0.2, 0.1)),)))
