@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.models.output import Params
-from grokdyn.probes.base import Probe, Shapes, Variable
+from grokdyn.probes.base import Shapes, Variable
 from grokdyn.probes.groups import fewest_rows, gradient_of
+from grokdyn.probes.over_rows import OverRows
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.rules import Count
@@ -20,23 +21,25 @@ from grokdyn.tasks.shapes import needs_rows_alone
 BATCHES = 3
 
 
-class CommutatorDefect(Probe):
+class CommutatorDefect(OverRows):
     """``commutator_defect``: |H_A g_B - H_B g_A| / (|g_A| |g_B|), the median over pairs of batches A, B of train rows.
 
     g and H are gradient and Hessian of a batch's mean loss. It is what |w_AB - w_BA| / (|r g_A| |r g_B|) tends to for
     small rates r, w_AB after a step of plain descent on A and then one on B (a defect by finite r cancels in narrow
     numbers). ``batch`` rows each, disjoint within a pair, drawn anew at every record. A pair costs about six gradients
-    of a batch. A model whose rows see each other has no batches of its own.
+    of a batch. A model whose rows see each other has no batches of its own. With ``rows`` batches are drawn from these.
     """
 
     batch: int = field(Count(1, 100_000), default=16, doc="rows of a batch")
     pairs: int = field(Count(1, 1000), default=5, doc="pairs of batches")
 
-    def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
+    def fits(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from needs_rows_alone(shapes)
-        fewest = fewest_rows(shapes)
+        fewest, whose = fewest_rows(shapes), "the train rows of every run"
+        if self.rows is not None:
+            fewest, whose = self.rows, f"{self.rows} {self.part} rows"
         if 2 * self.batch > fewest:
-            yield "batch", self.batch, f"at most {fewest // 2}, half of the train rows of every run"
+            yield "batch", self.batch, f"at most {fewest // 2}, half of {whose}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         return {"commutator_defect": Variable("commutator defect of two steps")}

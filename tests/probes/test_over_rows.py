@@ -135,6 +135,19 @@ def test_more_rows_than_a_tile_are_all_there():
     np.testing.assert_allclose(found.again_gradient_norm, found.gradient_norm, rtol=1e-12)
 
 
+def test_batches_are_drawn_from_the_rows_that_were_asked_for():
+    """All train rows, in their order, are what they are drawn from anyway."""
+    defect = gd.CommutatorDefect(batch=3, pairs=2)
+    again, other = (defect.replace(rows=n, part=part, name=part) for n, part in ((10, "train"), (6, "table")))
+    base = cases.tiny(task=Points(), probes=(defect, again, other), steps=1, record=gd.At((0,)), dtype="float64")
+    start = gd.Start(params={"W_0": PARAMS["W_0"], "W_1": PARAMS["W_1"]}, train_rows=TRAIN)
+    found = gd.run(base.replace(model=gd.MLP(hidden=(4,))), start=start, progress=False).isel(step=0)
+    np.testing.assert_allclose(found.train_commutator_defect, found.commutator_defect, rtol=1e-12)
+    assert found.table_commutator_defect.values != found.commutator_defect.values
+    with pytest.raises(gd.SpecError, match=r"batch: got 4; allowed: at most 3, half of 6 table rows"):
+        gd.run(base.replace(probes=(other.replace(batch=4),)), progress=False)
+
+
 def test_what_does_not_fit_is_refused():
     for probe, told in (
         (gd.Sharpness(part="test"), r"rows: .*a number of rows, where part is 'test'"),
