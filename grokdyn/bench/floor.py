@@ -72,7 +72,7 @@ def products(experiment: Any, devices: list[Any]) -> Counter[Product]:
     tiles = -(-cohort.program.rows // cohort.program.tile)
     found: Counter[Product] = Counter()
     for product, times in products_in(traced.jaxpr, tiles):
-        found[product] += times * cohort.template.optimizer.gradients
+        found[product] += times * cohort.template.gradients()
     return found
 
 

@@ -85,6 +85,10 @@ class Experiment(Spec):
         if all(getattr(self.seeds, name) is not None for name in base.rules(Seeds)):
             yield "seed", "every random stream has a seed of its own"
 
+    def gradients(self) -> int:
+        """Return how many gradients an update takes, the optimizer's and those of the transforms."""
+        return self.optimizer.gradients + sum(one.gradients for one in self.transforms)
+
     def to_toml(self) -> str:
         """Return the experiment as the text of a TOML file."""
         return toml.dumps(base.encode(base.check(self)))

@@ -38,6 +38,10 @@ class Adversarial(Transform):
 
     reads_network = True
 
+    @property
+    def gradients(self) -> int:
+        return self.steps
+
     def problems(self) -> Iterator[tuple[str, Any, str]]:
         if self.low is not None and self.high is not None and self.low >= self.high:
             yield "low", self.low, f"below high, {self.high:g}"

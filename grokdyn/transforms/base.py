@@ -54,6 +54,7 @@ class Transform(Spec):
     chooses = False  # True where ``apply`` changes weights alone, by what lasts: rank, features, step
     reads_losses = False  # True where ``apply`` reads the rows' losses at the present parameters
     reads_network = False  # True where it reads the network at other inputs, at the present parameters
+    gradients = 0  # that it takes of its own at every update; ``plan`` counts them
 
     def apply(self, batch: Batch, key: jax.Array, step: jax.Array) -> Batch:
         """Return the rows that the update made at a step descends on; traced."""

@@ -74,6 +74,13 @@ def test_sam_takes_two_gradients():
 
 
 @pytest.mark.usefixtures("x64")
+def test_adversarial_training_takes_a_gradient_for_every_step_of_its_descent():
+    base = gd.Sweep.from_toml(SPEC).base.replace(task=gd.SparseParity(strings=64))
+    attacked = base.replace(transforms=(gd.Adversarial(steps=3),))
+    assert operations(attacked) == pytest.approx(4 * operations(base), rel=0.01)
+
+
+@pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("task", [{"task.train_fraction": 1.0}, {"task": gd.SparseParity(strings=64)}])
 def test_an_update_takes_the_rows_of_its_batch(task):
     base = gd.Sweep.from_toml(SPEC).base.replace(**{"model.hidden": (64, 64)}, **task)

@@ -113,7 +113,7 @@ def operations_per_step(cohort: Cohort) -> float:
     """Return the floating-point operations of the gradients of one update, as XLA counts them before optimising."""
     gradient, shapes = gradient_of_update(cohort, cohort.program._replace(tile=cohort.program.rows))
     found = jax.jit(gradient).lower(*shapes).cost_analysis() or {}
-    return cohort.template.optimizer.gradients * float(found.get("flops", 0.0))
+    return cohort.template.gradients() * float(found.get("flops", 0.0))
 
 
 def gradient_of_update(cohort: Cohort, program: Program) -> tuple[Callable[[Lane, State], Any], Any]:

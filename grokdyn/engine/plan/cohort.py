@@ -104,7 +104,7 @@ class Cohort:
     @property
     def update_operations(self) -> float:
         """A rough number of floating-point operations of an update of a run: six a parameter, row and gradient."""
-        rows = self.template.optimizer.gradients * (self.template.batch_size or self.program.rows)
+        rows = self.template.gradients() * (self.template.batch_size or self.program.rows)
         return 6.0 * sum(leaf.size for leaf in jax.tree.leaves(self.shapes.params)) * rows
 
     def bytes_of(self, lanes: int) -> int:
