@@ -17,6 +17,7 @@ LONG = {
     "always_grok",
     "benign_oscillation",
     "bias_dichotomy",
+    "bridge_entity",
     "continual_linear",
     "cot_training",
     "data_diet",
