@@ -128,6 +128,7 @@ def claims(results):
 
 def band(ax, values, color, label, **how):
     """Draw the mean over seeds with the band of their middle half."""
+    values = values.dropna("step", how="all")  # where no answer changes there is no share
     low, high = (values.quantile(q, "seed") for q in (0.25, 0.75))
     ax.plot(values.step, values.mean("seed"), color=color, label=label, **how)
     ax.fill_between(values.step, low, high, color=color, alpha=0.15, lw=0)

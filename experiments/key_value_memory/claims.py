@@ -314,7 +314,7 @@ def draw_steps(ax, ds):
     ax.axvline(switch(ds), color=style.INK, lw=0.6, ls=":")
     first, last = (int(ds.multiplicity[place]) for place in (0, -1))
     ax.set(xlabel="step", ylabel="answered right", title=f"told in {last} forms; dashed: {first}", ylim=(-0.02, 1.02))
-    ax.legend(loc="lower left", fontsize=6)
+    ax.legend(loc="center right", bbox_to_anchor=(0.75, 0.5), fontsize=6)
 
 
 def draw_forms(ax, results):
@@ -326,7 +326,7 @@ def draw_forms(ax, results):
     ax.axhline(1 / sweep(ds).base.task.answers, color=style.INK, lw=0.6, ls=":")
     ax.set(xlabel="forms of a fact, K", ylabel="other subjects, right", ylim=(-0.02, 1.02), xscale="log")
     ticks(ax, results["multiplicity"].multiplicity.values)
-    ax.legend(loc="lower right", fontsize=6)
+    ax.legend(loc="upper left", fontsize=6)
 
 
 def draw_asked(ax, ds):
@@ -348,7 +348,8 @@ def draw_widths(ax, ds):
     line = np.exp(np.log(np.maximum(added.mean(1), 1e-9)).mean() + found.estimate() * (log - log.mean()))
     ax.plot(width[1:], line, color=style.INK, lw=0.8)
     ax.set(xlabel="neurons of the MLP", ylabel="facts stored beyond attention", xscale="log", yscale="log")
-    ax.set_title(f"power {found.estimate():.2f}; attention alone: {facts[0].mean():.0f}")
+    told = f"power {found.estimate():.2f}\nattention alone: {facts[0].mean():.0f}"
+    ax.text(0.05, 0.95, told, transform=ax.transAxes, va="top", fontsize=6.5)
     ticks(ax, width[1:])
 
 
@@ -375,7 +376,7 @@ def draw_shares(ax, ds):
         xlabel="step",
         ylabel="share of the nearest rank one",
         ylim=(0, 1.02),
-        title="gradient of the MLP's first matrix",
+        title="gradient of W_in",
     )
     ax.legend(loc="lower right", fontsize=6)
 
