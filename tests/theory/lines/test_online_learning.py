@@ -67,6 +67,7 @@ def test_regression_is_its_recursion_in_other_words():
     [
         ({"task.fresh": False, "task.train_points": 20}, "task.fresh"),
         ({"batch_size": 2}, "batch_size"),
+        ({"task.noise_std": 0.5}, "task.noise_std: got 0.5"),
         ({"optimizer.momentum": 0.9}, "optimizer.momentum"),
     ],
 )
