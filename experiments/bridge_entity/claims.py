@@ -144,16 +144,16 @@ def figure(results):
         blue, orange, green, pink = style.CYCLE[:4]
         band(curves, ds.test_accuracy, blue, "compositions right", lw=1.2)
         curves.plot(ds.step, ds.inferred_accuracy.mean("seed"), ":", lw=0.9, color=blue, label="those that train")
-        band(curves, lens(ds, depth(ds)), green, "bridge, 1/rank, last layer", lw=1.2)
+        band(curves, lens(ds, depth(ds)), orange, "bridge, 1/rank, last layer", lw=1.2)
         band(curves, lens(ds, depth(ds), "inferred_ood"), pink, "out of distribution", lw=1.0, ls="--")
-        band(curves, lens(ds, depth(ds) // 2), orange, "between the layers", lw=1.2)
+        band(curves, lens(ds, depth(ds) // 2), style.CYCLE[4], "between the layers", lw=1.2)
         curves.axhline(by_head(ds), color=style.INK, lw=0.6, ls=":")
         curves.set(xlabel="step", ylim=(-0.02, 1.02), title="bridge read at r1")
         for position, color, label in ((HEAD, pink, "h"), (RELATION, green, "r1"), (2, orange, "r2")):
             band(paths, through(ds, position), color, f"state at {label}", lw=1.2)
         paths.set(xlabel="step", ylabel="answers that change", ylim=(-0.02, 1.02), title="h exchanged in one state")
-        for ax in (curves, paths):
-            ax.legend(fontsize=6)
+        curves.legend(fontsize=5.5, loc="lower right", handlelength=1.2)
+        paths.legend(fontsize=6, loc="center right")
         draw_times(times, ds)
     return drawn
 
