@@ -50,11 +50,11 @@ def test_many_units_are_units_whose_moments_are_those_of_all():
     experiment = BASE.replace(**{"model.width": 12})
     with jax.enable_x64(True):
         found = gd.run(experiment, start=gd.Start(params={"W": W}), progress=False)
-    told = mean_field(experiment, STEPS)
+    told = mean_field(experiment, np.array(STEPS))
     for name in ("train_loss", "test_loss"):
         np.testing.assert_allclose(told[name], found[name], rtol=1e-9, err_msg=name)
     with pytest.raises(gd.SpecError, match="batch_size: got 5"):
-        mean_field(BASE.replace(batch_size=5), STEPS)
+        mean_field(BASE.replace(batch_size=5), np.array(STEPS))
 
 
 def test_what_is_subtracted_stays_as_it_was():
