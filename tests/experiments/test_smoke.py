@@ -37,6 +37,7 @@ LONG = {
     "generalisation_measures",
     "general_purpose_in_context",
     "gotu",
+    "in_context_digits",
     "grokfast",
     "grokked_transformers",
     "grokking_tickets",
