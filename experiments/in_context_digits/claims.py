@@ -128,5 +128,5 @@ def over_steps(ax, ds):
     ax.plot(steps, losses.median("seed"), color=style.CYCLE[1], label="unseen tasks")
     guess = -np.log(chance(ds))
     ax.axhline(guess, color="0.5", ls=":", label="guessing")
-    ax.set(xlabel="step", ylabel="loss", title=f"{int(ds.tasks[-1])} tasks", ylim=(0.6 * guess, 1.1 * guess))
+    ax.set(xlabel="step", ylabel="loss", title=f"{int(ds.tasks[-1])} tasks", ylim=(0.8 * guess, 1.05 * guess))
     ax.legend(fontsize=6, loc="lower left")
