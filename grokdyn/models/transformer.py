@@ -165,6 +165,8 @@ class Transformer(Model):
             yield "padded", self.padded, allowed
         if self.answers != answers:
             yield "answers", self.answers, f"{answers}, as many as a row of this task has"
+        elif answers > 1 and not self.causal:
+            yield "causal", False, "true: the right answers stand in the row, and would be read ahead"
 
     def stochastic(self) -> Any:
         return (np.asarray(self.dropout) > 0) | (self.shift > 0)

@@ -10,12 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.spec.base import field
-from grokdyn.spec.errors import Words
 from grokdyn.spec.rules import Choice, Count, Integer, Number
 from grokdyn.tasks.base import Signature, Table, Task
 from grokdyn.tasks.digit_tasks import pictures
 from grokdyn.tasks.digits import DIGITS, FIX, MISSING, ROWS, source
-from grokdyn.tasks.shapes import Conflicts, Shapes
 from grokdyn.tasks.signature import Classes, Sequences
 
 # Tasks from here on, as many again, are those that no run trains on.
@@ -72,11 +70,6 @@ class InContextClassification(Task):
         yield from super().ignored(steps)
         name = "noise_std" if self.source == "digits" else "images"
         yield name, f'source is "{self.source}"'
-
-    def conflicts(self, shapes: Shapes) -> Conflicts:
-        yield from super().conflicts(shapes)
-        if getattr(shapes.experiment.model, "causal", True) is False:
-            yield "kind", Words("a model with causal = false, which reads answers ahead"), "one with causal = true"
 
     @property
     def there(self) -> int:

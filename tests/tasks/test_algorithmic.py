@@ -157,6 +157,10 @@ def test_narrower_rows_of_an_update_are_seen_as_if_they_were_as_wide_as_the_tabl
             r"task\.symbols: got 5; allowed: at least 6 for chain of length 5",
         ),
         ({"task.algorithm": "reverse", "model.answers": 4}, r"model\.answers: got 4; allowed: 6"),
+        (
+            {"task": task_of("copy"), "model.causal": False},
+            r"model\.causal: got False; allowed: true: the right answers stand in the row",
+        ),
         ({"task": task_of("copy", kind=TooWide)}, r"TooWide\.sample: inputs of shape \[8, 13\]; allowed: \[8, 12\]"),
         ({"model.padded": False}, r"model\.padded: got False; allowed: true"),
         ({"model": gd.MLP(hidden=(4,)), "task.algorithm": "mode"}, r"model\.kind: got rows with padding"),

@@ -167,7 +167,7 @@ def experiment(**changes):
         ({"task.classes": 1}, r"task\.classes: got 1; allowed: a whole number from 2"),
         ({"task.source": "images"}, r"task\.source: got 'images'; allowed: one of prototypes, digits"),
         ({"model.answers": 4}, r"model\.answers: got 4; allowed: 5, as many as a row of this task has"),
-        ({"model.causal": False}, r"task\.kind: got a model with causal = false, .*; allowed: one with causal = true"),
+        ({"model.causal": False}, r"model\.causal: got False; allowed: true: the right answers stand in the row, .*"),
         ({"batch_size": None}, r"batch_size: got"),
         ({"model": gd.MLP()}, r"model\.kind: got rows with 5 answers"),
     ],
