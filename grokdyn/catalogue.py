@@ -23,7 +23,8 @@ def tell_all() -> None:
 
 def kinds_table(family: str, kinds: dict[str, str]) -> Table:
     table = Table(title=family, title_justify="left")
-    for head in ("kind", "in Python", "what it is"):
+    table.add_column("kind", overflow="fold", no_wrap=True)  # a file has it as it is
+    for head in ("in Python", "what it is"):
         table.add_column(head, overflow="fold")
     for kind, place in kinds.items():
         table.add_row(kind, f"gd.{place.partition(':')[2]}", first_line(docstring(place)))
