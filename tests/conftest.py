@@ -29,6 +29,8 @@ def pytest_configure(config):
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    # Where an operation was written is noted with each and read by nobody here: a fiftieth of the tests' time.
+    jax.config.update("jax_traceback_in_locations_limit", 0)
     # What is imported stays: looking through all of it again and again finds no garbage.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
