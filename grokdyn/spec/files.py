@@ -137,7 +137,7 @@ def entered(table: dict[str, Any], name: str, path: str) -> dict[str, Any]:
     """Return the table of a name, or of a list's item such as ``transforms[0]``, as one that may be changed.
 
     Raises:
-        SpecError: for an item that the list does not have.
+        SpecError: for an item that the list does not have, or a list in the place of an item.
     """
     holder: Any = table
     key: Any = name
@@ -151,6 +151,11 @@ def entered(table: dict[str, Any], name: str, path: str) -> dict[str, Any]:
         holder = table[list_name] = list(items)
         key = known[name]
     inner = holder[key] if bracket else table.get(name, {})
+    if isinstance(inner, list):
+        items = ", ".join(f"{name}[{i}]" for i in range(len(inner)))
+        raise SpecError(
+            path, Words(f"a field of {name}, a list"), f"one of an item: {items}" if items else "nothing: it is empty"
+        )
     # A part may be written as its kind's name alone.
     holder[key] = dict(inner) if isinstance(inner, Mapping) else {"kind": inner}
     return holder[key]

@@ -201,6 +201,7 @@ def test_items_of_lists_are_set_and_those_that_are_not_there_are_told(tmp_path):
     for path, words in (
         ("transforms[1].points", "a field of transforms[1]; allowed: transforms[0]"),
         ("stop[0].records", "no"),
+        ("probes.1.every", "a field of probes, a list; allowed: one of an item: probes[0], probes[1]"),
     ):
         assert_told(message(lambda path=path: gd.load(file, overrides={path: 3})), path, words)
 
