@@ -20,9 +20,8 @@ from grokdyn.tasks.split import Split, train_mask
 
 # A table of up to so many tiles is measured in one piece.
 WHOLE = 4
-# What is cached of the rows that train, and of no others.
-OF_TRAIN_ROWS = ("penalty", "train_logits", "train", "parts", "loss_of_objective", "gradient", "_updates")
-OF_TRAIN_ROWS += ("transformed", "row_weights")
+# What is cached of the table whichever rows of it train; all else that is cached is of those.
+OF_THE_TABLE = ("output", "by_row", "row_losses", "predictions", "loss")
 
 
 class View:
@@ -106,7 +105,10 @@ class View:
         Its ``rows`` and the gradient are of them, without transforms; the whole table is as it is.
         """
         other = copy(self)
-        for name in OF_TRAIN_ROWS:
+        cached = [
+            name for one in type(self).__mro__ for name, it in vars(one).items() if isinstance(it, cached_property)
+        ]
+        for name in {*cached} - {*OF_THE_TABLE}:
             vars(other).pop(name, None)
         other.rows, other.terms_and_gradient_at = self._others(places)
         other.split = self.split._replace(n_train=jnp.int32(places.shape[0]))

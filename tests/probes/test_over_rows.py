@@ -126,6 +126,30 @@ def test_all_train_rows_and_their_names_are_as_they_were(run):
     assert told == "share of 5 train rows with softmax collapse"
 
 
+class UpdateOfOthers(gd.Probe):
+    """Lengths of the update along the gradient of four rows, before and after that of training was asked for."""
+
+    def variables(self, shapes):
+        return {name: gd.Variable(name) for name in ("first", "training", "later", "wanted")}
+
+    def measure(self, view):
+        rows = jnp.arange(4)
+        first = view.over(rows).update
+        training = view.update
+        later, gradient = view.over(rows).update, view.over(rows).gradient
+        found = {"first": first, "training": training, "later": later, "wanted": gradient}
+        lengths = {name: jnp.linalg.norm(ravel_pytree(one)[0]) for name, one in found.items()}
+        return lengths | {"wanted": lengths["wanted"] * view.experiment.optimizer.learning_rate}
+
+
+def test_what_was_asked_of_the_train_rows_before_is_not_told_of_others():
+    optimizer = gd.SGD(learning_rate=0.5)
+    base = cases.tiny(task=Points(), optimizer=optimizer, probes=(UpdateOfOthers(),), steps=1, record=gd.At((0,)))
+    found = gd.run(base.replace(dtype="float64"), progress=False).isel(step=0)
+    np.testing.assert_allclose([found.first, found.later], found.wanted, rtol=1e-12)
+    assert found.training != found.first
+
+
 def test_more_rows_than_a_tile_are_all_there():
     """As many rows as train, and the very ones, in tiles that they do not fill."""
     probes = ("gradient_norm", gd.GradientNorm(rows=3000, part="train", name="again"))
