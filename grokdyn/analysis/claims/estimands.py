@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from ..checks import ArgumentError
 from . import windows
 from .medians import ends, of_median
-from .shares import mid_p, place
+from .shares import blaker, place
 
 # Logarithms from here on have no exponential among floats.
 LARGEST = 700.0
@@ -49,7 +49,7 @@ class Estimand(Protocol):
 class Probability:
     """That a run of a new seed does what is asked.
 
-    The interval is mid-p (see ``mid_p``). A run that is undecided counts as either: both ends allow for it.
+    The interval is Blaker's (see ``blaker``). A run that is undecided counts as either: both ends allow for it.
 
     Attributes:
         hits: 1 or True where a run did, 0 or False where not, nan where its records do not tell [runs].
@@ -76,9 +76,9 @@ class Probability:
         return yes / (n - open_) if n > open_ else np.nan
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The mid-p interval."""
+        """Blaker's interval."""
         yes, open_, n = self._counts
-        return mid_p(yes, n, level)[0], mid_p(yes + open_, n, level)[1]
+        return blaker(yes, n, level)[0], blaker(yes + open_, n, level)[1]
 
 
 @dataclass(frozen=True)

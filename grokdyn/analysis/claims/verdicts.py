@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .estimands import Estimand, Median, Probability
-from .shares import mid_p
+from .shares import blaker
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
 # Of all verdicts of a folder, the chance that any is false; and the level of the intervals that are shown.
@@ -167,6 +167,9 @@ def needed_seeds(claim: Claim, alpha: float) -> int | None:
     assert what is not None
     value, n = what.estimate(), what.seeds
     if isinstance(what, Probability):
+        least, most = claim.bears or claim.agrees
+        if not (claim.agrees[0] <= value <= claim.agrees[1] or value < least or value > most):
+            return None
         return next((m for m in _sizes(n) if _decided_by(claim, value, m, alpha)), None)
     low, high = what.interval(1 - alpha)
     factor = max(_shrinking(value, low, high, claim), 1.0)
@@ -200,7 +203,7 @@ def _sizes(n: int) -> list[int]:
 
 
 def _decided_by(claim: Claim, share: float, runs: int, alpha: float) -> bool:
-    low, high = mid_p(round(share * runs), runs, 1 - alpha)
+    low, high = blaker(round(share * runs), runs, 1 - alpha)
     least, most = claim.bears or claim.agrees
     return (claim.agrees[0] <= low and high <= claim.agrees[1]) or high < least or low > most
 

@@ -55,8 +55,11 @@ def curve(low: np.ndarray, high: np.ndarray, confidence: float = 0.95, band: str
 
     The band is pointwise. "beta": that of Fay, Brittain & Proschan (2013) in its mid-p form: given what is known, S is
     distributed as the product of Beta(y - d + 1, d) over events, times half the time Beta(y, 1) of those left; the two
-    moments give a Beta law, whose quantiles are the band. Without censoring it is the mid-p interval of a share; it
-    also holds where nothing has happened. "log-log": exp(-exp(log(-log S) +- z s)), s of Greenwood.
+    moments give a Beta law, whose quantiles are the band. Without censoring it is the mid-p interval of a share
+    (Lancaster 1949), and covers, by enumeration, .957 in the mean over S and .923 at the least at 32 runs; where S is a
+    half, as it is for a median, .950, and .934 to .966 at 32 to 100 runs. A share by itself, of which no censoring
+    makes whole numbers fractions, has an interval that covers at every S (``claims.shares.blaker``). The band also
+    holds where nothing has happened. "log-log": exp(-exp(log(-log S) +- z s)), s of Greenwood.
     """
     found = steps(low, high)
     events, risk = found.events, found.at_risk

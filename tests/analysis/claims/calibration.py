@@ -60,6 +60,16 @@ class Band:
         return found.at([self.at], "low")[0], found.at([self.at], "high")[0]
 
 
+class Placed:
+    """Where a value at a record lies among runs."""
+
+    def __init__(self, times, at):
+        self.times, self.at = Median(times), at
+
+    def interval(self, level):
+        return self.times.place(self.at, level)[1:]
+
+
 class Restricted:
     def __init__(self, low, high, horizon):
         self.runs, self.horizon = (low, high), horizon
@@ -102,6 +112,10 @@ BUDGET = quantile(0.3)  # 70 % are later
 CASES = {
     "probability .6": (0.6, lambda rng: Probability(rng.random(SEEDS) < 0.6)),
     "probability .9": (0.9, lambda rng: Probability(rng.random(SEEDS) < 0.9)),
+    "share below a value, records": (
+        stats.norm.cdf(np.log(1.5) / SPREAD),
+        lambda rng: Placed(recorded(times(rng)), 1.5 * MEDIAN),
+    ),
     "median": (MEDIAN, lambda rng: Median(times(rng))),
     "median, records": (MEDIAN, lambda rng: Median(recorded(times(rng)))),
     "median, 30 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), quantile(0.7)))),
@@ -125,7 +139,7 @@ CASES = {
     ),
 }
 # Intervals that cover more often than their level, by what they are: a largest distance, and a median that is beyond
-# what # was seen, so that all that is told of it is a lower bound.
+# what was seen, so that all that is told of it is a lower bound.
 WIDE = {
     "ratio of medians": (1.3, lambda rng: Contrast(times(rng, median=1.3 * MEDIAN), times(rng), paired=False)),
     "ratio of medians, records": (

@@ -6,24 +6,47 @@ from scipy import stats
 
 from grokdyn.analysis.checks import ArgumentError
 from grokdyn.analysis.claims import Between, Contrast, MaximalError, Median, Order, Probability, mean, quotient, within
-from grokdyn.analysis.claims.shares import mid_p, place
+from grokdyn.analysis.claims.shares import blaker, place
 
 
-@pytest.mark.parametrize(("count", "of"), [(0, 7), (7, 7), (3, 20), (31, 32)])
-def test_a_share_has_the_mid_p_interval(count, of):
-    low, high = mid_p(count, of, 0.95)
-    for end, tail in ((low, 0.975), (high, 0.025)):
-        if 0 < end < 1:
-            law = stats.binom(of, end)
-            assert law.cdf(count - 1) + law.pmf(count) / 2 == pytest.approx(tail, abs=1e-9)
-    assert (low == 0) == (count == 0)
-    assert (high == 1) == (count == of)
+def acceptability(p, of):
+    """Return P_p(tail(Y) <= tail(x)) for all x [p, of + 1], as the definition has it."""
+    law = stats.binom(of, np.asarray(p)[:, None]).pmf(np.arange(of + 1))
+    tail = np.minimum(law.cumsum(1), law[:, ::-1].cumsum(1)[:, ::-1])
+    return np.stack([np.sum(law * (tail <= own[:, None] * (1 + 1e-9)), axis=1) for own in tail.T], axis=1)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.9999])
+@pytest.mark.parametrize("of", [1, 2, 13])
+def test_a_share_has_blakers_interval(of, level):
+    p = np.linspace(0, 1, 8001)
+    inside = acceptability(p, of) > 1 - level
+    for count in range(of + 1):
+        low, high = blaker(count, of, level)
+        held = p[inside[:, count]]
+        assert -1e-12 <= held[0] - low < 1.01 / 8000
+        assert -1e-12 <= high - held[-1] < 1.01 / 8000
+    assert blaker(0, of, level)[0] == 0
+    assert blaker(of, of, level)[1] == 1
+
+
+def test_the_interval_of_a_share_is_a_published_one():
+    """R package BlakerCI 1.0-6, its example; none of none tells nothing."""
+    np.testing.assert_allclose(blaker(3, 10, 0.95), (0.08726443, 0.61941066), atol=5e-9)
+    assert blaker(0, 0, 0.95) == (0, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 16, 31])
+def test_an_interval_of_a_share_holds_those_of_lower_levels(count):
+    ends = np.array([blaker(count, 32, 1 - a) for a in np.geomspace(1e-9, 0.5, 60)])
+    assert np.diff(ends[:, 0]).min() >= 0
+    assert np.diff(ends[:, 1]).max() <= 0
 
 
 def test_an_undecided_run_counts_both_ways():
     what = Probability([1, 1, 0, np.nan])
     assert (what.seeds, what.estimate()) == (3, 2 / 3)
-    assert what.interval(0.9) == (mid_p(2, 4, 0.9)[0], mid_p(3, 4, 0.9)[1])
+    assert what.interval(0.9) == (blaker(2, 4, 0.9)[0], blaker(3, 4, 0.9)[1])
 
 
 def test_a_median_of_known_values_has_an_interval_of_order_statistics():
@@ -99,7 +122,7 @@ def test_where_a_value_lies_among_runs():
     low, high = np.array([1, 2, 3, 4.0]), np.array([2, 3, np.inf, np.inf])
     share, below, above = place(2.5, low, high, 0.95)
     assert share == pytest.approx((1 + 2) / 2 / 4)
-    assert (below, above) == (mid_p(1, 4, 0.95)[0], mid_p(2, 4, 0.95)[1])
+    assert (below, above) == (blaker(1, 4, 0.95)[0], blaker(2, 4, 0.95)[1])
     np.testing.assert_array_equal(within([1, 2, 3, np.nan], 2, 3), [0, 1, 1, np.nan])
 
 

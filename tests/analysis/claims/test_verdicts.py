@@ -25,6 +25,7 @@ from grokdyn.analysis.claims import (
     most,
 )
 from grokdyn.analysis.claims.verdicts import holm, least_alpha
+from tests.analysis.claims.test_estimands import acceptability
 
 MADE = {"experiment": "toy", "scale": "cpu", "date": "2026-01-01", "device": "cpu", "seconds": 1.5, "commit": "abc"}
 
@@ -62,6 +63,15 @@ def test_p_is_the_least_share_of_errors_at_which_the_interval_decides():
     assert least_alpha(of(0.1, 1.0)) == 1
 
 
+@pytest.mark.parametrize(("hits", "edge"), [(30, 0.8), (27, 0.6), (32, 0.8), (23, 0.5)])
+def test_the_p_of_a_share_is_the_most_that_any_share_outside_of_the_region_is_acceptable(hits, edge):
+    """It jumps where another count becomes as unlikely as the one seen: the most need not be at the edge."""
+    p = np.linspace(0.01, edge - 1e-9, 4000)
+    most_acceptable = acceptability(p, 32)[:, hits].max()
+    claim = Claim("t", "s", "e", Probability(np.arange(32) < hits), (edge, 1))
+    assert least_alpha(claim) == pytest.approx(most_acceptable, rel=2e-3)
+
+
 def test_claims_of_a_folder_are_judged_together():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005]), 4), [0.03, 0.06, 0.06, 0.02])
     lone = judge([of(2.2, 1.0)])[0]
@@ -77,7 +87,9 @@ def test_the_seeds_that_would_decide():
     (wide,) = judge([of(1.0, 1e200)])
     assert wide.needed is None
     (share,) = judge([most("t", "s", "e", np.ones(8))])
-    assert share.needed == 14  # 0.05 ** (1 / 14) > 0.8
+    below = np.linspace(0.6, 0.8 - 1e-9, 200)
+    assert share.needed == next(n for n in range(9, 99) if acceptability(below, n)[:, n].max() <= 0.05)
+    assert judge([most("t", "s", "e", np.arange(32) < 22)])[0].needed is None  # neither agrees nor contradicts
     (between,) = judge([of(-0.5, 0.1, bears=(-1, np.inf))])
     assert between.needed is None
 
