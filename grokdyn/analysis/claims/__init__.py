@@ -3,6 +3,7 @@
 from .between import Between
 from .estimands import Contrast, Estimand, Median, Order, Probability, Student, exponent, mean
 from .farthest import MaximalError
+from .restricted import RestrictedDifference
 from .shares import within
 from .steps import crossing, interpolated_step, quotient
 from .verdicts import ALPHA, FAILS, HOLDS, LEVEL, OPEN, Claim, Verdict, judge, most, near
@@ -22,6 +23,7 @@ __all__ = [
     "Median",
     "Order",
     "Probability",
+    "RestrictedDifference",
     "Student",
     "Verdict",
     "again",

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import stdtrit
 
-from ..checks import ArgumentError
 from . import windows
-from .medians import ends, of_median
+from .medians import arms, ends, of_median
 from .shares import blaker, place
 
 # Logarithms from here on have no exponential among floats.
@@ -144,10 +143,7 @@ class Contrast:
         return len(self._pairs()[0]) if self.paired else min(len(ends(arm)[0]) for arm in (self.one, self.other))
 
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        arms = [arm if isinstance(arm, tuple) else (arm, arm) for arm in (self.one, self.other)]
-        (a, b), (c, d) = ([np.asarray(x, np.float64).ravel() for x in arm] for arm in arms)
-        if a.shape != c.shape:
-            raise ArgumentError(f"one, other: got {len(a)} and {len(c)} runs; pairs need the same seeds in both arms.")
+        a, b, c, d = arms(self.one, self.other)
         with np.errstate(divide="ignore", invalid="ignore"):
             low, high = (a / d, b / c) if self.how == "ratio" else (a - d, b - c)
         # Where neither arm came to it nothing is known of the pair; nor where one was never observed.
@@ -164,9 +160,9 @@ class Contrast:
         """Of the median, or of the two medians."""
         if self.paired:
             return windows.interval(*self._pairs(), self.how == "ratio", level)
-        arms = [np.array(of_median(*ends(arm), level)) for arm in (self.one, self.other)]
+        both = [np.array(of_median(*ends(arm), level)) for arm in (self.one, self.other)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in arms)
+            (m, l, u), (n, k, v) = (np.log(np.maximum(arm, 0)) if self.how == "ratio" else arm for arm in both)
             down, up = m - n - np.hypot(m - l, v - n), m - n + np.hypot(u - m, n - k)
         low, high = -np.inf if np.isnan(down) else float(down), np.inf if np.isnan(up) else float(up)
         return (math.exp(low), math.exp(high) if high < LARGEST else np.inf) if self.how == "ratio" else (low, high)

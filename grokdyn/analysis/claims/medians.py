@@ -23,6 +23,15 @@ def ends(times: Any) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
+def arms(one: Any, other: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ends of the times of two arms of pairs [pairs]: those of one, then those of the other."""
+    (a, b), (c, d) = (arm if isinstance(arm, tuple) else (arm, arm) for arm in (one, other))
+    a, b, c, d = (np.asarray(x, np.float64).ravel() for x in (a, b, c, d))
+    if a.shape != c.shape:
+        raise ArgumentError(f"one, other: got {len(a)} and {len(c)} runs; pairs need the same seeds in both arms.")
+    return a, b, c, d
+
+
 def of_median(low: np.ndarray, high: np.ndarray, level: float | None) -> tuple[float, float, float]:
     """Return a median with the ends of its interval: where the curve and its band come to a half."""
     if not len(low):

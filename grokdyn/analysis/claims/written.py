@@ -15,11 +15,13 @@ from ..checks import ArgumentError
 from .between import Between
 from .estimands import Contrast, Estimand, Median, Order, Probability, Student
 from .farthest import MaximalError
+from .restricted import RestrictedDifference
 from .verdicts import ALPHA, LEVEL, OPEN, Claim, Verdict, judge, region_told, short
 
 SCHEMA = 2
 KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Between, Contrast, MaximalError, Median, Order, Probability, Student)
+    kind.__name__: kind
+    for kind in (Between, Contrast, MaximalError, Median, Order, Probability, RestrictedDifference, Student)
 }
 WIDTH = 110
 # Of the numbers of runs.

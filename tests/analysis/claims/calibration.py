@@ -3,7 +3,18 @@
 import numpy as np
 from scipy import stats
 
-from grokdyn.analysis.claims import Claim, Contrast, MaximalError, Median, Order, Probability, Student, judge, mean
+from grokdyn.analysis.claims import (
+    Claim,
+    Contrast,
+    MaximalError,
+    Median,
+    Order,
+    Probability,
+    RestrictedDifference,
+    Student,
+    judge,
+    mean,
+)
 from grokdyn.analysis.lifetimes.curve import curve
 from grokdyn.analysis.lifetimes.laws import LAWS
 from grokdyn.analysis.lifetimes.means import restricted_mean
@@ -78,11 +89,22 @@ class Restricted:
         return restricted_mean(curve(*self.runs), self.horizon, level)[1:]
 
 
-def mean_to(horizon):
+def mean_to(horizon, median=MEDIAN, spread=SPREAD):
     """Return E min(T, horizon) of the law."""
-    z = np.log(horizon / MEDIAN) / SPREAD
-    inside = MEDIAN * np.exp(SPREAD**2 / 2) * stats.norm.cdf(z - SPREAD)
+    z = np.log(horizon / median) / spread
+    inside = median * np.exp(spread**2 / 2) * stats.norm.cdf(z - spread)
     return inside + horizon * stats.norm.sf(z)
+
+
+def later(horizon):
+    """Return by how much the slower arm of ``pair`` is later up to a horizon, in the mean."""
+    spread = np.hypot(1, SPREAD)
+    return mean_to(horizon, 1.3 * MEDIAN, spread) - mean_to(horizon, MEDIAN, spread)
+
+
+def followed(horizon):
+    """Return how times are recorded up to a horizon."""
+    return lambda t: recorded(t, horizon)
 
 
 def slope(rng, ends, n=60):
@@ -138,8 +160,20 @@ CASES = {
         lambda rng: Restricted(*recorded(times(rng, 100), BUDGET), 700.0),
     ),
 }
-# Intervals that cover more often than their level, by what they are: a largest distance, and a median that is beyond
-# what was seen, so that all that is told of it is a lower bound.
+# By step 600 a quarter of the slower arm's runs and a third of the other's have come to it; by 800 a third.
+CASES |= {
+    "restricted difference of pairs": (later(1500.0), lambda rng: RestrictedDifference(*pair(rng), 1500.0)),
+    "restricted difference of pairs, records, 70 % after the budget": (
+        later(600.0),
+        lambda rng: RestrictedDifference(*pair(rng, followed(600.0)), 600.0),
+    ),
+    "restricted difference of pairs, records, one arm never, two thirds of the other after the budget": (
+        800.0 - mean_to(800.0),
+        lambda rng: RestrictedDifference(np.full(SEEDS, 1e9), recorded(times(rng), 800.0), 800.0),
+    ),
+}
+# Intervals that cover more often than their level, by what they are: a largest distance, a median that is beyond what
+# was seen, so that all that is told of it is a lower bound, and a mean of what fewer than six pairs came to.
 WIDE = {
     "ratio of medians": (1.3, lambda rng: Contrast(times(rng, median=1.3 * MEDIAN), times(rng), paired=False)),
     "ratio of medians, records": (
@@ -154,6 +188,10 @@ WIDE = {
     "largest distance of a mean": (
         0.3,
         lambda rng: MaximalError(rng.standard_normal((SEEDS, 20)) + np.where(np.arange(20) == 7, 0.3, 0), 0.0),
+    ),
+    "restricted difference of pairs, records, one arm never, three quarters of the other after the budget": (
+        700.0 - mean_to(700.0),
+        lambda rng: RestrictedDifference(np.full(SEEDS, 1e9), recorded(times(rng), 700.0), 700.0),
     ),
     "median, 70 % after the budget": (MEDIAN, lambda rng: Median(recorded(times(rng), BUDGET))),
     "ratio of pairs, records half as far apart as pairs": (1.3, lambda rng: Contrast(*close(rng, 1.05, 0.15))),
