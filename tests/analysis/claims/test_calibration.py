@@ -15,6 +15,7 @@ QUICK = (
     "ratio of close pairs, narrow records",
     "exponent, records",
     "restricted mean, records",
+    "restricted difference of pairs, records, 70 % after the budget",
 )
 
 

@@ -16,6 +16,7 @@ from grokdyn.analysis.claims import (
     Median,
     Order,
     Probability,
+    RestrictedDifference,
     Student,
     again,
     as_json,
@@ -106,12 +107,17 @@ def several():
         Claim("a mean", "s", "e", mean(low), (0, 1000)),
         Claim("an error", "s", "e", MaximalError(rng.normal(0, 1, (32, 5)), 0.0), (0, 0.5)),
         Claim("nothing", "s", "e", None, (0, 1)),
+        Claim("a restricted mean", "s", "e", RestrictedDifference(other, one, 600.0), (0, np.inf)),
         Claim("a share", "s", "e", Probability([1, 0, np.nan, 1]), (0.5, 1)),
     ]
 
 
-def test_json_holds_every_number_and_is_judged_again():
-    found = judge(several())
+@pytest.fixture(scope="module")
+def found():
+    return judge(several())
+
+
+def test_json_holds_every_number_and_is_judged_again(found):
     text = as_json(found, MADE)
     told = json.loads(text)
     assert told["made"] == MADE
@@ -123,8 +129,8 @@ def test_json_holds_every_number_and_is_judged_again():
         again("[]")
 
 
-def test_the_text_reads_well_in_a_terminal():
-    text = as_markdown(judge(several()), MADE)
+def test_the_text_reads_well_in_a_terminal(found):
+    text = as_markdown(found, MADE)
     assert max(map(len, text.splitlines())) <= 110
     assert "Of our runs" in text
     assert "Disputed: somebody else." in text
