@@ -25,6 +25,7 @@ LONG = {
     "deep_feature_learning",
     "degree_curriculum",
     "delay_law",
+    "delay_law_transformer",
     "doshi_phases",
     "early_warning",
     "edge_figure1",

@@ -1,0 +1,50 @@
+"""The delay law of a transformer: the exponents of `delay_law` and the power of the decay above a critical one."""
+
+import matplotlib.figure
+
+from grokdyn.analysis.claims import Claim, Student
+from grokdyn.analysis.claims.powers import NEAR, power_law, published_claims
+from grokdyn.analysis.lifetimes.forms import forms
+from grokdyn.plot import powers, style
+from grokdyn.theory.delay_laws import CRITICAL, PUBLISHED
+
+AXES = tuple(PUBLISHED)
+OTHERS = tuple(name for name in AXES if name != "weight_decay")
+NU = PUBLISHED["weight_decay"][CRITICAL]
+RESAMPLES = 100
+
+
+def with_width(ds):
+    """Return results with the width of the feed-forward layer under the name of the laws."""
+    return ds.assign_coords(width=("d_mlp", ds.d_mlp.values))
+
+
+def above_critical(ds):
+    """Return the power of the decay less a critical decay, the latter found along with it, runs resampled."""
+    found = forms(ds, "delay", "weight_decay", OTHERS, RESAMPLES)
+    if found is None:
+        return None
+    c = found["C"]
+    return Student(c["power"], c["error"], c["runs"] - 6, c["runs"], "power of the decay less a critical decay")
+
+
+def claims(results):
+    ds = with_width(results["transformer"])
+    text = f"transformer: the delay's power of the decay less a critical one is {NU:g}, to {NEAR:g}"
+    critical = Claim(text, CRITICAL, f"{NU:g}", above_critical(ds), (NU - NEAR, NU + NEAR))
+    return [*published_claims(ds, "transformer", PUBLISHED, f"all laws but {CRITICAL}"), critical]
+
+
+def figure(results):
+    ds = with_width(results["transformer"])
+    with style.context():
+        drawn = matplotlib.figure.Figure(figsize=(7.2, 5.6), layout="constrained")
+        axes = drawn.subplot_mosaic([["fit", "powers"], ["local", "slopes"]])
+        for letter, ax in zip("abcd", axes.values(), strict=True):
+            style.letter(ax, letter)
+        powers.measured(axes["fit"], power_law(ds, AXES), "learning_rate")
+        powers.exponents(axes["powers"], ds, PUBLISHED, written="train_fraction")
+        powers.local(axes["local"], ds, ("weight_decay", "width"), along="learning_rate")
+        powers.along(axes["slopes"], ds, "weight_decay", "learning_rate")
+        powers.forms_told(axes["slopes"], forms(ds, "delay", "weight_decay", OTHERS))
+    return drawn
