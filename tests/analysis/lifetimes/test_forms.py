@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from grokdyn.analysis import scaling
-from grokdyn.analysis.claims.powers import change, halves, power_law, published_claims, resampled_exponent
+from grokdyn.analysis.claims import powers
+from grokdyn.analysis.claims.powers import halves, power_law, published_claims, resampled_exponent
 from grokdyn.analysis.lifetimes.forms import forms
 
 from .made import runs
@@ -45,17 +46,17 @@ def test_an_offset_is_found_and_told_from_an_edge():
     assert found["A"]["aic"] + 10 < min(found["B"]["aic"], found["C"]["aic"])
 
 
-def test_a_power_that_changes_is_seen_in_the_halves():
+def test_a_power_that_changes_is_seen_in_the_halves(monkeypatch):
+    monkeypatch.setattr(powers, "RESAMPLES", 20)
     ds = made(lambda rate, decay: np.where(rate < 0.02, 2, rate / 0.01) ** -1.0 * 600 * decay**-0.5, 0.1)
     names = ("learning_rate", "weight_decay")
     for one, truth in zip(halves(ds, names, "learning_rate"), (0.0, -1.0), strict=True):
         assert one.value == pytest.approx(truth, abs=4 * one.error)
-    one = change(ds, names, "learning_rate")
-    assert one.interval(0.99)[1] < -0.5
     law = power_law(ds, names)
     decay = resampled_exponent(law, "weight_decay")
-    assert decay.error == pytest.approx(float(law.sel(term="weight_decay").standard_error), rel=0.35)
+    assert decay.error == pytest.approx(float(law.sel(term="weight_decay").standard_error), rel=0.5)
     published = {"learning_rate": {"one": -1.0, "two": -0.5}, "weight_decay": {"two": -0.5}}
     told = list(published_claims(ds, "net", published, "both"))
     assert [claim.source for claim in told] == ["one", "two", "two", "both", "both"]
     assert told[2].estimand == decay
+    assert told[3].estimand.interval(0.99)[1] < -0.5
