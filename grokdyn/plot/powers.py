@@ -87,7 +87,7 @@ def local(ax: Axes, ds: xr.Dataset, names: Sequence[str], along: str) -> None:
         ax.axhline(value, color=style.INK, lw=0.4, ls=":")
     ax.set(xlabel=told(along) if along != "train_fraction" else "train fraction", ylabel="exponent of the delay")
     ax.set_title(f"at each {along.replace('_', ' ')} by itself")
-    ax.legend()
+    legend(ax)
 
 
 def along(ax: Axes, ds: xr.Dataset, axis: str, colored: str) -> None:
@@ -101,13 +101,23 @@ def along(ax: Axes, ds: xr.Dataset, axis: str, colored: str) -> None:
         ends = one.low.transpose(axis, "seed").values
         x = np.broadcast_to(ds[axis].values[:, None], times.shape)
         seen, late = np.isfinite(times), np.isinf(times) & (ends > 0)
+        if not (seen | late).any():
+            continue
         ax.plot(x[seen], times[seen], ".", ms=2.5, color=color, label=f"{float(value):g}")
         ax.plot(x[late], ends[late], "^", ms=3.5, mfc="none", mew=0.6, color=color)
-        ax.plot(ds[axis].values, np.median(np.where(seen, times, np.inf), axis=1), lw=0.9, color=color)
+        middles = np.median(np.where(seen, times, np.inf), axis=1)
+        known = np.isfinite(middles)
+        ax.plot(ds[axis].values[known], middles[known], lw=0.9, color=color)
     ax.set(xscale="log", yscale="log", xlabel=told(axis), ylabel="delay, steps")
     ax.set_xticks(ds[axis].values, [f"{value:g}" for value in ds[axis].values])
     ax.set_xticks([], minor=True)
-    ax.legend(title=colored.replace("_", " "))
+    legend(ax, title=colored.replace("_", " "))
+
+
+def legend(ax: Axes, **look: str) -> None:
+    """Add a legend where there is something that has a label."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**look)
 
 
 def forms_told(ax: Axes, found: Mapping[str, Mapping[str, float]] | None) -> None:

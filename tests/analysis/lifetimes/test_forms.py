@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from grokdyn.analysis import scaling
 from grokdyn.analysis.claims import powers
 from grokdyn.analysis.claims.powers import halves, power_law, published_claims, resampled_exponent
 from grokdyn.analysis.lifetimes.forms import forms
+from grokdyn.plot import powers as draw
 
 from .made import runs
 
@@ -60,3 +62,15 @@ def test_a_power_that_changes_is_seen_in_the_halves(monkeypatch):
     assert [claim.source for claim in told] == ["one", "two", "two", "both", "both"]
     assert told[2].estimand == decay
     assert told[3].estimand.interval(0.99)[1] < -0.5
+
+
+def test_every_run_is_drawn_once_as_a_point_or_where_it_was_censored(monkeypatch):
+    monkeypatch.setattr(powers, "RESAMPLES", 2)
+    ds = made(lambda rate, decay: 100 * rate**-0.5 / decay, 0.3)
+    law = power_law(ds, ("learning_rate", "weight_decay"))
+    ax = Figure().add_subplot()
+    draw.measured(ax, law, "learning_rate")
+    late = int(np.isinf(law.high).sum())
+    drawn = {mark: sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == mark) for mark in ".^"}
+    assert 0 < late == drawn["^"]
+    assert drawn["."] == law.high.size - late
