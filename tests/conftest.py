@@ -38,6 +38,12 @@ def pytest_configure(config):
         quick.install()
 
 
+def pytest_collection_modifyitems(config, items):
+    """Put what is compiled as for users last: all that was compiled is forgotten where one kind follows the other."""
+    if not config.getoption("--as-users"):
+        items.sort(key=lambda item: item.get_closest_marker(AS_USERS) is not None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Compile quickly, or as for users, before any fixture compiles something."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from functools import cache
 
 import jax
 from jax._src import compiler
+from jax._src.interpreters import mlir
 
 from grokdyn.train import compiled
 
@@ -28,6 +30,8 @@ OPTIONS = {
 MOST_GROWTH = 3 * 2**29
 
 _options_of = compiler.get_compile_options
+_fresh_context = mlir.make_ir_context
+_contexts = threading.local()
 _quick = False
 _memory = 0
 
@@ -36,12 +40,20 @@ def install() -> None:
     """Put the options into whatever this process compiles from now on."""
     global _quick
     compiler.get_compile_options = options_of
+    mlir.make_ir_context = context
     _quick = True
 
 
 def options_of(*args, env_options_overrides=None, **kwargs):
     """Return JAX's options of a program, with ours where the test is not marked and the program has none of its own."""
     return _options_of(*args, env_options_overrides={**quick_options(), **(env_options_overrides or {})}, **kwargs)
+
+
+def context():
+    """Return where a program's text is built: one place a thread, where JAX makes one a program, in most of its time."""
+    if not hasattr(_contexts, "own"):
+        _contexts.own = _fresh_context()
+    return _contexts.own
 
 
 def quick_options() -> dict:
@@ -84,7 +96,9 @@ def switch(wanted: bool) -> None:
 
 def forget() -> None:
     """Let go of all programs in memory."""
+    global _contexts
     compiled.PROGRAMS.clear()
+    _contexts = threading.local()
     jax.clear_caches()
     gc.collect()
 

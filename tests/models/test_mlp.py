@@ -48,7 +48,7 @@ def started(model, dtype="float64", seed=0, signature=SIGNATURE):
 
 
 def forward(model, params, inputs):
-    return model.forward(params, jnp.asarray(inputs))
+    return jax.jit(model.forward)(params, jnp.asarray(inputs))
 
 
 def test_every_activation_is_tested():
