@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grokdyn.analysis.claims.verdicts import short
+from grokdyn.analysis.claims.verdicts import OPEN, lies_between, short
 from grokdyn.spec.errors import SpecError, Words
 
 NAME = "README.md"
@@ -88,7 +88,15 @@ def cells(claim: dict[str, Any]) -> Iterator[str]:
     yield what
     yield str(claim["seeds"])
     yield interval(claim)
-    yield f"**{claim['verdict']}**" + (f", about {claim['needed_seeds']:,} seeds" if claim.get("needed_seeds") else "")
+    yield f"**{claim['verdict']}**" + why_open(claim)
+
+
+def why_open(claim: dict[str, Any]) -> str:
+    """Return what would decide a claim, or that nothing would."""
+    if claim.get("needed_seeds"):
+        return f", about {claim['needed_seeds']:,} seeds"
+    between = claim["verdict"] == OPEN and lies_between(claim["interval"], claim["agrees"], claim["bears"])
+    return ": between what agrees and what contradicts" if between else ""
 
 
 def interval(claim: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def options_of(*args, env_options_overrides=None, **kwargs):
 
 
 def context():
-    """Return where a program's text is built: one place a thread, where JAX makes one a program, in most of its time."""
+    """Return where programs are lowered: one a thread, where JAX makes one for each, most of the time it takes."""
     if not hasattr(_contexts, "own"):
         _contexts.own = _fresh_context()
     return _contexts.own

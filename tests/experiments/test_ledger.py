@@ -7,7 +7,7 @@ import pytest
 
 from grokdyn.analysis.claims import again
 from grokdyn.cli import main
-from grokdyn.ledger import NAME, ledger
+from grokdyn.ledger import NAME, ledger, why_open
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 KEPT = sorted(EXPERIMENTS.glob("*/results/*/claims.json"))
@@ -31,6 +31,13 @@ def test_a_claim_that_is_disputed_lists_both_sides(tmp_path, capsys):
     assert "**against it**: Somebody 2026, the other way round" in text
     assert f"**{told['claims'][0]['verdict']}**" in text
     assert NAME in capsys.readouterr().out
+
+
+def test_a_claim_that_no_more_seeds_decide_says_so():
+    told = {"verdict": "not decided", "needed_seeds": None, "agrees": [0.1, "inf"], "bears": [0, "inf"]}
+    assert why_open({**told, "interval": [0.02, 0.06]}) == ": between what agrees and what contradicts"
+    assert why_open({**told, "interval": [None, None]}) == why_open({**told, "interval": [0.02, 0.2]}) == ""
+    assert why_open({**told, "interval": [0.02, 0.2], "needed_seeds": 1200}) == ", about 1,200 seeds"
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,17 @@ def _decided_by(claim: Claim, share: float, runs: int, alpha: float) -> bool:
     return (claim.agrees[0] <= low and high <= claim.agrees[1]) or high < least or low > most
 
 
+def lies_between(ends: Sequence[Any], agrees: Sequence[Any], bears: Sequence[Any] | None) -> bool:
+    """Return whether an interval lies wholly between what agrees and what contradicts.
+
+    Then more seeds would not decide, and the claim is known all the same: the effect is another than was asked for.
+    """
+    if bears is None or None in ends:
+        return False
+    (low, high), (a, b), (least, most) = (map(float, region) for region in (ends, agrees, bears))
+    return least <= low and high <= most and (high < a or b < low)
+
+
 def region_told(region: tuple[float, float]) -> str:
     """Return a region in words."""
     low, high = region

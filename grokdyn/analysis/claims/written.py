@@ -16,7 +16,7 @@ from .between import Between
 from .estimands import Contrast, Estimand, Median, Order, Probability, Student
 from .farthest import MaximalError
 from .restricted import RestrictedDifference
-from .verdicts import ALPHA, LEVEL, OPEN, Claim, Verdict, judge, region_told, short
+from .verdicts import ALPHA, LEVEL, OPEN, Claim, Verdict, judge, lies_between, region_told, short
 
 SCHEMA = 2
 KINDS: dict[str, Any] = {
@@ -183,6 +183,8 @@ def measured_told(v: Verdict) -> str:
     told += f"; p {v.adjusted:.2g}." if v.verdict != OPEN else "."
     if v.needed:
         told += f" About {v.needed:,} seeds would decide."
+    if v.verdict == OPEN and lies_between((v.low, v.high), c.agrees, c.bears):
+        told += " The interval lies between what agrees and what contradicts: more seeds would not decide."
     if v.place:
         share, low, high = (f"{100 * x:.0f}" for x in v.place)
         told += f" Of our runs {share} % ({low} to {high}) are below the published {short(c.published)}."

@@ -82,6 +82,16 @@ def test_claims_of_a_folder_are_judged_together():
     assert unmeasured[0].verdict == HOLDS  # what is not measured is no look
 
 
+@pytest.mark.parametrize(
+    ("value", "bears", "between"),
+    [(0.05, (0.0, np.inf), True), (0.09, (0.0, np.inf), False), (0.01, (0.0, np.inf), False), (0.05, None, False)],
+)
+def test_an_interval_between_what_agrees_and_what_contradicts_is_told(value, bears, between):
+    claim = of(value, 0.01, agrees=(0.1, np.inf), bears=bears)
+    told = as_markdown(judge([claim]), MADE)
+    assert ("lies between what agrees and what contradicts" in " ".join(told.split())) == between
+
+
 def test_the_seeds_that_would_decide():
     (found,) = judge([of(1.0, 1.0)])
     assert found.needed == pytest.approx(32 * 1.962**2, rel=0.05)
