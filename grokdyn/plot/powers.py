@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -87,7 +88,8 @@ def local(ax: Axes, ds: xr.Dataset, names: Sequence[str], along: str) -> None:
         ax.axhline(value, color=style.INK, lw=0.4, ls=":")
     ax.set(xlabel=told(along) if along != "train_fraction" else "train fraction", ylabel="exponent of the delay")
     ax.set_title(f"at each {along.replace('_', ' ')} by itself")
-    legend(ax)
+    ax.margins(y=0.2)
+    legend(ax, loc="upper center", ncols=len(names))
 
 
 def along(ax: Axes, ds: xr.Dataset, axis: str, colored: str) -> None:
@@ -114,16 +116,16 @@ def along(ax: Axes, ds: xr.Dataset, axis: str, colored: str) -> None:
     legend(ax, title=colored.replace("_", " "))
 
 
-def legend(ax: Axes, **look: str) -> None:
+def legend(ax: Axes, **look: Any) -> None:
     """Add a legend where there is something that has a label."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(**look)
 
 
 def forms_told(ax: Axes, found: Mapping[str, Mapping[str, float]] | None) -> None:
-    """Write how much worse than the best each of the three forms of ``lifetimes.forms`` is."""
+    """Title a panel with how much worse than the best each of the three forms of ``lifetimes.forms`` is."""
     if found is None:
         return
     least = min(form["aic"] for form in found.values())
     words = ", ".join(f"{FORMS[name]} {form['aic'] - least:.0f}" for name, form in found.items())
-    ax.text(0.02, 0.02, f"AIC above the best form's: {words}", transform=ax.transAxes, fontsize=6)
+    ax.set_title(f"AIC above the best form's: {words}", fontsize=7)
