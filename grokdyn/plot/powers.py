@@ -16,7 +16,7 @@ from . import style
 
 MARKERS = ("D", "s", "v")
 GREYS = ("#444444", "#777777", "#777777")
-FORMS = {"A": "offset", "B": "power", "C": "critical decay"}
+FORMS = {"A": "offset", "B": "power", "C": "critical"}
 
 
 def measured(ax: Axes, law: xr.Dataset | None, colored: str) -> None:
@@ -128,4 +128,4 @@ def forms_told(ax: Axes, found: Mapping[str, Mapping[str, float]] | None) -> Non
         return
     least = min(form["aic"] for form in found.values())
     words = ", ".join(f"{FORMS[name]} {form['aic'] - least:.0f}" for name, form in found.items())
-    ax.set_title(f"AIC above the best form's: {words}", fontsize=7)
+    ax.set_title(f"AIC above the best: {words}", fontsize=7)
