@@ -1,13 +1,15 @@
 """Omnigrok (Liu, Michaud & Tegmark 2023): a weight norm that is held small generalises while it fits."""
 
+import matplotlib.figure
 import numpy as np
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, Contrast, Median, crossing, most, quotient, within
-from grokdyn.plot import Panel
+from grokdyn.plot import Panel, style
 
 SOURCE = "Liu et al. 2023, modular addition; from the released notebook, one seed of a transformer"
 GENERALISES, FITS = 0.95, 0.95
+ARMS = {"constrained": "norm held", "unconstrained": "norm free"}
 
 
 def lateness(ds):
@@ -62,7 +64,7 @@ def claims(results):
             "free it takes at least twice the steps to generalise",
             SOURCE,
             "8,000 for 310 (p = 113)",
-            Contrast(*steps),
+            Contrast(*steps, paired=False),
             agrees=(2, np.inf),
             bears=(1, np.inf),
             unit="times the steps with the norm held",
@@ -86,11 +88,41 @@ def claims(results):
 
 
 def figure(results):
-    free = results["unconstrained"]
-    return gd.plot.beside(
-        [
-            Panel("norm held", results["constrained"], xscale="log"),
-            Panel("norm free", free, xscale="log"),
-            Panel("norm free: weight norm", free, ("weight_norm",), xscale="log"),
-        ]
-    )
+    with style.context():
+        drawn = matplotlib.figure.Figure(figsize=(6.4, 4.8), layout="constrained")
+        axes = drawn.subplot_mosaic([["constrained", "unconstrained"], ["norm", "steps"]])
+        for letter, ax in zip("abcd", axes.values(), strict=True):
+            style.letter(ax, letter)
+        for name, words in ARMS.items():
+            gd.plot.beside([Panel(words, results[name], xscale="log")], ax=axes[name])
+        draw_norms(axes["norm"], results)
+        draw_steps(axes["steps"], results)
+    return drawn
+
+
+def draw_norms(ax, results):
+    """Draw the weight norm of both arms: the median over seeds and the middle four fifths of them."""
+    for (name, words), color in zip(ARMS.items(), style.CYCLE[2:], strict=False):
+        norm = results[name].weight_norm
+        norm = norm.isel(step=norm.notnull().all("seed").values)  # up to where the first run ends
+        low, middle, high = norm.quantile([0.1, 0.5, 0.9], "seed").transpose("quantile", "step").values
+        ax.plot(norm.step, middle, color=color, label=words)
+        ax.fill_between(norm.step, low, high, color=color, alpha=0.18, lw=0)
+    ax.set(xscale="symlog", xlim=(0, None), xlabel="step (log; linear below 1)", ylabel="weight norm")
+    ax.legend()
+
+
+def draw_steps(ax, results):
+    """Draw the step at which every run generalises over that at which it fits; open triangles: later."""
+    for (name, words), color in zip(ARMS.items(), style.CYCLE[2:], strict=False):
+        ds = results[name]
+        fit, (low, high) = crossing(ds.train_accuracy, FITS)[1], crossing(ds.test_accuracy, GENERALISES)
+        seen = np.isfinite(high)
+        ax.plot(fit[seen], high[seen], "o", ms=3, mew=0, color=color, label=words)
+        ax.plot(fit[~seen], low[~seen], "^", ms=3.5, mfc="none", mew=0.7, color=color)
+    ends = np.array([min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])])
+    ends = np.maximum(ends, 10)
+    ax.plot(ends, ends, color=style.INK, lw=0.6, ls=":")
+    ax.set(xscale="log", yscale="log", xlabel="step to 95 % of train rows", ylabel="step to 95 % of test rows")
+    ax.set_title("every run; dotted: as it fits")
+    ax.legend()
