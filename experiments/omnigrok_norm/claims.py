@@ -2,6 +2,7 @@
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, Contrast, Median, crossing, most, quotient, within
@@ -95,34 +96,42 @@ def figure(results):
             style.letter(ax, letter)
         for name, words in ARMS.items():
             gd.plot.beside([Panel(words, results[name], xscale="log")], ax=axes[name])
+        axes["unconstrained"].get_legend().remove()  # the same as of the other
         draw_norms(axes["norm"], results)
         draw_steps(axes["steps"], results)
     return drawn
 
 
 def draw_norms(ax, results):
-    """Draw the weight norm of both arms: the median over seeds and the middle four fifths of them."""
+    """Draw the weight norm of both arms: the median over seeds and the middle four fifths, a run's last value held."""
     for (name, words), color in zip(ARMS.items(), style.CYCLE[2:], strict=False):
-        norm = results[name].weight_norm
-        norm = norm.isel(step=norm.notnull().all("seed").values)  # up to where the first run ends
-        low, middle, high = norm.quantile([0.1, 0.5, 0.9], "seed").transpose("quantile", "step").values
-        ax.plot(norm.step, middle, color=color, label=words)
-        ax.fill_between(norm.step, low, high, color=color, alpha=0.18, lw=0)
-    ax.set(xscale="symlog", xlim=(0, None), xlabel="step (log; linear below 1)", ylabel="weight norm")
+        norm = results[name].weight_norm.transpose("seed", "step")
+        known = np.maximum.accumulate(np.where(norm.notnull(), np.arange(norm.sizes["step"]), 0), axis=1)
+        low, middle, high = np.quantile(np.take_along_axis(norm.values, known, 1), [0.1, 0.5, 0.9], axis=0)
+        seen = norm.notnull().any("seed").values
+        ax.plot(norm.step[seen], middle[seen], color=color, label=words)
+        ax.fill_between(norm.step[seen], low[seen], high[seen], color=color, alpha=0.18, lw=0)
+    ax.set_xscale("symlog", linscale=0.3)
+    ax.set_xticks([tick for tick in (0, 10, 100, 1000, 10_000) if tick <= norm.step[-1]])
+    ax.set(xlim=(0, None), xlabel="step (log; linear below 2)", ylabel="weight norm", title="both")
     ax.legend()
 
 
 def draw_steps(ax, results):
     """Draw the step at which every run generalises over that at which it fits; open triangles: later."""
+    ax.set(xscale="log", yscale="log", xlabel="step to 95 % of train rows", ylabel="step to 95 % of test rows")
     for (name, words), color in zip(ARMS.items(), style.CYCLE[2:], strict=False):
         ds = results[name]
         fit, (low, high) = crossing(ds.train_accuracy, FITS)[1], crossing(ds.test_accuracy, GENERALISES)
         seen = np.isfinite(high)
         ax.plot(fit[seen], high[seen], "o", ms=3, mew=0, color=color, label=words)
         ax.plot(fit[~seen], low[~seen], "^", ms=3.5, mfc="none", mew=0.7, color=color)
-    ends = np.array([min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])])
-    ends = np.maximum(ends, 10)
-    ax.plot(ends, ends, color=style.INK, lw=0.6, ls=":")
-    ax.set(xscale="log", yscale="log", xlabel="step to 95 % of train rows", ylabel="step to 95 % of test rows")
-    ax.set_title("every run; dotted: as it fits")
+    ends = ax.get_xlim(), ax.get_ylim()
+    line = np.geomspace(min(ends[0][0], ends[1][0]), max(ends[0][1], ends[1][1]), 2)
+    ax.plot(line, line, color=style.INK, lw=0.6, ls=":")
+    ax.set(xlim=ends[0], ylim=ends[1], title="every run; dotted: as it fits")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend()
