@@ -30,7 +30,7 @@ OPTIONS = {
 MOST_GROWTH = 3 * 2**29
 
 _options_of = compiler.get_compile_options
-_fresh_context = mlir.make_ir_context
+_fresh_context = getattr(mlir, "make_ir_context", None)  # a version of JAX may have it elsewhere
 _contexts = threading.local()
 _quick = False
 _memory = 0
@@ -40,7 +40,8 @@ def install() -> None:
     """Put the options into whatever this process compiles from now on."""
     global _quick
     compiler.get_compile_options = options_of
-    mlir.make_ir_context = context
+    if _fresh_context is not None:
+        mlir.make_ir_context = context
     _quick = True
 
 

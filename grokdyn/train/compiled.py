@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -90,9 +91,12 @@ def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, 
     TRACES["begin"] += 1
 
     def one(experiment: Any, rest: Any) -> Any:
-        return begin(program, experiment, *rest)
+        lane, state = begin(program, experiment, *rest)
+        return replace(lane, experiment=None), state
 
-    return over_lanes(one, mesh, block)(experiments, (shared, start))
+    # Experiments are what they were: carried through the loop over lanes, each of their numbers would be a kernel.
+    lanes, states = over_lanes(one, mesh, block)(experiments, (shared, start))
+    return replace(lanes, experiment=experiments), states
 
 
 def advance_lanes(
