@@ -1,14 +1,15 @@
 """Nanda et al. 2023: the fewer the data, the later a one-layer transformer generalises; its circuit forms before."""
 
 import numpy as np
+import xarray as xr
 
 import grokdyn as gd
-from grokdyn.analysis.claims import Claim, Median, Order, crossing, near
+from grokdyn.analysis.claims import Claim, Contrast, Median, Order, crossing, near, quotient
 from grokdyn.plot import Panel
 
 SOURCE = "Nanda et al. 2023; decoded from the published curves, one seed"
 MEANT = "Nanda et al. 2023, progress measures over training"
-# train_fraction -> first step with a test loss below 1.
+# At p = 113: train_fraction -> first step with a test loss below 1.
 PAPER = {
     0.25: 21419,
     0.28: 14465,
@@ -23,8 +24,8 @@ PAPER = {
 }
 # Fractions whose times are compared with the published ones.
 CLAIMED = (0.3, 0.4)
-# Above this fraction the published order is within the noise of a seed.
-ORDERED = 0.6
+# Above these fractions the published order, of p = 113, is within the noise of a seed, and so is that of two at p = 37.
+ORDERED, ORDERED_SMALL = 0.6, 0.7
 MEASURES = ("train_loss", "test_loss", "restricted_loss", "excluded_loss")
 
 
@@ -33,65 +34,153 @@ def below(losses, threshold):
     return crossing(-losses, -threshold)
 
 
+def modulus(ds):
+    """Return p."""
+    return gd.Sweep.from_toml(ds.attrs["spec"]).base.task.p
+
+
+def ordered(ds):
+    """Return the fractions whose order is claimed, the least data first."""
+    limit = ORDERED if modulus(ds) == 113 else ORDERED_SMALL
+    return [f for f in ds.train_fraction.values.tolist() if f <= limit]
+
+
 def claims(results):
     ds = results["fractions"]
-    long = ds.step[-1] >= 250
-    generalised = {f: below(ds.test_loss.sel(train_fraction=f), 1.0) for f in ds.train_fraction.values}
+    return sweep(ds) + published(ds) + measures(results["progress"])
+
+
+def sweep(ds):
+    """Return the claims on the sweep over fractions, each an arm of paired seeds."""
+    arms = ordered(ds)
+    least, most, all_of_it = arms[0], arms[-1], float(ds.train_fraction[-1])
+    fits, generalises = (
+        {f: below(losses.sel(train_fraction=f), level) for f in ds.train_fraction.values}
+        for losses, level in ((ds.train_loss, 0.1), (ds.test_loss, 1.0))
+    )
+    highest = {f: ds.test_loss.sel(train_fraction=f).max("step").values for f in arms}
     # Runs of a seed are one draw: it fits early where its slowest fraction does.
-    slowest = ds.train_loss.max("train_fraction")
-    found = [
+    slowest = below(ds.train_loss.max("train_fraction"), 0.1)
+    return [
         Claim(
             "train loss is below 0.1 early, at every fraction",
             SOURCE,
             "by step 134 to 217",
-            Median(below(slowest, 0.1)) if long else None,
+            Median(slowest) if ds.step[-1] >= 250 else None,
             (0, 250),
             unit="steps, the slowest fraction of a seed",
+        ),
+        Claim(
+            f"the step at which it is hardly depends on the data: {least} of the table against {all_of_it}",
+            SOURCE,
+            "from step 134 to 217 over all fractions, a factor of 1.6",
+            Contrast(fits[least], fits[all_of_it]),
+            near(1, 1.6),
+            unit="times the steps",
         ),
         Claim(
             "test loss falls below 1 later with less data",
             SOURCE,
             "21,419 steps at .25, 123 at .95",
-            Order(tuple(generalised[f] for f in sorted(generalised, reverse=True) if f <= ORDERED)),
+            Order(tuple(generalises[f] for f in arms[::-1])),
             (0, np.inf),
             unit="steps",
         ),
+        Claim(
+            f"it takes at least twice as long with {least} of the table as with {most}",
+            SOURCE,
+            "5.8 times from .7 to .5, 28 from .6 to .3",
+            Contrast(generalises[least], generalises[most]),
+            agrees=(2, np.inf),
+            bears=(1, np.inf),
+            unit="times the steps",
+        ),
+        Claim(
+            f"at fraction {least} test loss is below 1 at 5 times the steps to a train loss below 0.1, or later",
+            SOURCE,
+            "35 times or more at .3 (p = 113)",
+            Median(quotient(generalises[least], fits[least])),
+            (5, np.inf),
+            unit="times the steps to fit",
+        ),
+        Claim(
+            "the largest test loss is larger with less data",
+            SOURCE,
+            "10 at .4, 27 at .3, 32 at .25",
+            Order(tuple(highest[f] for f in arms[::-1])),
+            (0, np.inf),
+        ),
     ]
-    for fraction in CLAIMED:
-        if fraction in generalised:
+
+
+def published(ds):
+    """Return the claims that a fraction's steps are those of the paper's seed, which had p = 113."""
+    found = []
+    for fraction in CLAIMED if modulus(ds) == 113 else ():
+        if fraction in ds.train_fraction.values:
             told = f"{PAPER[fraction]:,} in its seed"
             text = f"at fraction {fraction} test loss falls below 1 near the step of the paper's seed"
-            what = Median(generalised[fraction])
+            what = Median(below(ds.test_loss.sel(train_fraction=fraction), 1.0))
             span = near(PAPER[fraction])
             found.append(Claim(text, SOURCE, told, what, span, published=PAPER[fraction], unit="steps"))
-    return found + measures(results["progress"])
+    return found
+
+
+def last(values):
+    """Return every run's value at its last record."""
+    known = values.notnull()
+    return values.where(known & (known.cumsum("step") == known.sum("step"))).max("step")
+
+
+def by_circuit(ds):
+    """Return runs with the measures of the key frequencies that a network has in the end.
+
+    ``excluded_loss``: without one of them, as in the released code, in the mean over them; ``key_share``: of all
+    frequencies.
+    """
+    final = last(ds.key_frequency) == 1
+    return ds.assign(
+        excluded_loss=ds.excluded_loss_per_frequency.where(final).mean("frequency"),
+        key_share=last(ds.key_frequencies) / (modulus(ds) // 2),
+    )
 
 
 def at(values, steps):
     """Return every run's value at a step of its own; nan for none."""
-    known = steps.fillna(0)
-    return values.sel(step=known).drop_vars("step").where(np.isfinite(steps))
+    return values.sel(step=steps.fillna(0)).drop_vars("step").where(np.isfinite(steps))
 
 
 def half_fallen(losses):
-    """Return the last step at which a loss is still half of its largest value; nan for a loss that rises in the end."""
+    """Return the last step at which a loss is still half of its largest value; whether it is the last record."""
     large = losses >= losses.max("step") / 2
-    last = losses.step.where(large).max("step")
-    return last.where(last < losses.step[-1])
+    steps = losses.step.where(large).max("step")
+    return steps, steps == losses.step.where(losses.notnull()).max("step")
+
+
+def bounds(values, open_, upper=np.inf):
+    """Return the ends of values, of which those of unfinished runs are known to be beyond what was seen."""
+    values = values.values
+    return values, np.where(open_.values, upper, values)
 
 
 def measures(ds):
+    """Return the claims on the phases; a run whose test loss has not fallen goes on beyond its last record."""
+    ds = by_circuit(ds)
     phases = gd.analysis.progress_phases(ds)
-    begin, end = phases.circuit_formation, phases.cleanup
+    open_ = phases.cleanup.isnull()
+    end = phases.cleanup.fillna(ds.step.where(ds.test_loss.notnull()).max("step"))
+    begin = phases.circuit_formation.fillna(ds.excluded_loss.fillna(np.inf).idxmin("step"))
     # The phase begins between two records: at the first of them the train loss may still be on its way down.
     between = (ds.step > begin) & (ds.step <= end)
-    earlier = half_fallen(ds.test_loss) - half_fallen(ds.restricted_loss)
+    (slow, unfinished), (fast, _) = half_fallen(ds.test_loss), half_fallen(ds.restricted_loss)
+    squares = ds.weight_norm**2
+    fall = at(squares, phases.generalisation) / at(squares, phases.cleanup)
     return [
         Claim(
             "excluded loss rises during circuit formation",
             MEANT,
             "rises",
-            Median(at(ds.excluded_loss, end) / at(ds.excluded_loss, begin)),
+            Median(bounds(at(ds.excluded_loss, end) / at(ds.excluded_loss, begin), open_)),
             (2, np.inf),
             unit="times",
         ),
@@ -99,25 +188,58 @@ def measures(ds):
             "train loss is low and flat meanwhile",
             MEANT,
             "flat",
-            Median(ds.train_loss.where(between).max("step").where(np.isfinite(end))),
+            Median(ds.train_loss.where(between).max("step")),
             (0, 0.1),
         ),
         Claim(
-            "restricted loss falls before test loss", MEANT, "falls first", Median(earlier), (0, np.inf), unit="steps"
+            "restricted loss falls before test loss",
+            MEANT,
+            "falls first",
+            Median(bounds(slow - fast, unfinished)),
+            (0, np.inf),
+            unit="steps",
+        ),
+        Claim(
+            "it does in the first half of the steps that test loss takes to half of its largest",
+            MEANT,
+            "early, in circuit formation",
+            Median(bounds((slow - fast) / slow, unfinished, 1.0)),
+            (0.5, 1),
+            unit="of these steps earlier",
+        ),
+        Claim(
+            "the sum of squared weights falls by a tenth or more during cleanup",
+            MEANT,
+            "falls",
+            Median((fall.fillna(0).values, fall.fillna(np.inf).values)),
+            agrees=(0, 0.9),
+            bears=(0, 1),
+            unit="of that at its begin",
+        ),
+        Claim(
+            "a network ends with less than half of the frequencies",
+            MEANT,
+            "5 of 56 (p = 113)",
+            Median((np.where(open_, 0, ds.key_share), ds.key_share.values)),
+            (0, 0.5),
+            published=5 / 56,
+            unit="of the frequencies",
         ),
     ]
 
 
 def figure(results):
     ds = results["fractions"]
-    shown = [f for f in ds.train_fraction.values.tolist() if f <= ORDERED] or ds.train_fraction.values.tolist()[:1]
-    paper = {f: ([PAPER[f]], [1.0]) for f in shown if f in PAPER and PAPER[f] <= ds.step[-1]}
+    shown = ordered(ds)
+    known = {f: ([PAPER[f]], [1.0]) for f in shown if f in PAPER and PAPER[f] <= ds.step[-1]}
+    paper = known if modulus(ds) == 113 else {}
     part = ds.sel(train_fraction=shown)
+    progress = xr.merge([by_circuit(results["progress"])[list(MEASURES)]])
     return gd.plot.beside(
         [
             Panel("train", part, ("train_loss",), hue="train_fraction", xscale="log"),
             Panel("test", part, ("test_loss",), hue="train_fraction", paper=paper, xscale="log"),
             Panel("test", part, ("test_accuracy",), hue="train_fraction", xscale="log"),
-            Panel("progress measures", results["progress"], MEASURES, yscale="log"),
+            Panel("progress measures", progress, MEASURES, yscale="log"),
         ]
     )
