@@ -1,11 +1,12 @@
 """Nanda et al. 2023: the fewer the data, the later a one-layer transformer generalises; its circuit forms before."""
 
+import matplotlib.figure
 import numpy as np
-import xarray as xr
+from matplotlib.ticker import NullFormatter
 
 import grokdyn as gd
 from grokdyn.analysis.claims import Claim, Contrast, Median, Order, crossing, near, quotient
-from grokdyn.plot import Panel
+from grokdyn.plot import Panel, style
 
 SOURCE = "Nanda et al. 2023; decoded from the published curves, one seed"
 MEANT = "Nanda et al. 2023, progress measures over training"
@@ -229,17 +230,38 @@ def measures(ds):
 
 
 def figure(results):
-    ds = results["fractions"]
-    shown = ordered(ds)
-    known = {f: ([PAPER[f]], [1.0]) for f in shown if f in PAPER and PAPER[f] <= ds.step[-1]}
-    paper = known if modulus(ds) == 113 else {}
-    part = ds.sel(train_fraction=shown)
-    progress = xr.merge([by_circuit(results["progress"])[list(MEASURES)]])
-    return gd.plot.beside(
-        [
-            Panel("train", part, ("train_loss",), hue="train_fraction", xscale="log"),
-            Panel("test", part, ("test_loss",), hue="train_fraction", paper=paper, xscale="log"),
-            Panel("test", part, ("test_accuracy",), hue="train_fraction", xscale="log"),
-            Panel("progress measures", progress, MEASURES, yscale="log"),
-        ]
-    )
+    ds, known = results["fractions"], by_circuit(results["progress"])
+    part = ds.sel(train_fraction=ordered(ds))
+    with style.context():
+        drawn = matplotlib.figure.Figure(figsize=(6.4, 5), layout="constrained")
+        axes = drawn.subplot_mosaic([["train", "test"], ["steps", "progress"]])
+        for letter, ax in zip("abcd", axes.values(), strict=True):
+            style.letter(ax, letter)
+        for name in ("train", "test"):
+            panel = Panel(f"fractions: {name}", part, (f"{name}_loss",), hue="train_fraction", xscale="log")
+            gd.plot.beside([panel], ax=axes[name])
+        axes["test"].get_legend().remove()  # the same as of the other
+        draw_steps(axes["steps"], part)
+        fraction = gd.Sweep.from_toml(known.attrs["spec"]).base.task.train_fraction
+        gd.plot.beside([Panel(f"measures at {fraction:g}", known, MEASURES, yscale="log")], ax=axes["progress"])
+    return drawn
+
+
+def draw_steps(ax, ds):
+    """Draw when every run fits and generalises, by fraction; open triangles: later; open circles: the paper's seed."""
+    rng = np.random.default_rng(0)
+    fractions = ds.train_fraction.values.tolist()
+    kinds = (("train loss below 0.1", ds.train_loss, 0.1), ("test loss below 1", ds.test_loss, 1.0))
+    ax.set_yscale("log")
+    for (label, losses, level), color in zip(kinds, style.CYCLE, strict=False):
+        for place, fraction in enumerate(fractions):
+            low, high = below(losses.sel(train_fraction=fraction), level)
+            seen, x = np.isfinite(high), place + rng.uniform(-0.2, 0.2, len(low))
+            ax.plot(x[seen], high[seen], ".", ms=4, mew=0, color=color, label=label if not place else None)
+            ax.plot(x[~seen], low[~seen], "^", ms=3, mfc="none", mew=0.6, color=color)
+    if modulus(ds) == 113:
+        ax.plot(range(len(fractions)), [PAPER[f] for f in fractions], "o", ms=5, mfc="none", color=style.INK)
+    ax.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
+    ax.set(xlabel="train fraction", ylabel="step", title="every run", ylim=(None, 3.5 * ax.get_ylim()[1]))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right", markerscale=1.5)
