@@ -244,6 +244,8 @@ def figure(results):
         draw_steps(axes["steps"], part)
         fraction = gd.Sweep.from_toml(known.attrs["spec"]).base.task.train_fraction
         gd.plot.beside([Panel(f"measures at {fraction:g}", known, MEASURES, yscale="log")], ax=axes["progress"])
+        axes["progress"].set_ylim(bottom=1e-11)
+        axes["progress"].legend(handles=axes["progress"].get_legend().legend_handles, loc="lower left", ncols=2)
     return drawn
 
 
