@@ -1,5 +1,6 @@
 """What a user types to run on many machines."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -140,8 +141,13 @@ def test_mistakes_in_what_a_slurm_script_asks_for(changed, told, spec, capsys):
     assert message.out == ""
 
 
+# A signal that comes when the job has started grokdyn and does not know its number yet.
+EARLY = "&\nuntil [[ -e started ]]; do sleep 0.01; done; kill -TERM $$\n"
+
+
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize(("ends", "queued"), [(130, True), (143, True), (0, False), (2, False)])
-def test_a_slurm_job_queues_again_when_its_time_is_up(ends, queued, spec, tmp_path, capsys):
+def test_a_slurm_job_queues_again_when_its_time_is_up(ends, queued, early, spec, tmp_path, capsys):
     """With stand-ins for grokdyn, which ends as told on TERM, and for scontrol, which notes what it is asked."""
     main(SBATCH)
     stubs = {
@@ -151,13 +157,20 @@ def test_a_slurm_job_queues_again_when_its_time_is_up(ends, queued, spec, tmp_pa
     for name, text in stubs.items():
         (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "job.sh").write_text(capsys.readouterr().out)
+    script = capsys.readouterr().out
+    assert script.count("&\n") == 1
+    (tmp_path / "job.sh").write_text(script.replace("&\n", EARLY) if early else script)
     told = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_JOB_ID": "77"}
-    job = subprocess.Popen(["bash", "job.sh"], env=os.environ | told)
-    while not (tmp_path / "started").exists():
-        time.sleep(0.01)
-    job.send_signal(signal.SIGTERM)
-    assert job.wait(30) == ends
+    job = subprocess.Popen(["bash", "job.sh"], env=os.environ | told, start_new_session=True)
+    try:
+        while not early and not (tmp_path / "started").exists():
+            time.sleep(0.01)
+        if not early:
+            job.send_signal(signal.SIGTERM)
+        assert job.wait(30) == ends
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
     assert (tmp_path / "queued").exists() == queued
     if queued:
         assert (tmp_path / "queued").read_text() == "requeue 77_3\n"

@@ -27,9 +27,10 @@ child=
 trap 'stopped=1; [[ -z $child ]] || kill -TERM "$child" 2> /dev/null' TERM
 grokdyn run {spec} --out {out}{scale} --shard "${{SLURM_ARRAY_TASK_ID}}/{tasks}" --quiet --no-figures &
 child=$!
+[[ $stopped -eq 0 ]] || kill -TERM "$child" # the signal came before the child was known
 wait "$child"
 status=$?
-if [[ $stopped -eq 1 ]]; then # the signal ended the first wait
+if [[ $stopped -eq 1 ]]; then # the signal may have ended the first wait
     wait "$child"
     status=$?
 fi
