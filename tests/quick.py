@@ -51,7 +51,7 @@ def options_of(*args, env_options_overrides=None, **kwargs):
 
 
 def context():
-    """Return where programs are lowered: one a thread, where JAX makes one for each, most of the time it takes."""
+    """Return the thread's place for texts of programs; JAX makes one a program, half of the work on a small text."""
     if not hasattr(_contexts, "own"):
         _contexts.own = _fresh_context()
     return _contexts.own

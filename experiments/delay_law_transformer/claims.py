@@ -1,17 +1,13 @@
 """The delay law of a transformer: the exponents of `delay_law` and the power of the decay above a critical one."""
 
-import matplotlib.figure
-
 from grokdyn.analysis.claims import Claim, Student
-from grokdyn.analysis.claims.powers import NEAR, power_law, published_claims
+from grokdyn.analysis.claims.powers import NEAR, RESAMPLES, published_claims
 from grokdyn.analysis.lifetimes.forms import forms
-from grokdyn.plot import powers, style
+from grokdyn.plot import powers
 from grokdyn.theory.delay_laws import CRITICAL, PUBLISHED
 
-AXES = tuple(PUBLISHED)
-OTHERS = tuple(name for name in AXES if name != "weight_decay")
+OTHERS = tuple(name for name in PUBLISHED if name != "weight_decay")
 NU = PUBLISHED["weight_decay"][CRITICAL]
-RESAMPLES = 100
 
 
 def with_width(ds):
@@ -37,14 +33,4 @@ def claims(results):
 
 def figure(results):
     ds = with_width(results["transformer"])
-    with style.context():
-        drawn = matplotlib.figure.Figure(figsize=(7.2, 5.6), layout="constrained")
-        axes = drawn.subplot_mosaic([["fit", "powers"], ["local", "slopes"]])
-        for letter, ax in zip("abcd", axes.values(), strict=True):
-            style.letter(ax, letter)
-        powers.measured(axes["fit"], power_law(ds, AXES), "learning_rate")
-        powers.exponents(axes["powers"], ds, PUBLISHED, written="train_fraction")
-        powers.local(axes["local"], ds, ("weight_decay", "width"), along="learning_rate")
-        powers.along(axes["slopes"], ds, "weight_decay", "learning_rate")
-        powers.forms_told(axes["slopes"], forms(ds, "delay", "weight_decay", OTHERS))
-    return drawn
+    return powers.panels(ds, PUBLISHED, by="learning_rate", written="train_fraction", axis="weight_decay")

@@ -1,4 +1,4 @@
-"""A fitted law of times: every run against it, its exponents beside published ones, and where they change."""
+"""A fitted law of delays: every run against it, its exponents beside published ones, and where they change."""
 
 from __future__ import annotations
 
@@ -8,15 +8,40 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from grokdyn.analysis import event_times
 from grokdyn.analysis.claims.powers import halves, power_law, resampled_exponent, told
+from grokdyn.analysis.lifetimes.forms import forms
 
 from . import style
 
 MARKERS = ("D", "s", "v")
 GREYS = ("#444444", "#777777", "#777777")
 FORMS = {"A": "offset", "B": "power", "C": "critical"}
+
+
+def panels(ds: xr.Dataset, published: Mapping[str, Mapping[str, float]], by: str, written: str, axis: str) -> Figure:
+    """Draw a delay law in four panels: runs, exponents, exponents at each value of one axis, delays over another.
+
+    Args:
+        ds: results with the axes of the law as coordinates; published: by axis, who says which exponent.
+        by: the axis by whose values panels c and d go; written: that whose exponent is told in words.
+        axis: what panel d is drawn over, and what the three forms are of.
+    """
+    names = tuple(published)
+    law, single = power_law(ds, names), [name for name in names if name not in (by, written)]
+    with style.context():
+        drawn = Figure(figsize=(7.2, 5.6), layout="constrained")
+        axes = drawn.subplots(2, 2).ravel()
+        for letter, ax in zip("abcd", axes, strict=True):
+            style.letter(ax, letter)
+        measured(axes[0], law, "learning_rate")
+        exponents(axes[1], ds, law, published, written)
+        local(axes[2], ds, single, by)
+        along(axes[3], ds, axis, by)
+        forms_told(axes[3], forms(ds, "delay", axis, tuple(name for name in names if name != axis)))
+    return drawn
 
 
 def measured(ax: Axes, law: xr.Dataset | None, colored: str) -> None:
@@ -39,16 +64,18 @@ def measured(ax: Axes, law: xr.Dataset | None, colored: str) -> None:
     ax.legend(title=told(colored), loc="lower right", markerscale=2)
 
 
-def exponents(ax: Axes, ds: xr.Dataset, published: Mapping[str, Mapping[str, float]], written: str) -> None:
+def exponents(
+    ax: Axes, ds: xr.Dataset, law: xr.Dataset | None, published: Mapping[str, Mapping[str, float]], written: str
+) -> None:
     """Draw exponents with their intervals, of all runs and of the halves of each axis, beside published ones.
 
     Those of the axis `written`, far from the others, are told in words.
     """
     names = tuple(published)
-    whole, drawn = power_law(ds, names), [name for name in names if name != written]
+    drawn = [name for name in names if name != written]
     sources = list(dict.fromkeys(source for by in published.values() for source in by))
     for i, term in enumerate(drawn):
-        for k, one in enumerate((resampled_exponent(whole, term), *halves(ds, names, term))):
+        for k, one in enumerate((resampled_exponent(law, term), *halves(ds, names, term))):
             if one is not None:
                 low, high = one.interval(0.95)
                 bar = [[one.value - low], [high - one.value]]
@@ -63,7 +90,7 @@ def exponents(ax: Axes, ds: xr.Dataset, published: Mapping[str, Mapping[str, flo
     ax.set_ylim(len(drawn) - 0.4, -0.5)
     ax.set(xlabel="exponent of the delay", title="95 % intervals; open marks: published")
     ax.legend(loc="lower left", fontsize=6)
-    one = resampled_exponent(whole, written)
+    one = resampled_exponent(law, written)
     if one is not None:
         low, high = one.interval(0.95)
         others = ", ".join(f"{value:g}" for value in published[written].values())
