@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -40,19 +41,27 @@ TRACED = ORDER[: ORDER.index("engine")]
 BESIDE = {"theory/lines/of.py"}
 
 
+@cache
+def import_statements(path):
+    """Return those of a file, at its top or inside a function."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path):
-    """Yield every module that a file imports, at its top or inside a function, as a full dotted name."""
+    """Yield every module that a file imports as a full dotted name."""
     package = ("grokdyn", *path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             parts = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join([*parts, *filter(None, [node.module])])
             # ``from grokdyn import bench`` names a part of the package.
             yield from (f"{module}.{alias.name}" for alias in node.names) if module == "grokdyn" else (module,)
 
 
+@cache
 def imports():
     """Return ``(file, part of the package it is in, imported name)`` of the whole package."""
     found = []
@@ -98,10 +107,10 @@ def test_no_file_imports_itself_by_way_of_others():
 def files_named(path, files):
     """Return the files of the package that a file imports: of a folder the files in it that are named, not itself."""
     found, package = set(), ("grokdyn", *path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             parts = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join([*parts, *filter(None, [node.module])])
             inner = {f"{module}.{alias.name}" for alias in node.names}
