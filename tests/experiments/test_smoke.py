@@ -9,6 +9,7 @@ from grokdyn.analysis.claims import OPEN
 from grokdyn.cli import main
 from grokdyn.engine.chain import sweeps
 from grokdyn.reproduce import scaled_sweeps
+from grokdyn.spec.sweep import Sweep
 
 SCALES = ("smoke", "cpu", "full")
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "experiments").glob("*/claims.py"))
@@ -77,11 +78,17 @@ def marked(folder):
     return pytest.param(folder, marks=[pytest.mark.slow] * (folder.name in LONG), id=folder.name)
 
 
+def of_two_seeds(sweep):
+    """Return a sweep with the first two of its seeds: no rule between fields reads one, so all fit or none."""
+    axes = {name: axis.given() for name, axis in sweep.dims.items()}
+    return Sweep(sweep.base, {**axes, "seed": axes["seed"][:2]} if "seed" in axes else axes)
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_sweep_of_an_experiment_fits_at_every_scale(folder):
     for scale in SCALES:
         for what in scaled_sweeps(folder, scale).values():
-            assert all(len(list(sweep.experiments())) > 0 for sweep in sweeps(what))
+            assert all(len(list(of_two_seeds(sweep).experiments())) > 0 for sweep in sweeps(what))
 
 
 def test_figures_1_and_4_share_the_run_that_takes_longest():
