@@ -97,10 +97,11 @@ def test_mse_is_a_mean_over_classes():
 @pytest.mark.parametrize("loss", cases.cases("loss"))
 def test_a_loss_and_its_gradient_stay_finite_for_extreme_logits(loss):
     top = 1e15 if loss in WIDE else 3e4  # float16 ends at 65504
-    z = jnp.zeros((4, CLASSES), jnp.float32).at[1].set(1.0).at[2:, 0].set(jnp.asarray([top, -top], jnp.float32))
+    z = np.zeros((4, CLASSES), np.float32)
+    z[1], z[2:, 0] = 1.0, (top, -top)
     value, gradient = jax.jit(jax.value_and_grad(lambda z: jnp.sum(loss.rows(z, jnp.zeros(4, jnp.int32)))))(z)
-    assert jnp.isfinite(value)
-    assert jnp.all(jnp.isfinite(gradient))
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
 
 
 @pytest.mark.parametrize("loss", cases.cases("loss"))
