@@ -40,6 +40,10 @@ def start(params):
     return gd.Start(params=params, train_rows=ROWS)
 
 
+# Each compiled as for users takes seconds: those tests measure what they are about.
+COLLAPSE = (gd.SoftmaxCollapse(), gd.ZeroTerms())
+
+
 def measured(params, **changes):
     return gd.run(EXPERIMENT.replace(**changes), start=start(params)).isel(step=0)
 
@@ -132,7 +136,7 @@ def narrow_sums(z, dtype):
 @pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
 def test_collapse_and_zero_terms_are_counted_row_by_row(precision):
     params = network(1.3, np.float32)
-    found = measured(params, **{"loss.precision": precision})
+    found = measured(params, probes=COLLAPSE, **{"loss.precision": precision})
     z = forward({name: w.astype(np.float64) for name, w in params.items()})
     y = inputs()[1]
     collapsed = narrow_sums(z, np.dtype(precision)) == 1
@@ -156,7 +160,7 @@ def test_collapse_can_be_asked_for_in_another_precision(precision):
 @pytest.mark.as_users
 def test_collapse_of_a_loss_without_softmax_is_that_of_its_logits():
     params = network(1.3, np.float32)
-    found = measured(params, loss=gd.StableMaxCrossEntropy())
+    found = measured(params, probes=COLLAPSE, loss=gd.StableMaxCrossEntropy())
     z = forward({name: w.astype(np.float64) for name, w in params.items()})
     np.testing.assert_allclose(found.softmax_collapse, np.mean(narrow_sums(z, np.dtype(np.float32)) == 1), rtol=1e-12)
     assert found.zero_loss == 0
@@ -167,7 +171,8 @@ def test_absorbed_updates_and_zero_gradients_are_counted_entry_by_entry():
     """At this rate some updates are below half a unit of the weight, and rows unseen in training have no gradient."""
     rate, params = 2e-5, network(0.6, np.float32)
     unseen = ROWS[(ROWS // P != 3)]
-    experiment = EXPERIMENT.replace(**{"optimizer.learning_rate": rate, "dtype": "float32"})
+    changes = {"optimizer.learning_rate": rate, "dtype": "float32", "probes": (gd.AbsorbedUpdates(),)}
+    experiment = EXPERIMENT.replace(**changes)
     found = gd.run(experiment, start=gd.Start(params=params, train_rows=unseen)).isel(step=0)
     wide = {name: w.astype(np.float64) for name, w in params.items()}
     x, y = inputs()
@@ -211,7 +216,7 @@ def test_the_gradient_of_a_collapsed_row_has_a_sum_over_classes():
     wrong = np.sort(np.exp(z - z.max(1, keepdims=True)), 1)[:, :-1].sum(1)
     for dtype, size, balanced in (("float32", 1.0, False), ("float64", 1.0, True), ("float32", 0.5, True)):
         given = gd.Start(params=network(scale * size, dtype), train_rows=ROWS, train_labels=z.argmax(1))
-        changed = EXPERIMENT.replace(dtype=dtype, loss=gd.CrossEntropy(precision=dtype))
+        changed = EXPERIMENT.replace(dtype=dtype, loss=gd.CrossEntropy(precision=dtype), probes=(gd.ClassSum(),))
         found = gd.run(changed, start=given).isel(step=0)
         if balanced:
             assert found.logit_gradient_imbalance < 1e-5

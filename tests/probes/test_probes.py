@@ -1,5 +1,6 @@
 """Probes, and the training under them, against a run in plain numpy."""
 
+from functools import cache
 from itertools import chain
 from types import SimpleNamespace
 
@@ -12,11 +13,12 @@ from grokdyn.engine.store.results import STATUS
 from grokdyn.losses.base import of_rows
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.view import View, largest, mean
+from grokdyn.spec import base
 from grokdyn.tasks.split import Split
 from grokdyn.train.step import record
 from tests import cases
 from tests.probes.loops import Loop
-from tests.train.lanes import taken_apart
+from tests.train.lanes import outlined
 
 P, STEPS = 5, 6
 PROBES = (
@@ -85,26 +87,28 @@ def test_a_variable_is_that_of_numpy_at_every_step(both, name):
     np.testing.assert_allclose(found[name], twin[name], rtol=1e-11, atol=1e-13)
 
 
-@pytest.fixture(scope="module")
-def runs():
-    """Return runs taken apart: of the network with a twin, and of one with attention."""
-    changes = {"task.train_fraction": 0.6, "task.label_noise": 0.3, "task.op": "sub"}
-    with jax.enable_x64(True):
-        return [taken_apart(EXPERIMENT.replace(**changes, model=model)) for model in (EXPERIMENT.model, ATTENTION)]
+# Of the network with a twin, and of one with attention.
+PLAIN, ATTENTIVE = (
+    EXPERIMENT.replace(**{"task.train_fraction": 0.6, "task.label_noise": 0.3, "task.op": "sub"}, model=model)
+    for model in (EXPERIMENT.model, ATTENTION)
+)
+outline = cache(outlined)
 
 
-def run_of(probe, runs):
+def home_of(probe):
+    """Return an experiment that the probe fits."""
     if type(probe) in cases.HOMES:
-        return taken_apart(EXPERIMENT.replace(**cases.HOMES[type(probe)], probes=(probe,)))
-    return runs[bool(cases.with_attention(probe))]
+        return EXPERIMENT.replace(probes=(gd.Loss(),), **cases.HOMES[type(probe)])
+    return ATTENTIVE if cases.with_attention(probe) else PLAIN
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("probe", cases.cases("probe"))
-def test_a_probe_measures_the_variables_it_names(probe, runs):
-    run = run_of(probe, runs)
-    experiment = run.lane.experiment.replace(probes=(probe,))
-    lane = run.lane.replace(experiment=experiment, initial_params=run.state.params)
+def test_a_probe_measures_the_variables_it_names(probe):
+    experiment, run = home_of(probe), outline(home_of(probe))
+    numbers = run.lane.experiment.replace(probes=(probe,))
+    lane = run.lane.replace(experiment=numbers, initial_params=run.state.params)
+    experiment = base.check(experiment.replace(probes=(probe,)))
     shapes = Shapes(run.state.params, run.program.signature, run.program.noisy, experiment, (10, 12), experiment)
     variables = probe.variables(shapes)
     rows = None if experiment.task.endless else run.rows
@@ -117,12 +121,13 @@ def test_a_probe_measures_the_variables_it_names(probe, runs):
 
 
 @pytest.mark.usefixtures("x64")
-def test_names_of_variables_are_those_of_one_probe(runs):
+def test_names_of_variables_are_those_of_one_probe():
     kinds = {type(probe): probe for probe in cases.PROBES}
     names = []
     for probe in kinds.values():
-        run = run_of(probe, runs)
-        names += probe.variables(Shapes(run.state.params, run.program.signature, True, run.lane.experiment))
+        run = outline(home_of(probe))
+        experiment = base.check(home_of(probe))
+        names += probe.variables(Shapes(run.state.params, run.program.signature, True, experiment))
     assert len(names) == len(set(names))
 
 

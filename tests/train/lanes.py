@@ -20,6 +20,20 @@ class Run(NamedTuple):
     rows: Any
 
 
+def outlined(experiment):
+    """Return the shapes of a run at step 0; nothing is computed."""
+    checked = base.check(experiment)
+    (cohort,) = plan.cohorts([checked], None, jax.local_devices()[:1])
+    static = cohort.program
+
+    def begun(numbers, shared):
+        lane, state = begin(static, numbers, shared, None)
+        table = lane.table if shared is None else shared
+        return lane, state, table, train_rows(static, lane, table)
+
+    return Run(static, *jax.eval_shape(begun, arrays(checked), cohort.table))
+
+
 def taken_apart(experiment, padding=0, **program):
     """Return a run at step 0, with train rows padded by some more, and fields of the program changed."""
     checked = base.check(experiment)
