@@ -19,7 +19,8 @@ __all__ = [*PLACES]
 
 def __getattr__(name: str) -> Any:
     if name not in PLACES:
-        raise AttributeError(f"module 'grokdyn' has no attribute {name!r}{hint(name)}")
+        told = f"module 'grokdyn' has no attribute {name!r}{hint(name)}"
+        raise AttributeError(told, name=name)  # named without its object, it gets no second hint from Python
     module, _, attribute = PLACES[name].partition(":")
     found = importlib.import_module(module)
     value = getattr(found, attribute) if attribute else found
