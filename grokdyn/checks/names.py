@@ -86,7 +86,7 @@ def names_of_kinds(shapes: Shapes) -> dict[str, type]:
     for kind, place in KINDS["probe"].items():
         cls = imported(place, kind, "")
         try:
-            names = cls().variables(shapes)
+            names = cls().settled(shapes).variables(shapes)
         except Exception:  # one that does not fit this experiment gives it no names
             continue
         found |= dict.fromkeys(names, cls)

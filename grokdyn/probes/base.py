@@ -57,6 +57,10 @@ class Probe(Spec):
         """Measure one network at one step; traced. Values have the shape of the variable's dims."""
         raise NotImplementedError
 
+    def settled(self, shapes: Shapes) -> Any:
+        """Return the probe with what its fields leave to the runs decided, as it is then asked and compiled."""
+        return self
+
     def seen(self, view: View) -> View:
         """Return what ``measure`` is given of what the engine sees; traced."""
         return view

@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from grokdyn.probes.base import Probe, Shapes
-from grokdyn.probes.subset import places_of, rows_there
+from grokdyn.probes.subset import places_of, rows_there, usual_rows
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
 from grokdyn.spec.errors import Words
-from grokdyn.spec.rules import Count, Names
+from grokdyn.spec.rules import Count, Names, Optional
 from grokdyn.tasks.signature import DIVIDED, Tokens
 
 # Points whose activations are alive together.
 TOGETHER = 512
+# Rows of each part that are looked at where no number is given and there are so many.
+USUAL = 100
 
 
 class NearbyProbe(Probe):
@@ -27,10 +29,16 @@ class NearbyProbe(Probe):
     own order.
     """
 
-    rows: int = field(Count(1, 100_000), default=100, doc="number of rows of each part")
+    # A number from ``settled`` on, hence in all that a probe is asked.
+    rows: int = field(
+        Optional(Count(1, 100_000)), default=None, doc="how many of each part; none: 100, or all where there are fewer"
+    )
     parts: tuple[str, ...] = field(
         Names(), default=DIVIDED, doc="train, test, table, or parts that the task names", kw_only=True
     )
+
+    def settled(self, shapes: Shapes) -> Any:
+        return self if self.rows is not None else self.replace(rows=usual_rows(shapes, self.parts, USUAL, 1))
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)

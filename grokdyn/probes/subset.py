@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,12 +13,14 @@ from grokdyn.kernel.ntk import MOST_BYTES
 from grokdyn.probes.base import Probe, Shapes
 from grokdyn.probes.view import View
 from grokdyn.spec.base import field
-from grokdyn.spec.rules import Count, Name
+from grokdyn.spec.rules import Count, Name, Optional
 from grokdyn.tasks.parts import parts_of
 from grokdyn.tasks.signature import POOL, TRAIN, Signature, Tokens
 
 # Matrices [rows, rows] in float64 that are alive while a kernel or Gram matrix is measured.
 ALIVE = 4
+# Rows that are looked at where no number is given and there are so many.
+USUAL = 64
 
 
 class SubsetProbe(Probe):
@@ -27,10 +29,15 @@ class SubsetProbe(Probe):
     ``part``: of the ``table``, or of a part that the task names, rows evenly spaced, the same for all runs of an
     enumerated task; of the ``train`` or ``test`` rows that the train fraction divides, those that come first in the
     run's own order. Where every update draws rows of its own, there are only the table's, and all of them test.
+    Without a number of ``rows`` it is 64, or all that every run has where they are fewer.
     """
 
-    rows: int = field(Count(2, 100_000), default=64, doc="number of rows")
+    # A number from ``settled`` on, hence in all that a probe is asked.
+    rows: int = field(Optional(Count(2, 100_000)), default=None, doc="how many; none: 64, or all where there are fewer")
     part: str = field(Name(), default="table", doc="which rows they are taken from: table, train, test or another part")
+
+    def settled(self, shapes: Shapes) -> Any:
+        return self if self.rows is not None else self.replace(rows=usual_rows(shapes, (self.part,), USUAL, 2))
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         yield from super().conflicts(shapes)
@@ -65,6 +72,12 @@ def rows_there(shapes: Shapes) -> dict[str, int]:
     pool = len(parts.rows(POOL)) + len(parts.rows(TRAIN))
     counts = {"table": shapes.signature.rows, "train": fewest, "test": pool - most}
     return counts | {name: int(parts.mask(name).sum()) for name in parts.names if name in parts.roles}
+
+
+def usual_rows(shapes: Shapes, parts: Sequence[str], most: int, least: int) -> int:
+    """Return how many rows of each part are looked at where no number is given; parts may be unknown."""
+    counts = rows_there(shapes)
+    return max(least, min(most, *(counts.get(part, most) for part in parts)))
 
 
 def places_of(view: View, part: str, rows: int) -> jax.Array:

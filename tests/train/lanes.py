@@ -42,6 +42,6 @@ def taken_apart(experiment, padding=0, **program):
     static = static._replace(padded=static.padded or padding > 0, **program)
     table = jax.tree.map(jnp.asarray, cohort.table)
     # Not compiled as a whole: the single operations are compiled once for all tests.
-    lane, state = begin(static, jax.tree.map(jnp.asarray, arrays(checked)), table, None)
+    lane, state = begin(static, jax.tree.map(jnp.asarray, arrays(cohort.template)), table, None)
     table = lane.table if table is None else table
     return Run(static, lane, state, table, train_rows(static, lane, table))

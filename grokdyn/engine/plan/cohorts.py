@@ -80,6 +80,7 @@ def cohort(
     stays = origin.stays(runs)
     left_out = 0 if stays is None else np.sum(~stays, axis=1)
     found = structure_of(template, stacked, start, origin.rows(runs), cpu, left_out)
+    template, stacked = found.shapes.experiment, found.shapes.runs
     check_origin(origin, runs, found.shapes.params)
     recorded = template.record.at(template.steps)
     recorded = recorded[recorded >= origin.step]

@@ -38,7 +38,8 @@ class Structure(NamedTuple):
     Attributes:
         table: the task's table, or None where each run draws its own.
         given: a checked Start, or None.
-        program, shapes: what the compiled functions and the probes need to know.
+        program, shapes: what the compiled functions and the probes need to know; ``shapes`` also has the experiments,
+            with probes that are settled.
         n_train: number of train rows of every run [runs].
     """
 
@@ -81,10 +82,19 @@ def structure_of(
     sizes = padded(max(int(whole.max()), rows), cpu, most_rows(signature.inputs))
     uneven = int(n_train.min()) < sizes[0]
     program = Program(signature, *sizes, noisy, stochastic, own_code(template), uneven)
-    shapes = Shapes(expected, signature, noisy, template, (int(n_train.min()), int(whole.max())), stacked)
-    check_fit(template, shapes)
-    check_traced(program, stacked, table, checked, shapes)
+    shapes = settled(Shapes(expected, signature, noisy, template, (int(n_train.min()), int(whole.max())), stacked))
+    check_fit(shapes.experiment, shapes)
+    check_traced(program, shapes.runs, table, checked, shapes)
     return Structure(table, checked, program, shapes, n_train)
+
+
+def settled(shapes: Shapes) -> Shapes:
+    """Return what is known of runs whose probes have decided what they leave to them, see ``Probe.settled``."""
+
+    def of(experiment: Any) -> Any:
+        return experiment.replace(probes=tuple(probe.settled(shapes) for probe in experiment.probes))
+
+    return shapes._replace(experiment=of(shapes.experiment), runs=of(shapes.runs))
 
 
 def is_noisy(stacked: Any, start: Start | None) -> bool:
