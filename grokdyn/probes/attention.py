@@ -12,8 +12,11 @@ import numpy as np
 from grokdyn.models.function import first_function
 from grokdyn.probes.base import Probe, Shapes, Variable
 from grokdyn.probes.neurons import activation_shapes
+from grokdyn.probes.subset import places_of, rows_misfit
 from grokdyn.probes.view import WHOLE, View, in_tiles
-from grokdyn.spec.errors import Words
+from grokdyn.spec.base import field
+from grokdyn.spec.errors import Missing, Words
+from grokdyn.spec.rules import Count, Name, Optional
 from grokdyn.tasks.signature import Tokens
 
 PATTERN = "attention"
@@ -23,8 +26,12 @@ class AttentionEntropy(Probe):
     """Entropy -sum_t a_t log a_t, in nats, of the attention weights a of the token read out, its mean over all rows.
 
     By layer and head: 0 where one token has all the weight, log(tokens) where all have the same. Reads the model's
-    activations ``attention``, or ``attention_l`` of layer l, [rows, tokens, heads].
+    activations ``attention``, or ``attention_l`` of layer l, [rows, tokens, heads]. With ``rows`` the mean is over so
+    many rows of a ``part``; which these are is told in ``SubsetProbe``.
     """
+
+    rows: int | None = field(Optional(Count(2, 100_000)), default=None, doc="how many; none: all rows")
+    part: str = field(Name(), default="table", doc="which rows they are taken from: table, train, test or another part")
 
     def conflicts(self, shapes: Shapes) -> Iterator[tuple[str, Any, str]]:
         model = shapes.experiment.model
@@ -32,6 +39,10 @@ class AttentionEntropy(Probe):
             yield "kind", Words(f"{type(model).__name__}"), "a model with attention, on tokens"
         elif getattr(model, "attention", "softmax") != "softmax":
             yield "kind", Words(f"{model.attention} attention"), "softmax attention, whose weights are shares"
+        if self.rows is not None:
+            yield from rows_misfit(shapes, self.part, self.rows)
+        elif self.part != "table":
+            yield "rows", Missing(), f"a number of rows, where part is {self.part!r}"
 
     def variables(self, shapes: Shapes) -> dict[str, Variable]:
         found = patterns(shapes)
@@ -41,6 +52,8 @@ class AttentionEntropy(Probe):
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         inputs = jnp.asarray(view.inputs)
+        if self.rows is not None:
+            inputs = inputs[places_of(view, self.part, self.rows)]
         rows, tile = inputs.shape[0], view.tile
         tile = rows if rows <= WHOLE * tile else tile
         tiles = -(-rows // tile)

@@ -379,18 +379,29 @@ def test_a_transformer_on_sequences_is_measured_alike():
 
 
 def test_attention_entropy_is_that_of_the_weights(monkeypatch):
-    """Against the weights by hand, with the 49 rows in tiles of 8, the last one filled up."""
+    """Against the weights by hand, with 49 or 40 rows in tiles of 8, the last one filled up."""
     model = gd.Encoder(d_model=8, heads=2, ff=16, init_scale=3.0)
-    experiment = cases.tiny(model=model, steps=1, record=gd.At((0,)), probes=(gd.AttentionEntropy(),), dtype="float64")
+    some = gd.AttentionEntropy(rows=40, name="some"), gd.AttentionEntropy(rows=9, part="train", name="train")
+    tiny = cases.tiny(model=model, steps=1, record=gd.At((0,)), dtype="float64")
+    experiment = tiny.replace(probes=(gd.AttentionEntropy(), *some))
     monkeypatch.setattr(structure, "CPU_TILE", 10)
     monkeypatch.setattr(structure, "VECTOR", 1)
     assert structure.padded(24, cpu=True) == (24, 8)
-    found = gd.run(experiment).attention_entropy
+    found = gd.run(experiment)
     with jax.enable_x64(True):
         run = taken_apart(experiment)
         weights = np.asarray(model.forward(run.state.params, run.table.inputs).activations["attention"])
-    assert found.shape == (1, 1, 2)
-    np.testing.assert_allclose(found[0, 0], -np.sum(weights * np.log(weights), axis=1).mean(axis=0), rtol=1e-12)
+    entropy = -np.sum(weights * np.log(weights), axis=1)
+    assert found.attention_entropy.shape == (1, 1, 2)
+    places = {"": np.arange(49), "some_": 49 * np.arange(40) // 40, "train_": np.asarray(run.lane.split.order[:9])}
+    for name, rows in places.items():
+        np.testing.assert_allclose(found[f"{name}attention_entropy"][0, 0], entropy[rows].mean(axis=0), rtol=1e-12)
+    for probe, words in (
+        (gd.AttentionEntropy(rows=26, part="test"), "rows: got 26; allowed: at most 25, all of the test"),
+        (gd.AttentionEntropy(part="train"), "rows: got nothing; allowed: a number of rows, where part is 'train'"),
+    ):
+        with pytest.raises(gd.SpecError, match=words):
+            gd.run(experiment.replace(probes=(probe,)))
     with pytest.raises(gd.SpecError, match="got MLP; allowed: a model with attention"):
         gd.run(cases.tiny(probes=(gd.AttentionEntropy(),)))
 
