@@ -28,6 +28,8 @@ NOWHERE = Origin()
 MOST_LANES = 4096
 # Floating-point operations of a chunk: seconds to a minute, however slow or shared the machine.
 CHUNK_OPERATIONS = {"cpu": 2e12, "other": 1e14}
+# Only ever asked for shapes, which JAX remembers.
+BEGUN = jax.jit(begin, static_argnums=0)
 
 
 def cohorts(
@@ -132,7 +134,7 @@ def check_memory(cohort: Cohort, devices: list[Any]) -> None:
 def lane_bytes(found: Structure, template: Any) -> tuple[int, int]:
     """Return the bytes of one lane's constants, and of its state."""
     with jax.enable_x64(True):
-        lane, state = jax.eval_shape(lambda e: begin(found.program, e, found.table, found.given), template)
+        lane, state = BEGUN.eval_shape(found.program, template, found.table, found.given)
     return tree_bytes(lane), tree_bytes(state)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from grokdyn.spec import base
 from grokdyn.spec.errors import SpecError, Words, line
 from grokdyn.spec.record import At
 from grokdyn.spec.sweep import Sweep
+from grokdyn.train.compiled import MOST_PROGRAMS
+from grokdyn.train.lane import Program
 from grokdyn.train.liveness import read_numbers
 from grokdyn.train.start import Start
 
@@ -177,11 +180,20 @@ def unread(planned: Sequence[Cohort], paths: Sequence[str]) -> set[str]:
             return set()
         stretches = jax.ShapeDtypeStruct(cohort.stretches.shape[1:], np.int32)
         table, given = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), (cohort.table, cohort.given))
-        resumed, asked = bool(cohort.origin.groups), list(places.values())
         due = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), cohort.due(cohort.schedule[0]))
-        read = read_numbers(cohort.program, cohort.experiments, table, given, stretches, due, resumed, asked)
+        numbers = jax.tree.map(lambda column: jax.ShapeDtypeStruct((), column.dtype), cohort.experiments)
+        shapes, structure = jax.tree.flatten((numbers, table, given, stretches, due))
+        resumed, asked = bool(cohort.origin.groups), tuple(places.values())
+        read = read_of(cohort.program, tuple(shapes), structure, resumed, asked)
         paths = [path for path, place in places.items() if place not in read]
     return set(paths)
+
+
+@lru_cache(maxsize=MOST_PROGRAMS)
+def read_of(program: Program, shapes: tuple[Any, ...], structure: Any, resumed: bool, asked: tuple[int, ...]) -> Any:
+    """Return ``read_numbers`` of a program: traced once, however often it is run, resumed or forked."""
+    numbers, table, given, stretches, due = jax.tree.unflatten(structure, shapes)
+    return read_numbers(program, numbers, table, given, stretches, due, resumed, asked)
 
 
 def place_of_leaf(experiment: Any, path: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -72,16 +73,17 @@ def structure_of(
     check_draws(stacked, template, signature)
     parts = parts_of(task)
     check_inputs(template, Shapes(None, signature, False, template))
-    expected = initial_shapes(template, signature)
-    carried = carried_shapes(template, signature)
-    checked = None if start is None else given(start, table, expected, template.optimizer, carried)
+    code = own_code(template)
+    expected = initial_shapes(template, signature, code)
+    kept = carried_shapes(template, signature, code)
+    checked = None if start is None else given(start, table, expected, template.optimizer, kept)
     whole = checked_counts(stacked, template, parts, checked)
     n_train = whole - left_out
     check_batch(template, n_train)
     noisy, stochastic = is_noisy(stacked, start), bool(np.any(stacked.model.stochastic()))
     sizes = padded(max(int(whole.max()), rows), cpu, most_rows(signature.inputs))
     uneven = int(n_train.min()) < sizes[0]
-    program = Program(signature, *sizes, noisy, stochastic, own_code(template), uneven)
+    program = Program(signature, *sizes, noisy, stochastic, code, uneven)
     shapes = settled(Shapes(expected, signature, noisy, template, (int(n_train.min()), int(whole.max())), stacked))
     check_fit(shapes.experiment, shapes)
     check_traced(program, shapes.runs, table, checked, shapes)
@@ -166,17 +168,31 @@ def padded(most: int, cpu: bool, tile: int | None = None) -> tuple[int, int]:
     return tiles * tile, tile
 
 
-def initial_shapes(template: Any, signature: Any) -> Any:
-    """Return shapes and dtypes of the parameters, without computing them."""
-    with jax.enable_x64(True):
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        with telling("model", template.model, "initial"):
-            shapes = jax.eval_shape(lambda k: template.model.start(k, signature, template.dtype), key)
+def initial_shapes(template: Any, signature: Any, code: str) -> Any:
+    """Return shapes and dtypes of the parameters, without computing them.
+
+    Args:
+        code: ``own_code`` of the experiment.
+    """
+    with jax.enable_x64(True), telling("model", template.model, "initial"):
+        shapes = drawn.eval_shape(template.model, signature, template.dtype, code)
     check_params(template.model, shapes)
     return shapes
 
 
-def carried_shapes(template: Any, signature: Any) -> Any:
+def carried_shapes(template: Any, signature: Any, code: str) -> Any:
     """Return shapes and dtypes of what the model carries beside its parameters."""
     with jax.enable_x64(True), telling("model", template.model, "initial_state"):
-        return jax.eval_shape(lambda: template.model.initial_state(signature, template.dtype))
+        return carried.eval_shape(template.model, signature, template.dtype, code)
+
+
+# Only ever asked for shapes. JAX remembers those of equal structure and code: an experiment that is resumed, forked, or
+# run with other numbers is not traced again.
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def drawn(model: Any, signature: Any, dtype: str, code: str) -> Any:
+    return model.start(jax.random.key(0), signature, dtype)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def carried(model: Any, signature: Any, dtype: str, code: str) -> Any:
+    return model.initial_state(signature, dtype)

@@ -26,7 +26,12 @@ LOADED_BYTES = 2**29
 
 def fits(nbytes: int) -> bool:
     """Return whether something is small enough to be taken into memory as a whole without being asked for."""
-    return nbytes <= min(LOADED_BYTES, available() // 4)
+    return nbytes <= room()
+
+
+def room() -> int:
+    """Return the most bytes that are taken into memory without being asked for."""
+    return min(LOADED_BYTES, available() // 4)
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,10 @@ def partly_loaded(found: xr.Dataset, place: Path) -> xr.Dataset:
 
     from grokdyn.engine.store.asked import Asked
 
-    known, size = identity(place), 0
+    known, most, size = identity(place), room(), 0
     for name in sorted(found.data_vars, key=lambda name: found[name].nbytes):
         size += found[name].nbytes
-        if fits(size):
+        if size <= most:
             found[name].load()
         else:
             variable = found[name].variable

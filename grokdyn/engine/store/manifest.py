@@ -40,13 +40,16 @@ HARMLESS_FLAGS = ("--xla_force_host_platform_device_count", "--xla_dump")
 
 def versions() -> dict[str, str]:
     """Return the versions that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return {**found, "source": source()}
+    return {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}, "source": source()}
+
+
+@cache
+def version_of(package: str) -> str:
+    """Return the version of a package; its metadata is a file that is slow to read, and what is imported stays."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 @cache
