@@ -9,7 +9,7 @@ import pytest
 from grokdyn.tasks.signature import Reals, Tokens
 from tests import cases
 from tests.contract import arrays, assert_same
-from tests.tasks.draws import drawn, tabled
+from tests.tasks.draws import HASHED, drawn, tabled
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -49,8 +49,8 @@ def found(task):
 
 
 def evaluated(task):
-    table = tabled(task)
-    return drawn(task), table.labels, table if task.drawn else None
+    table = tabled(task, kind=HASHED)
+    return drawn(task, kind=HASHED), table.labels, table if task.drawn else None
 
 
 def test_a_table_fits_its_signature(task, found):
