@@ -67,11 +67,8 @@ class FrozenSubspace(Probe):
         real = values > ROUNDING * values[-1]
         learned = J.T @ (vectors @ jnp.where(real, vectors.T @ (J @ w) / jnp.where(real, values, 1), 0))
         frozen = w - learned
-        pieces = iter(pieces_of(learned, chosen))
-        leaves, tree = jax.tree.flatten(view.params)
-        names = tensor_names(view.params)
-        without = [next(pieces) if name in chosen else leaf for name, leaf in zip(names, leaves, strict=True)]
-        losses = view.losses_at(jax.tree.unflatten(tree, without), view.inputs, view.labels)
+        without = replaced(view.params, pieces_of(learned, chosen))
+        losses = view.losses_at(without, view.inputs, view.labels)
         return {
             "learnable_rank": jnp.sum(real).astype(jnp.float64),
             "frozen_norm": jnp.linalg.norm(frozen),
@@ -83,18 +80,21 @@ class FrozenSubspace(Probe):
     def jacobian(self, view: View) -> jax.Array:
         """Return J, with rows of 0 in the place of padding."""
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), view.function.tangent(view.params))
-        leaves, tree = jax.tree.flatten(params)
-        places = [i for i, name in enumerate(tensor_names(params)) if matches(name, self.match)]
+        chosen = self.of(params)
 
-        def logits(chosen: list[jax.Array]) -> jax.Array:
-            replaced = list(leaves)
-            for place, leaf in zip(places, chosen, strict=True):
-                replaced[place] = leaf
-            f = view.function.network(jax.tree.unflatten(tree, replaced), view.rows.inputs).logits
+        def logits(chosen: dict[str, jax.Array]) -> jax.Array:
+            f = view.function.network(replaced(params, chosen), view.rows.inputs).logits
             return jnp.where(view.rows.counts[:, None], f, 0).ravel()
 
-        found = jax.jacrev(logits)([leaves[i] for i in places])
-        return jnp.concatenate([part.reshape(part.shape[0], -1) for part in found], axis=1)
+        found = jax.jacrev(logits)(chosen)
+        return jnp.concatenate([found[name].reshape(found[name].shape[0], -1) for name in chosen], axis=1)
+
+
+def replaced(params: Any, tensors: dict[str, Any]) -> Any:
+    """Return parameters with others in the place of those of these names."""
+    leaves, tree = jax.tree.flatten(params)
+    named = zip(tensor_names(params), leaves, strict=True)
+    return jax.tree.unflatten(tree, [tensors.get(name, leaf) for name, leaf in named])
 
 
 def flat(tensors: dict[str, Any]) -> jax.Array:
@@ -102,10 +102,10 @@ def flat(tensors: dict[str, Any]) -> jax.Array:
     return jnp.concatenate([leaf.ravel() for leaf in tensors.values()])
 
 
-def pieces_of(w: jax.Array, tensors: dict[str, Any]) -> list[jax.Array]:
+def pieces_of(w: jax.Array, tensors: dict[str, Any]) -> dict[str, jax.Array]:
     """Return a row of entries as tensors like those that it was made of."""
-    found, at = [], 0
-    for leaf in tensors.values():
-        found.append(w[at : at + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
+    found, at = {}, 0
+    for name, leaf in tensors.items():
+        found[name] = w[at : at + leaf.size].reshape(leaf.shape).astype(leaf.dtype)
         at += leaf.size
     return found

@@ -33,6 +33,10 @@ class Attack(NamedTuple):
         """Return points brought back to the ball and the range; x is in both, so that the second leaves the first."""
         return jnp.clip(self.x + limited(points - self.x, self.budget, self.norm), *self.between)
 
+    def stepped(self, points: jax.Array) -> jax.Array:
+        """Return where a step of the descent leads to."""
+        return self.moved(points, self.share * self.budget)
+
     def moved(self, points: jax.Array, length: jax.Array) -> jax.Array:
         """Return where a step of a length leads to."""
         gradient = jax.grad(lambda points: jnp.sum(rising(self.logits(points), self.targets)))(points)
@@ -63,7 +67,7 @@ def attacks(one: Attack, key: jax.Array, steps: int) -> jax.Array:
     """
 
     def descend(points: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        points = one.moved(points, one.share * one.budget)
+        points = one.stepped(points)
         return points, points
 
     begin = one.begin(key)
@@ -73,11 +77,7 @@ def attacks(one: Attack, key: jax.Array, steps: int) -> jax.Array:
 
 def attacked(one: Attack, key: jax.Array, steps: int) -> jax.Array:
     """Return where so many steps of the descent lead to [rows, ...]."""
-
-    def descend(_: jax.Array, points: jax.Array) -> jax.Array:
-        return one.moved(points, one.share * one.budget)
-
-    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(steps), descend, one.begin(key))
+    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(steps), lambda _, points: one.stepped(points), one.begin(key))
 
 
 def rising(logits: jax.Array, targets: jax.Array) -> jax.Array:
