@@ -143,7 +143,7 @@ def test_what_cannot_be_listed_is_told_in_a_line(name, own, capsys):
 
 
 def test_families_of_the_help_are_those_that_are_listed():
-    from grokdyn.cli import FAMILIES
+    from grokdyn.parser import FAMILIES
 
     assert set(FAMILIES) == set(listing.FAMILIES)
 

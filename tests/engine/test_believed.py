@@ -50,7 +50,7 @@ USES = {
 def command(*words):
     """Run a command; raise what it told as an error."""
     from grokdyn import commands
-    from grokdyn.cli import parser
+    from grokdyn.parser import parser
 
     options = parser().parse_args([str(word) for word in words])
     assert options.command in vars(commands).values()
