@@ -72,10 +72,7 @@ def curves(
         handles = legend_handles(ds, arrays, hue, over, quantiles)
         if theory is not None:
             handles.append(Line2D([], [], **panel.THEORY, label="theory"))
-        if ax is not None:
-            ax.legend(handles=handles)
-        else:
-            _legend_outside(figure, handles, beside=len(panels) == 1 or hue is not None)
+        _put_legend(figure, ax, handles, beside=len(panels) == 1 or hue is not None)
     return figure
 
 
@@ -91,8 +88,11 @@ def _figure_of(ax: Axes) -> Any:
     return ax.figure
 
 
-def _legend_outside(figure: Any, handles: list[Artist], beside: bool) -> None:
-    """Put the legend at the right of one panel, and above several unless it is a long list."""
+def _put_legend(figure: Any, ax: Axes | None, handles: list[Artist], beside: bool) -> None:
+    """Put the legend into a user's axes, else at the right of one panel, and above several unless it is a long list."""
+    if ax is not None:
+        ax.legend(handles=handles)
+        return
     for handle in handles if beside else ():
         handle.set_label(str(handle.get_label()).replace(" % of", " %\nof"))
     if beside:
