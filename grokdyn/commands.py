@@ -258,7 +258,7 @@ def interventions(options: Namespace) -> list[Any]:
         UsageError: for a field that none of it has.
     """
     from grokdyn.spec import base, toml
-    from grokdyn.spec.rules import imported
+    from grokdyn.spec.imports import imported
 
     kinds = [imported(INTERVENTIONS[name], "apply", "") for name in options.apply]
     given = {name: text for name in FIELDS if (text := getattr(options, name)) is not None}

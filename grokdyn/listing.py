@@ -13,7 +13,7 @@ from grokdyn.engine.host.console import Console
 from grokdyn.spec import base, places
 from grokdyn.spec.axes import AXIS, ZIP
 from grokdyn.spec.errors import nearest
-from grokdyn.spec.rules import imported
+from grokdyn.spec.imports import imported
 from grokdyn.usage import UsageError
 
 FAMILIES = {("losses" if family == "loss" else f"{family}s"): family for family in places.FAMILIES}

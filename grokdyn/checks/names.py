@@ -12,8 +12,8 @@ from grokdyn.probes import cadence
 from grokdyn.probes.base import Shapes, Variable
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.foreign import is_foreign
+from grokdyn.spec.imports import imported
 from grokdyn.spec.places import KINDS
-from grokdyn.spec.rules import imported
 
 # What every Dataset has besides what probes record.
 RESERVED = ("step", "status", "diverged_at", "stopped_at")

@@ -18,10 +18,10 @@ from grokdyn.spec import base
 from grokdyn.spec.declare import a, family_of
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.imports import location
 from grokdyn.spec.kinds import kind_of
 from grokdyn.spec.places import PUBLIC_BASES
 from grokdyn.spec.record import Every
-from grokdyn.spec.rules import location
 from grokdyn.spec.sweep import Sweep
 from grokdyn.tasks.fit import checked_signature
 from grokdyn.tasks.signature import Reals, Tokens

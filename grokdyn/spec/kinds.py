@@ -9,8 +9,9 @@ from typing import Any
 from grokdyn.spec import base
 from grokdyn.spec.declare import a, family_of
 from grokdyn.spec.errors import Missing, SpecError, nearest
+from grokdyn.spec.imports import imported, location
 from grokdyn.spec.places import ALIASES, BASES, FAMILIES, PUBLIC_BASES
-from grokdyn.spec.rules import Rule, imported, location
+from grokdyn.spec.rules import Rule
 from grokdyn.spec.values import a_list, listed
 
 # Kinds that a message names.

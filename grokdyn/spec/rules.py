@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from grokdyn.spec.errors import SpecError, nearest
+from grokdyn.spec.imports import imported, location
 from grokdyn.spec.values import a_list, finite, listed, plain, whole_set
 
 
@@ -269,36 +267,3 @@ class Optional(Rule):
 
     def encode(self, value: Any) -> Any:
         return NOTHING if value is None else self.inner.encode(value)
-
-
-# Whether only parts of this package are imported: a file from elsewhere must not run its maker's code.
-NOTHING_IMPORTED = ContextVar("nothing_imported", default=False)
-
-
-@contextmanager
-def nothing_imported() -> Iterator[None]:
-    """Have a spec read without importing anything that is not of this package."""
-    before = NOTHING_IMPORTED.set(True)
-    try:
-        yield
-    finally:
-        NOTHING_IMPORTED.reset(before)
-
-
-def imported(place: str, path: str, allowed: str) -> Any:
-    """Import ``"package.module:name"``."""
-    module, _, name = place.partition(":")
-    if NOTHING_IMPORTED.get() and module.partition(".")[0] != __name__.partition(".")[0]:
-        raise SpecError(path, place, allowed, "to read results nothing of somebody's own is imported")
-    try:
-        found = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # whatever the user's module raises is the user's mistake, told in one line
-        raise SpecError(path, place, allowed, f"importing it failed: {error}") from None
-    return found
-
-
-def location(thing: Any) -> str:
-    """Return where a user's function or class can be imported from."""
-    return f"{thing.__module__}:{thing.__qualname__}"

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 import grokdyn as gd
 from grokdyn.spec import base, kinds, rules
+from grokdyn.spec.imports import imported
 from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.patterns import Pattern
 from grokdyn.spec.places import KINDS
-from grokdyn.spec.rules import imported
 
 
 def values(rule, nested=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grokdyn.spec.errors import SpecError
-from grokdyn.spec.rules import nothing_imported
+from grokdyn.spec.imports import nothing_imported
 from grokdyn.spec.sweep import Sweep
 
 

@@ -26,8 +26,8 @@ from grokdyn.engine.store.states import GIVEN
 from grokdyn.spec import toml
 from grokdyn.spec.errors import SpecError
 from grokdyn.spec.experiment import Experiment
+from grokdyn.spec.imports import nothing_imported
 from grokdyn.spec.paths import place_of
-from grokdyn.spec.rules import nothing_imported
 from grokdyn.spec.sweep import Sweep, decode
 
 if TYPE_CHECKING:
