@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests import quick
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # One runs by default, with fewer steps; all of them, as they are, with -m slow: each takes 10 to 40 s on two cores.
 QUICK = [path for path in NOTEBOOKS if path.stem.startswith("01")]
@@ -20,7 +22,8 @@ def run(path, folder, steps=None):
         pytest.skip("no PyTorch here: the extra torch")
     for cell in notebook.cells if steps is not None else ():
         cell.source = re.sub(r"\bsteps=\d+", f"steps={steps}", cell.source)
-    return NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    return client.execute(env=quick.environment())
 
 
 def check(done):
