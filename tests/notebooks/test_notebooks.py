@@ -34,7 +34,7 @@ def check(done):
 
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
 def test_a_notebook_runs_with_fewer_steps(path, tmp_path):
-    check(run(path, tmp_path, steps=50))
+    check(run(path, tmp_path, steps=20))
 
 
 @pytest.mark.slow

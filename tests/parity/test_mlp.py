@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from tests.parity.trajectories import assert_follows, load
+from tests.parity.trajectories import LOOKS, assert_follows, load
 
 pytestmark = pytest.mark.as_users
 
@@ -16,7 +16,7 @@ def edge(steps=50, **changes):
         loss=gd.CrossEntropy(precision="float32"),
         optimizer=gd.AdamW(learning_rate=0.01, b2=0.99, eps=1e-25, weight_decay=0.0),
         steps=steps,
-        record=gd.Every(1),
+        record=gd.At(LOOKS),
         probes=(gd.Loss(), gd.Accuracy(), gd.WeightNorm()),
     ).replace(**changes)
 
@@ -28,7 +28,7 @@ def doshi(weight_decay, steps):
         loss=gd.MSE(),
         optimizer=gd.AdamW(learning_rate=0.01, b2=0.98, weight_decay=weight_decay),
         steps=steps,
-        record=gd.Every(1),
+        record=gd.At((*LOOKS, 50, 55, 60)),
     )
 
 
@@ -44,7 +44,7 @@ def start_from(experiment, reference):
 def test_edge_adamw_follows_pytorch():
     reference, experiment = load("edge_adamw_ce32"), edge()
     ds = gd.run(experiment, start=start_from(experiment, reference))
-    assert_follows(ds.train_loss.values, reference["train_loss"])
+    assert_follows(ds.train_loss, reference["train_loss"])
     at = reference["eval_steps"][reference["eval_steps"] <= 25]
     np.testing.assert_allclose(ds.weight_norm_per_tensor.sel(step=at), reference["weight_norm"][: len(at)], rtol=1e-3)
 
@@ -53,7 +53,7 @@ def test_edge_adamw_follows_pytorch():
 def test_doshi_follows_pytorch(name, weight_decay):
     reference, experiment = load(name), doshi(weight_decay, steps=60)
     ds = gd.run(experiment, start=start_from(experiment, reference))
-    assert_follows(ds.train_loss.values, reference["train_loss"])
+    assert_follows(ds.train_loss, reference["train_loss"])
     if name == "doshi_clean_wd5":
         theirs = np.interp(0.5, reference["test_acc"], reference["eval_steps"])
         ours = np.interp(0.5, ds.test_accuracy.values, ds.step.values)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from tests.parity.trajectories import assert_follows, load
+from tests.parity.trajectories import LOOKS, assert_follows, load
 
 P = 113
 ADAMW = gd.AdamW(learning_rate=1e-3, b2=0.98, weight_decay=1.0, schedule=gd.Warmup(steps=10.0))
@@ -24,11 +24,11 @@ def nanda(steps=50, **changes):
 
 @pytest.mark.as_users
 def test_nandas_transformer_follows_pytorch():
-    reference, experiment = load("nanda_transformer"), nanda()
+    reference, experiment = load("nanda_transformer"), nanda(record=gd.At(LOOKS))
     params = gd.interop.from_torch(experiment.model, reference, prefix="init.")
     rows = reference["train_pairs"][:, 0] * P + reference["train_pairs"][:, 1]
     ds = gd.run(experiment, start=gd.Start(params=params, train_rows=rows))
-    assert_follows(ds.train_loss.values, reference["train_loss"])
+    assert_follows(ds.train_loss, reference["train_loss"])
     at = reference["eval_steps"] <= 25
     steps = reference["eval_steps"][at]
     np.testing.assert_allclose(ds.test_loss.sel(step=steps), reference["test_loss"][at], rtol=1e-3)
