@@ -1,6 +1,7 @@
 """The tangent kernel by every method against its dense twin, the contraction of whole Jacobians in float64."""
 
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ def rows_of(task):
 
 
 def started(model, task, seed=0):
-    return model.start(jax.random.key(seed), task.signature(), "float64")
+    return jax.jit(lambda key: model.start(key, task.signature(), "float64"))(jax.random.key(seed))
 
 
 def twin(model, params, x):
@@ -76,6 +77,13 @@ def test_gram_matrices_of_layers_are_the_kernel_of_an_mlp(activation, bias):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
 
+@cache
+def dense(model, task):
+    """Return parameters, rows and the kernel of a model, which several methods are compared with."""
+    params, x = started(model, task), rows_of(task)
+    return params, x, twin(model, params, x)
+
+
 SERVED = [
     *itertools.product([(DEEP, TOKENS), (COMMITTEE, VECTORS)], ["jacobian", "products", "layers"]),
     ((ENCODER, TOKENS), "jacobian"),
@@ -87,8 +95,7 @@ SERVED = [
 @pytest.mark.parametrize(("pair", "method"), SERVED, ids=lambda x: x if isinstance(x, str) else type(x[0]).__name__)
 def test_every_method_gives_every_part_of_the_kernel(pair, method):
     model, task = pair
-    params, x = started(model, task), rows_of(task)
-    full = twin(model, params, x)
+    params, x, full = dense(model, task)
     y = x[2:5]
 
     @jax.jit

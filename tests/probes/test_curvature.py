@@ -73,13 +73,13 @@ def both(request):
 
 @pytest.mark.parametrize("which", FUNCTIONS)
 def test_products_and_gradients_of_every_model_are_the_dense_ones(which):
-    x, signature = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2))), Signature(0, 2, 3, 5)
+    inputs, signature = np.random.default_rng(0).normal(size=(5, 2)), Signature(0, 2, 3, 5)
     if which == "tokens":
-        x, signature = jnp.asarray([[0, 1], [2, 2], [1, 0], [1, 2], [0, 0]], jnp.int32), Signature(3, 2, 3, 5)
+        inputs, signature = np.asarray([[0, 1], [2, 2], [1, 0], [1, 2], [0, 0]], np.int32), Signature(3, 2, 3, 5)
     y, loss = jnp.asarray([0, 2, 1, 1, 0]), EXPERIMENT.loss
 
-    def found(model):
-        params = model.start(jax.random.key(1), signature, "float64")
+    def found(model, key, x):
+        params = model.start(key, signature, "float64")
         flat, unravel = ravel_pytree(params)
 
         def losses(params):
@@ -96,7 +96,8 @@ def test_products_and_gradients_of_every_model_are_the_dense_ones(which):
         return (jax.vmap(times)(jnp.eye(flat.size)), dense), (gram, g @ g.T)
 
     models = FUNCTIONS[which]
-    for name, pairs in jax.jit(lambda: {kind: found(model) for kind, model in models.items()})().items():
+    every = jax.jit(lambda *given: {kind: found(model, *given) for kind, model in models.items()})
+    for name, pairs in every(jax.random.key(1), inputs).items():
         for estimate, twin in pairs:
             assert np.any(twin)
             np.testing.assert_allclose(estimate, twin, rtol=0, atol=1e-9 * np.abs(twin).max(), err_msg=name)

@@ -1,5 +1,6 @@
 """Accuracy in context against loops over sequences, and what a network that has learned must show."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def nearest_by_hand(x, labels, i):
 def test_shares_and_the_nearest_example_are_those_of_loops():
     ds, run = gd.run(EXPERIMENT, progress=False).isel(step=0), taken_apart(EXPERIMENT)
     inputs, labels = np.asarray(run.table.inputs, float), np.asarray(run.table.labels)
-    logits = np.asarray(EXPERIMENT.model.apply(run.state.params, run.table.inputs).logits)
+    logits = np.asarray(jax.jit(EXPERIMENT.model.apply)(run.state.params, run.table.inputs).logits)
     for part, rows in (("test", range(ROWS)), ("unseen", range(ROWS, 2 * ROWS))):
         for i in range(LENGTH):
             right = [int(np.argmax(logits[r, i])) == labels[r, i] for r in rows]

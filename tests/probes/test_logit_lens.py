@@ -5,7 +5,7 @@ import pytest
 
 import grokdyn as gd
 from tests.models.test_transformer import naive
-from tests.train.lanes import taken_apart
+from tests.train.lanes import outlined
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -33,12 +33,13 @@ EXPERIMENT = gd.Experiment(
 
 
 def test_ranks_are_those_of_a_slow_transcription():
-    ds, run = gd.run(EXPERIMENT, progress=False).isel(step=0), taken_apart(EXPERIMENT)
-    inputs, labels = (np.asarray(x) for x in run.table)
-    w = {name: np.asarray(value) for name, value in run.state.params.items()}
+    inputs, labels = (np.asarray(x) for x in EXPERIMENT.task.table())
+    rng = np.random.default_rng(0)
+    shapes = outlined(EXPERIMENT).state.params
+    w = {name: rng.normal(size=s.shape) / np.sqrt(s.shape[0]) for name, s in shapes.items()}
+    train = rng.permutation(len(inputs)) < 10
+    ds = gd.run(EXPERIMENT, start=gd.Start(params=w, train_rows=train), progress=False).isel(step=0)
     seen = naive(EXPERIMENT.model, w, inputs)[1]
-    train = np.zeros(len(inputs), bool)
-    train[np.asarray(run.rows.index[run.rows.counts])] = True
     for prefix, token in (("", labels), ("first_", inputs[:, 0])):
         ranks = np.zeros((3, len(inputs), 3))
         for layer, state in enumerate((seen["resid_pre_0"], seen["resid_post_0"], seen["resid_post_1"])):

@@ -94,7 +94,7 @@ def test_loss_and_logits_are_those_of_the_rows_that_were_asked_for(run, part, ro
         place = int(np.argmin(np.abs(np.asarray(sizes) - norm)))
         assert sizes[place] == pytest.approx(norm, rel=1e-10)
         places = candidates(part, rows)[place]
-        H = np.asarray(jax.hessian(losses)(flat, places))
+        H = np.asarray(jax.jit(jax.hessian(losses))(flat, places))
     values = np.linalg.eigvalsh(H)
     sharp = named(part, gd.Sharpness)
     np.testing.assert_allclose(run[sharp + "sharpness"], values[-1], rtol=1e-8)
@@ -118,7 +118,7 @@ def test_loss_and_logits_are_those_of_the_rows_that_were_asked_for(run, part, ro
 def test_all_train_rows_and_their_names_are_as_they_were(run):
     with jax.enable_x64(True):
         flat = ravel_pytree(jax.tree.map(jnp.asarray, PARAMS))[0]
-        g = np.asarray(jax.grad(losses)(flat, TRAIN))
+        g = np.asarray(jax.jit(jax.grad(losses))(flat, TRAIN))
     np.testing.assert_allclose(run.gradient_norm, np.linalg.norm(g), rtol=1e-10)
     assert run.gradient_norm.long_name == "gradient norm"
     assert run[named("test", gd.GradientNorm) + "gradient_norm"].long_name == "gradient norm, 7 test rows"
