@@ -8,7 +8,6 @@ import pytest
 import grokdyn as gd
 from grokdyn.tasks.digits import source
 from grokdyn.tasks.in_context_classes import MOST_TASKS
-from tests.train.lanes import taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
 TASK = gd.InContextClassification(classes=3, width=4, length=5, tasks=6, noise_std=0.25, rows=400)
@@ -30,10 +29,19 @@ def by_hand(A, pi, x, y, classes):
 
 def known(task, first=0):
     """Return the rule, its prototypes, and matrix and permutation of every task from the first of a kind on."""
-    rule = task.rule(KEY)
-    numbers = jnp.arange(first, first + int(task.tasks), dtype=jnp.int32)
-    A, pi = jax.device_get(jax.vmap(lambda t: task.task_of(rule, t))(numbers))
-    return rule, np.asarray(rule["prototypes"], float), A.astype(float), pi
+    rule, (A, pi) = made(task, np.arange(first, first + int(task.tasks), dtype=np.int32))
+    return rule, rule["prototypes"].astype(float), A.astype(float), pi
+
+
+def made(task, numbers):
+    """Return the rule, and matrix and permutation of tasks by number."""
+
+    @jax.jit
+    def of(key):
+        rule = task.rule(key)
+        return rule, jax.vmap(lambda t: task.task_of(rule, t))(numbers)
+
+    return jax.device_get(of(KEY))
 
 
 def tasks_of(table, P, A, pi):
@@ -54,25 +62,28 @@ def tasks_of(table, P, A, pi):
 def test_a_sequence_is_its_task_applied_to_inputs_and_classes():
     """With no noise one task makes a row; tasks are drawn uniformly, and no unseen one is among those that train."""
     task = TASK.replace(noise_std=0.0)
-    rule, *made = known(task)
-    table = jax.device_get(jax.jit(task.draw)(KEY))
+
+    @jax.jit
+    def drawn(key):
+        return task.draw(key), task.sequences(task.rule(key), key, 50, MOST_TASKS, 6, trains=False)
+
+    table, later = jax.device_get(drawn(KEY))
+    first, unknown = (known(task, number)[1:] for number in (0, MOST_TASKS))
     seen, unseen = (gd.Table(*(x[at] for x in table)) for at in (slice(0, 400), slice(400, 800)))
-    which, off = tasks_of(seen, *made)
+    which, off = tasks_of(seen, *first)
     assert off.max() < 1e-5
     assert np.all(np.abs(np.bincount(which, minlength=6) / 400 - 1 / 6) < 5 * np.sqrt(5 / 36 / 400))
-    assert tasks_of(unseen, *made)[1].min() > 1e-2
-    later = jax.jit(lambda: task.sequences(rule, KEY, 50, MOST_TASKS, 6, trains=False))()
-    assert tasks_of(later, *known(task, MOST_TASKS)[1:])[1].max() < 1e-5
+    assert tasks_of(unseen, *first)[1].min() > 1e-2
+    assert tasks_of(later, *unknown)[1].max() < 1e-5
 
 
 def test_inputs_have_the_law_that_is_told():
     """Five standard errors: residuals of inputs from their prototypes, matrices and permutations over many tasks."""
-    rule = TASK.rule(KEY)
-    x, y = jax.device_get(TASK.shown(rule, jax.random.key(5), 4000, True))
-    rest = x * np.sqrt(1 + 0.25**2) - np.asarray(rule["prototypes"])[y]
+    rule, (A, pi) = made(TASK, np.arange(3000, dtype=np.int32))
+    x, y = jax.device_get(jax.jit(lambda rule, key: TASK.shown(rule, key, 4000, True))(rule, jax.random.key(5)))
+    rest = x * np.sqrt(1 + 0.25**2) - rule["prototypes"][y]
     assert abs(np.mean(rest**2) / 0.25**2 - 1) < 5 * np.sqrt(2 / rest.size)
     assert np.all(np.abs(np.bincount(y.ravel()) / y.size - 1 / 3) < 5 * np.sqrt(2 / 9 / y.size))
-    A, pi = jax.device_get(jax.vmap(lambda t: TASK.task_of(rule, t))(jnp.arange(3000, dtype=jnp.int32)))
     assert abs(np.mean(A**2) * 4 - 1) < 5 * np.sqrt(2 / A.size)
     assert abs(A.mean()) < 5 * np.sqrt(0.25 / A.size)
     assert np.array_equal(np.sort(pi, axis=1), np.tile(np.arange(3), (3000, 1)))
@@ -83,41 +94,49 @@ def test_inputs_have_the_law_that_is_told():
 
 def test_updates_draw_from_the_tasks_that_train_alone():
     task = TASK.replace(noise_std=0.0, tasks=2)
-    rule = task.rule(KEY)
-    table = jax.jit(lambda: task.sample(rule, jax.random.key(9), 200))()
-    which, off = tasks_of(table, *known(TASK)[1:])
+    rule, *those = known(TASK)
+    sample = jax.jit(lambda rule, key: task.sample(rule, key, 200))
+    table, other = (jax.device_get(sample(rule, jax.random.key(seed))) for seed in (9, 10))
+    which, off = tasks_of(table, *those)
     assert set(which) == {0, 1}
     assert off.max() < 1e-5
-    assert not np.array_equal(table.inputs, task.sample(rule, jax.random.key(10), 200).inputs)
+    assert not np.array_equal(table.inputs, other.inputs)
 
 
 def test_fewer_tasks_are_some_of_more():
     """Task t is what it is whatever their number, and that number is a leaf of one program."""
-    one, other = (jax.device_get(TASK.replace(tasks=n).task_of(TASK.rule(KEY), jnp.int32(3))) for n in (4, 2**20))
+
+    @jax.jit
+    def drawn(task):
+        return task.draw(KEY).inputs, task.task_of(task.rule(KEY), jnp.int32(3))
+
+    (few, one), (many, other) = (drawn(jax.tree.map(np.asarray, TASK.replace(tasks=n))) for n in (4, 2**20))
+    assert drawn._cache_size() == 1
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    few = jax.jit(lambda task: task.draw(KEY).inputs)(jax.tree.map(np.asarray, TASK))
-    unseen = TASK.replace(tasks=2**20).draw(KEY).inputs[TASK.rows :]
-    assert few.shape == (800, 5, 7)
-    assert unseen.shape == (400, 5, 7)
+    assert few.shape == many.shape == (800, 5, 7)
+    assert not np.array_equal(few[:400], many[:400])
 
 
 @digits_there
 def test_images_that_train_and_images_that_test_are_apart():
     """Width above 64 entries: A has full rank, so that the image behind a vector is found again."""
-    rule = DIGITS.rule(KEY)
     images, digits = DIGITS.digits()
-    order = np.asarray(rule["order"])
+    rule, tasks = made(DIGITS, np.array([0, 1, MOST_TASKS, MOST_TASKS + 1], np.int32))
+    tasks, order = list(zip(*tasks, strict=True)), rule["order"]
     assert sorted(order) == list(range(len(images)))
     assert set(digits) == {0, 1, 2, 3}
     apart = images.astype(float) - images.astype(float).mean(0)
     apart /= np.sqrt(np.mean(apart**2))
-    tasks = [jax.device_get(DIGITS.task_of(rule, jnp.int32(t))) for t in (0, 1, MOST_TASKS, MOST_TASKS + 1)]
-    table = jax.device_get(jax.jit(DIGITS.draw)(KEY))
-    later = jax.jit(lambda: DIGITS.sequences(rule, KEY, 50, MOST_TASKS, 2, trains=False))()
-    fresh = jax.device_get(jax.jit(lambda: DIGITS.sample(rule, jax.random.key(7), 50))())
+
+    @jax.jit
+    def drawn(rule, key, other):
+        later = DIGITS.sequences(rule, key, 50, MOST_TASKS, 2, trains=False)
+        return DIGITS.draw(key), later, DIGITS.sample(rule, other, 50)
+
+    table, later, fresh = jax.device_get(drawn(rule, KEY, jax.random.key(7)))
     parts = (
         (table.inputs[:50], table.labels[:50], tasks[:2], order[600:]),
-        (*jax.device_get(later), tasks[2:], order[600:]),
+        (*later, tasks[2:], order[600:]),
         (*fresh, tasks[:2], order[:600]),
     )
     for inputs, labels, own, allowed in parts:
@@ -133,14 +152,16 @@ def test_images_that_train_and_images_that_test_are_apart():
 
 def test_a_later_vector_changes_no_earlier_logit():
     """Exactly: not a bit of the logits before it, of a network that changes at and behind it."""
-    model = gd.Transformer(layers=2, d_model=8, heads=2, d_mlp=16, norm="pre", answers=5)
-    run = taken_apart(experiment(task=TASK.replace(rows=20), model=model))
-    inputs = jnp.asarray(run.table.inputs)
-    whole = np.asarray(model.apply(run.state.params, inputs).logits)
+    model, task = gd.Transformer(layers=2, d_model=8, heads=2, d_mlp=16, norm="pre", answers=5), TASK.replace(rows=20)
+    params, (inputs, _) = jax.jit(lambda key: (model.start(key, task.signature(), "float32"), task.draw(key)))(KEY)
+    logits = jax.jit(lambda inputs: model.apply(params, inputs).logits)
+    inputs = np.asarray(inputs)
+    whole = np.asarray(logits(inputs))
     assert whole.shape == (40, 5, 3)
     for place in range(5):
-        changed = model.apply(run.state.params, inputs.at[:, place].add(1.0)).logits
-        same = np.all(np.asarray(changed) == whole, axis=(0, 2))
+        moved = inputs.copy()
+        moved[:, place] += 1
+        same = np.all(np.asarray(logits(moved)) == whole, axis=(0, 2))
         assert same.tolist() == [i < place for i in range(5)]
 
 

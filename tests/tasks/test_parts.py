@@ -59,13 +59,18 @@ class Rows(gd.Probe):
         return {"member": jnp.stack(list(view.parts.values())).astype(jnp.float64)}
 
 
-def seen(task, **changes):
-    return gd.run(cases.tiny(task=task, probes=("loss", "accuracy", "logits", Rows()), **changes), progress=False)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Return a store of runs with several fractions and seeds that learn; tests only read it."""
+    out, probes = tmp_path_factory.mktemp("parts") / "store", ("loss", "accuracy", "logits", Rows())
+    exp = cases.tiny(task=Pairs(), probes=probes, steps=300, record=gd.Every(20), **{"model.hidden": (32,)})
+    gd.run(gd.Sweep(exp, {"task.train_fraction": [0.3, 0.5, 1.0], "seed": [0, 1]}), out=out, progress=False)
+    return out
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.5, 1.0])
-def test_the_pool_alone_is_divided(fraction):
-    ds = seen(Pairs(train_fraction=fraction))
+def test_the_pool_alone_is_divided(fraction, store):
+    ds = gd.open(store).sel(train_fraction=fraction, seed=0)
     members = {str(part): ds.member.sel(part=part).values[0].astype(bool) for part in ds.part.values}
     ours = parts_of(Pairs())
     assert list(members) == ["train", "test", "equal", "unseen"]
@@ -76,8 +81,8 @@ def test_the_pool_alone_is_divided(fraction):
     assert not (members["train"] & (members["test"] | members["unseen"])).any()
 
 
-def test_every_part_has_its_variables_and_training_sees_train_rows_alone():
-    ds = seen(Pairs(), steps=300, record=gd.Every(300), **{"model.hidden": (32,)})
+def test_every_part_has_its_variables_and_training_sees_train_rows_alone(store):
+    ds = gd.open(store).sel(train_fraction=0.5, seed=0)
     for part in ("train", "test", "equal", "unseen"):
         for what in ("loss", "accuracy", "logit_norm", "margin"):
             assert np.isfinite(ds[f"{part}_{what}"].values).all(), (part, what)
@@ -87,7 +92,7 @@ def test_every_part_has_its_variables_and_training_sees_train_rows_alone():
 
 
 def test_one_pool_with_other_parts_trains_as_the_smaller_table_would():
-    whole = seen(Pairs(train_points=10))
+    whole = gd.run(cases.tiny(task=Pairs(train_points=10), probes=("loss", Rows())), progress=False)
     rows = np.flatnonzero(whole.member.sel(part="train").values[0])
     given = gd.run(
         cases.tiny(task=gd.ModularArithmetic(p=P), probes=("loss",)), start=gd.Start(train_rows=rows), progress=False
@@ -105,6 +110,7 @@ def test_a_task_may_have_no_pool():
 def test_fraction_and_seed_can_be_swept_and_stop_rules_know_parts():
     exp = cases.tiny(task=Pairs(), stop=(gd.When(variable="unseen_accuracy", threshold=0.0, records=1),))
     ds = gd.run(gd.Sweep(exp, {"task.train_fraction": [0.2, 0.9], "seed": [0, 1]}), progress=False)
+    assert gd.analysis.parts(ds) == ("train", "test", "equal", "unseen")
     assert ds.unseen_loss.shape == (2, 2, 3)
     assert (ds.stopped_at == 0).all()
 
@@ -168,9 +174,8 @@ def test_signatures_of_the_earlier_form_are_understood():
     assert (old.outputs, old.answers, hash(old)) == (2, 1, hash(Signature(Vectors(3), Reals(2), 9)))
 
 
-def test_analysis_and_figures_know_parts():
-    exp = cases.tiny(task=Pairs(), steps=60, record=gd.Every(20), **{"model.hidden": (32,)})
-    ds = gd.run(gd.Sweep(exp, {"task.train_fraction": [0.2, 0.9], "seed": [0, 1]}), progress=False)
+def test_analysis_and_figures_of_a_store_know_parts(store):
+    ds = gd.open(store).sel(train_fraction=[0.3, 0.5], step=slice(60))
     assert gd.analysis.parts(ds) == gd.analysis.parts(ds, "loss") == ("train", "test", "equal", "unseen")
     times = gd.analysis.grokking_time(ds, 0.5, part="equal")
     assert {"step_train", "step_equal", "delay", "equal_censored"} <= set(times)
@@ -182,9 +187,3 @@ def test_analysis_and_figures_know_parts():
     figure = gd.plot.curves(ds)
     told = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert any("unseen" in text for text in told)
-
-
-def test_a_store_keeps_which_part_a_variable_is_of(tmp_path):
-    out = tmp_path / "store"
-    gd.run(cases.tiny(task=Pairs()), out=out, progress=False)
-    assert gd.analysis.parts(gd.open(out)) == ("train", "test", "equal", "unseen")
