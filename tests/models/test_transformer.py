@@ -163,13 +163,18 @@ def test_every_path_is_the_naive_model(name):
     model = MODELS[name]
     params, inputs = parameters(model), tokens()
     exact, seen = naive(model, params, inputs)
-    for path in ("answer", "full"):
-        found = jax.jit(model.replace(path=path).forward)(params, inputs)
+
+    @jax.jit
+    def all_of(params, inputs):
+        paths = [model.replace(path=path).forward(params, inputs) for path in ("answer", "full")]
+        return paths, model.activations(params, inputs)
+
+    paths, everywhere = all_of(params, inputs)
+    for found in paths:
         close(found.logits, read_out(model, exact))
         assert found.activations.keys() == seen.keys()
         for key, value in found.activations.items():
             close(value, seen[key][:, -model.answers])
-    everywhere = jax.jit(model.activations)(params, inputs)
     assert everywhere.keys() == seen.keys()
     for key, value in everywhere.items():
         close(value, seen[key])
