@@ -16,12 +16,12 @@ import xarray as xr
 
 from grokdyn import analysis
 from grokdyn import plot as plots
-from grokdyn.analysis.checks import swept_axes
+from grokdyn.analysis.checks import ArgumentError, swept_axes
 from grokdyn.analysis.words import written
 from grokdyn.engine.store.files import whole, writing
-from grokdyn.plot.grid import TIMES
+from grokdyn.plot.grid import TIMES, axes_to_name, diagram_axes
 from grokdyn.plot.layout import MAX_PANELS
-from grokdyn.spec.errors import printable
+from grokdyn.spec.errors import nearest, printable
 from grokdyn.terminal import cell_axes, has_accuracies
 from grokdyn.usage import UsageError
 
@@ -134,11 +134,32 @@ def draw_diagram(
     """Draw one phase diagram into a folder; return the file.
 
     Raises:
-        UsageError: if a threshold or delay is named that the value does not depend on.
+        UsageError: if there is no such value, a threshold or delay is named that it does not depend on, or it takes
+            axes and none are named.
     """
+    known = [*TIMED, *map(str, ds.data_vars)]
+    if value not in known:
+        hint = nearest(value, known)
+        told = f"plot: got --value {value}; allowed: one of {', '.join(known)}"
+        raise UsageError(told + (f" ({hint})" if hint else ""))
+    check_diagram_axes(ds, value, x, y)
     if value not in TIMED:
         no_use_of(style, f"with --value {value}")
     return save(plots.phase_diagram(ds, x=x, y=y, value=value, **style), folder, f"diagram_{value}", suffix)
+
+
+def check_diagram_axes(ds: xr.Dataset, value: str, x: str | None, y: str | None) -> None:
+    """Refuse a diagram whose axes are neither named nor the only two of the sweep."""
+    if x is not None and y is not None:
+        return
+    try:
+        diagram_axes(ds, x, y, single=True)
+    except ArgumentError:
+        known = axes_to_name(ds, single=True)
+        named = " ".join(f"--{name} {axis}" for name, axis in (("x", x), ("y", y)) if axis is not None)
+        both = f"--x and --y, two of {', '.join(known)}"
+        allowed = both if len(known) > 1 else "a sweep with two axes; grokdyn plot DIR draws curves of this one"
+        raise UsageError(f"plot: got --value {value} {named or 'alone'}; allowed: {allowed}") from None
 
 
 def no_use_of(style: dict[str, Any], where: str) -> None:

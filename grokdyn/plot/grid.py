@@ -24,9 +24,7 @@ def diagram_axes(ds: xr.Dataset, x: str | None, y: str | None, single: bool = Fa
     Args:
         single: what varies along the dimension of single points may be an axis too.
     """
-    swept = checks.swept_axes(ds)
-    beside = [str(n) for n, c in ds.coords.items() if c.dims == (RUN,) and n != RUN] if single else []
-    swept = (*[axis for axis in swept if axis != RUN], *beside) if beside else swept
+    swept = axes_to_name(ds, single)
     free = [axis for axis in swept if axis != "seed" and len(np.unique(_axis_values(ds, axis))) > 1]
     if x is None and y is None and len(free) == 2:
         return free[1], free[0]
@@ -39,6 +37,13 @@ def diagram_axes(ds: xr.Dataset, x: str | None, y: str | None, single: bool = Fa
     if x == y:
         raise checks.ArgumentError(f"x={x!r}, y={y!r}: a diagram needs two different axes, of: {checks.listed(swept)}.")
     return x, y
+
+
+def axes_to_name(ds: xr.Dataset, single: bool = False) -> tuple[str, ...]:
+    """Return the axes that a diagram may have."""
+    swept = checks.swept_axes(ds)
+    beside = [str(n) for n, c in ds.coords.items() if c.dims == (RUN,) and n != RUN] if single else []
+    return (*[axis for axis in swept if axis != RUN], *beside) if beside else swept
 
 
 def _axis_values(ds: xr.Dataset, axis: str) -> np.ndarray:

@@ -74,6 +74,29 @@ def test_a_threshold_is_refused_where_it_changes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("axes", "named", "told"),
+    [
+        (
+            {"a": 3, "b": 3},
+            ("test_acuracy", None, None),
+            "got --value test_acuracy; allowed: one of .*did you mean 'test_",
+        ),
+        ({"a": 3, "b": 3}, ("phase", "a", None), "got --value phase --x a; allowed: --x and --y, two of a, b"),
+        (
+            {"a": 3, "b": 3, "c": 2},
+            ("phase", None, None),
+            "got --value phase alone; allowed: --x and --y, two of a, b, c",
+        ),
+        ({"a": 3}, ("phase", None, None), "allowed: a sweep with two axes; grokdyn plot DIR draws curves"),
+    ],
+)
+def test_a_diagram_of_nothing_known_is_refused_in_words_of_the_command_line(axes, named, told, tmp_path):
+    with pytest.raises(UsageError, match=told):
+        figures.draw_diagram(results(**dict.fromkeys(axes, 3)), tmp_path, *named, "png")
+    assert not list(tmp_path.iterdir())
+
+
 def drawn(ds, folder, **options):
     """Return the names of the figures that are drawn."""
     return [path.stem for path in draw(ds, folder, **options)]
