@@ -196,7 +196,10 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Measure more probes on the snapshots of a store."""
     from grokdyn.engine.probing import probe as probe_store
 
-    say(probe_store(options.store, options.add, options.anyway))
+    found = probe_store(path_of(options.store), options.add, options.anyway)
+    place = path_of(options.store) / "probes" / Path(found.encoding["source"]).name
+    say(place)
+    hint(f"xarray.open_zarr({str(place)!r}) has {', '.join(map(str, found.data_vars))} at the snapshots")
     return 0
 
 

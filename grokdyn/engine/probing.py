@@ -37,7 +37,7 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
 
     Returns:
         Dataset with dims (swept axes..., step, probe axes...), ``step`` the snapshots; also written to the store, as
-        ``probes/`` and the probes' names.
+        ``probes/`` and the probes' names, which is its ``encoding["source"]``.
 
     Raises:
         SpecError: for a mistake in the probes.
@@ -57,7 +57,9 @@ def probe(path: str | Path, add: Sequence[Any], anyway: bool = False) -> xr.Data
     with scope(probing):
         found = dataset(probing, list(measured(path, Plan.stored(path, probing, known, devices()), known)))
     names = "+".join(sorted({type(p).__name__.lower() for p in probes}))
-    folder.write_dataset(path, path / "probes" / f"{names}.zarr", found)
+    place = path / "probes" / f"{names}.zarr"
+    folder.write_dataset(path, place, found)
+    found.encoding["source"] = str(place)
     return warn_of_untrusted(found)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 
 import grokdyn as gd
 from grokdyn.cli import main
@@ -138,8 +139,12 @@ def test_plan_and_later_commands_from_the_command_line(tmp_path, monkeypatch, ca
     assert main(["plan", "small.toml"]) == 0
     assert "together about" in capsys.readouterr().out
     assert main(["run", "small.toml", "--out", "here", "--quiet", "--no-figures"]) == 0
+    capsys.readouterr()
     assert main(["probe", "here", "--add", "logits", "gradient_norm"]) == 0
-    assert "train_margin" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert told.out == "here/probes/gradientnorm+logits.zarr\n"
+    assert "train_margin" in told.err
+    assert "train_margin" in xr.open_zarr(told.out.strip())
     assert main(["fork", "here", "--run", "3", "--step", "20", "--change", "optimizer.weight-decay", "[0.0, 1.0]"]) == 0
     assert gd.open("runs/fork").sizes["weight_decay"] == 2
     assert main(["info", "here", "--watch"]) == 0
