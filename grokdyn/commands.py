@@ -263,16 +263,18 @@ def interventions(options: Namespace) -> list[Any]:
     from grokdyn.spec import base, toml
     from grokdyn.spec.imports import imported
 
-    kinds = [imported(INTERVENTIONS[name], "apply", "") for name in options.apply]
+    kinds = {kind: imported(place, "apply", "") for kind, place in INTERVENTIONS.items()}
     given = {name: text for name in FIELDS if (text := getattr(options, name)) is not None}
-    for name in given:
-        if not any(name in base.rules(kind) for kind in kinds):
-            told = ", ".join(options.apply) or "nothing"
-            raise UsageError(f"--{name}: got {given[name]} for --apply {told}; allowed: with what has such a field")
+    for name, text in given.items():
+        having = [kind for kind, cls in kinds.items() if name in base.rules(cls)]
+        if not set(having) & {*options.apply}:
+            told = f"{text} for --apply {', '.join(options.apply)}" if options.apply else f"{text} without --apply"
+            raise UsageError(f"--{name}: got {told}; allowed: with --apply {' or '.join(having)}")
     values = {
         name: text.split(",") if name in ("tensors", "over") else toml.value(text) for name, text in given.items()
     }
-    return [base.decode(kind, {n: v for n, v in values.items() if n in base.rules(kind)}, "apply") for kind in kinds]
+    chosen = [kinds[name] for name in options.apply]
+    return [base.decode(kind, {n: v for n, v in values.items() if n in base.rules(kind)}, "apply") for kind in chosen]
 
 
 def extend(options: Namespace, overrides: Mapping[str, str]) -> int:

@@ -105,6 +105,18 @@ def test_plot_info_and_list(spec, capsys):
     assert "did you mean 'optimizers'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--keep", "0.4"], "--keep: got 0.4 without --apply; allowed: with --apply prune or rescale or keep_rows"),
+        (["--apply", "prune", "--factor", "2"], "--factor: got 2 for --apply prune; allowed: with --apply rescale"),
+    ],
+)
+def test_an_option_of_fork_without_what_takes_it_is_refused(options, told, capsys):
+    assert main(["fork", "nowhere", *options]) == 2
+    assert capsys.readouterr().err == f"grokdyn: {told}\n"
+
+
 def test_the_module_is_the_command(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["grokdyn", "list", "records"])
     with pytest.raises(SystemExit) as ended:
