@@ -67,15 +67,21 @@ def tell_of(console: Console, kind: str, cls: type, words: str) -> None:
     public = f"gd.{cls.__name__}" if cls.__name__ in places.PLACES else "in files only"
     python = public if cls.__module__.startswith("grokdyn.") else cls.__name__
     console.print(f"\n{kind}  ({python})", style="bold", highlight=False)
-    console.print(words, highlight=False)
+    console.print(flowing(words), highlight=False)
     console.print(fields_table(cls))
+
+
+def flowing(words: str) -> str:
+    """Return text whose paragraphs are lines, which a terminal breaks where it ends; what is set in or listed stays."""
+    whole = (paragraph.split("\n") for paragraph in words.split("\n\n"))
+    return "\n\n".join(("\n" if any(line[:1] in " *-" for line in lines) else " ").join(lines) for lines in whole)
 
 
 def tell_sweep(console: Console) -> None:
     """Print what a sweep is made of: it has paths of an experiment's fields in place of fields."""
     cls = component("grokdyn.spec.sweep:Sweep")
     console.print(f"\n{SWEEP}  (gd.Sweep)", style="bold", highlight=False)
-    console.print(inspect.cleandoc(cls.__doc__ or ""), highlight=False)
+    console.print(flowing(inspect.cleandoc(cls.__doc__ or "")), highlight=False)
     table = Table()
     for head in ("in [sweep]", "meaning", "allowed"):
         table.add_column(head, overflow="fold")

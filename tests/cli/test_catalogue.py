@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from grokdyn.catalogue import docstring
+from grokdyn.listing import flowing
 from grokdyn.spec.places import KINDS
 
 
@@ -13,6 +14,11 @@ def test_it_says_what_the_classes_say():
     for place in (place for kinds in KINDS.values() for place in kinds.values()):
         module, _, name = place.partition(":")
         assert docstring(place) == inspect.getdoc(getattr(importlib.import_module(module), name))
+
+
+def test_paragraphs_flow_and_lists_stay():
+    words = "What it is,\nin two lines.\n\nMore:\n\n* one\n* two\n\nArgs:\n    x: a number,\n        or none"
+    assert flowing(words) == words.replace("is,\nin", "is, in")
 
 
 def test_it_needs_no_library_of_numbers():
