@@ -120,6 +120,9 @@ def plot(options: Namespace, overrides: Mapping[str, str]) -> int:
         drawn = [draw_diagram(found, folder, options.value, options.x, options.y, options.format, **style)]
     else:
         drawn = draw(found, folder, options.x, options.y, options.format, **style)
+    if not drawn and not found.sizes.get("step"):
+        told = f"grokdyn resume {shown(path_of(options.store))} goes on"
+        raise UsageError(f"plot: got {options.store!r}, without any record; allowed: a store with some: {told}")
     if not drawn:
         known = f"--value and one of {', '.join(str(name) for name in found.data_vars)}"
         raise UsageError(f"plot: got {options.store!r}, without accuracies and losses; allowed: {known}")
@@ -152,6 +155,8 @@ def info(options: Namespace, overrides: Mapping[str, str]) -> int:
     """Tell what a store holds, once or until it is finished, or of the compiled programs that are kept."""
     import time
 
+    if options.cache is not None and options.store is not None:
+        raise UsageError(f"info: got {options.store!r} and --cache; allowed: one of them, the cache is of no store")
     if options.cache is not None:
         return info_of_cache(options.cache == "clear")
     if options.store is None:

@@ -146,9 +146,15 @@ def facts(ds: xr.Dataset, manifest: dict[str, Any]) -> dict[str, str]:
         "cohorts": str(len(manifest.get("cohorts", []))),
         **({"parent": parent_told(manifest["parent"])} if "parent" in manifest else {}),
         **costs(manifest),
-        "finished": "yes" if manifest.get("finished") else "no",
+        "finished": finished_told(bool(manifest.get("finished")), missing),
         "versions": ", ".join(f"{p} {manifest[p]}" for p in ("grokdyn", "jax", "numpy") if p in manifest),
     }
+
+
+def finished_told(finished: bool, missing: int) -> str:
+    """Return whether a sweep has ended, and what it lacks although it has."""
+    lost = f", but of {missing} run{'s' * (missing != 1)} something is lost: grokdyn resume trains again"
+    return "no" if not finished else "yes" + lost * bool(missing)
 
 
 def parent_told(parent: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_plot_info_and_list(spec, capsys):
     capsys.readouterr()
     assert main(["info", "here"]) == 0
     assert "18: 18 done, 0 diverged, 0 to come" in capsys.readouterr().out
+    assert main(["info", "here", "--cache"]) == 2
+    assert "got 'here' and --cache; allowed: one of them" in capsys.readouterr().err
+    shutil.rmtree("here/results.zarr")
+    assert main(["info", "here"]) == 0
+    assert "yes, but of 18 runs something is lost: grokdyn resume" in " ".join(capsys.readouterr().out.split())
+    assert main(["plot", "here"]) == 2
+    assert "got 'here', without any record; allowed: a store with some: grokdyn resume here" in capsys.readouterr().err
     assert main(["list"]) == 0
     assert main(["list", "optimizers"]) == 0
     told = capsys.readouterr().out
