@@ -21,8 +21,10 @@ from grokdyn.spec.rules import Rule
 
 # Dots in a path. A part may hold a part of its own family; much deeper would exhaust Python's stack.
 DEEPEST = 20
-# Class -> the rules of its fields, asked for a few times a run of a sweep; a class that is gone is forgotten.
+# Class -> the rules and defaults of its fields, asked for a few times a run of a sweep; a class that is gone is
+# forgotten.
 RULES: weakref.WeakKeyDictionary[type, dict[str, Rule]] = weakref.WeakKeyDictionary()
+DEFAULTS: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
 def field(rule: Rule, *, default: Any = dataclasses.MISSING, doc: str = "", kw_only: Any = dataclasses.MISSING) -> Any:
@@ -104,7 +106,11 @@ def rules(cls: type) -> dict[str, Rule]:
 
 def defaults(cls: type) -> dict[str, Any]:
     """Return the default of every field that has one."""
-    return {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    known = DEFAULTS.get(cls)
+    if known is None:
+        found = {f.name: f.default for f in dataclasses.fields(cls)}
+        known = DEFAULTS[cls] = {name: value for name, value in found.items() if value is not dataclasses.MISSING}
+    return known
 
 
 def check(spec: Any, path: str = "") -> Any:

@@ -16,12 +16,14 @@ from grokdyn.spec.values import a_list, listed
 
 # Kinds that a message names.
 MOST_TOLD = 12
+# Where a class is -> its kind; asked for of every part that is written down or compared.
+KIND_AT = {place: kind for kinds in FAMILIES.values() for kind, place in kinds.items()}
 
 
 def kind_of(spec: Any) -> str:
     """Return the name under which a file can ask for the spec's class."""
     place = location(type(spec))
-    return next((kind for kinds in FAMILIES.values() for kind, where in kinds.items() if where == place), place)
+    return KIND_AT.get(place, place)
 
 
 def kinds_told(family: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 
 from hypothesis import strategies as st
 
@@ -12,6 +13,9 @@ from grokdyn.spec.imports import imported
 from grokdyn.spec.numbers import Numbers
 from grokdyn.spec.patterns import Pattern
 from grokdyn.spec.places import KINDS
+
+# Characters of names and patterns: without them hypothesis looks up all that Unicode has.
+WORD = f"{string.ascii_letters}{string.digits}_*?"
 
 
 def values(rule, nested=True):
@@ -39,7 +43,7 @@ def values(rule, nested=True):
     if isinstance(rule, rules.Choices):
         return st.lists(st.sampled_from(rule.options), min_size=1, max_size=4, unique=True).map(tuple)
     if isinstance(rule, rules.Name | rules.Names):
-        name = st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True)
+        name = st.from_regex(r"[a-z_][a-z_0-9]{0,20}", fullmatch=True, alphabet=WORD)
         return name if isinstance(rule, rules.Name) else st.lists(name, max_size=3, unique=True).map(tuple)
     if isinstance(rule, rules.Flag):
         return st.booleans()
@@ -55,7 +59,7 @@ def values(rule, nested=True):
     if isinstance(rule, kinds.Tables):
         return st.lists(specs(rule.cls), min_size=1, max_size=3).map(tuple)
     if isinstance(rule, Pattern):
-        return st.from_regex(r"[A-Za-z_*][A-Za-z_0-9*?]{0,10}", fullmatch=True)
+        return st.from_regex(r"[A-Za-z_*][A-Za-z_0-9*?]{0,10}", fullmatch=True, alphabet=WORD)
     raise TypeError(f"no strategy for {rule}")
 
 
