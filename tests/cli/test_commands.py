@@ -16,6 +16,7 @@ from grokdyn import boundary_command
 from grokdyn.cli import main
 from grokdyn.outcome import next_step
 from grokdyn.spec import plane
+from tests import quick
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -150,7 +151,7 @@ def test_the_installed_command_and_its_workers_find_classes_of_the_working_direc
     (tmp_path / "my_probes.py").write_text(OWN)
     for arguments in (["run", spec, "--scale", "smoke", "--out", "here", "--cluster", "local:1"], ["resume", "here"]):
         command = [Path(sys.executable).with_name("grokdyn"), *arguments, "--quiet", "--no-figures"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=quick.environment())
         assert (done.returncode, done.stdout) == (0, "here\n"), done.stderr
     assert "nothing" in xr.open_zarr("here/results.zarr")
 

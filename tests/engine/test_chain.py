@@ -19,9 +19,9 @@ from grokdyn.engine import chain, fork
 from grokdyn.engine.store import reading
 from tests import cases
 from tests.cli.test_reproduce import CLAIMS
+from tests.engine.alike import processes_alike
 from tests.engine.test_interrupted import CutError, cut_after
 
-pytestmark = pytest.mark.as_users  # bits are compared with those of processes of their own
 DENSE = gd.Sweep(
     cases.tiny(steps=20, record=gd.Every(10), snapshots=(0, 10, 20), probes=("loss", "accuracy")), {"seed": [0, 1]}
 ).to_toml()
@@ -52,6 +52,12 @@ KILLS = 30
 
 def slow(value):
     return pytest.param(value, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alike():
+    with processes_alike():
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from grokdyn.engine.loop.batch import Batch
 from grokdyn.engine.store import folder as store
 from grokdyn.engine.store import reading
 from grokdyn.engine.store.states import read_snapshot
+from tests.engine.alike import processes_alike
 
 SPEC = """
 steps = 60
@@ -588,11 +589,17 @@ gd.run(gd.Sweep.from_toml(open(sys.argv[1]).read()), out=sys.argv[2], checkpoint
 """
 
 
-@pytest.mark.as_users  # bits are compared with those of a process of its own
+@pytest.fixture(scope="module")
+def long(sweep):
+    """Return a sweep that trains for seconds, and what it gives where nothing ends it; processes compile alike."""
+    found = gd.Sweep(sweep.base.replace(steps=60_000, record=gd.Every(1000), snapshots=()), {"seed": range(4)})
+    with processes_alike():
+        yield found, gd.run(found, progress=False)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, sweep, tmp_path):
-    long = sweep.base.replace(steps=60_000, record=gd.Every(1000), snapshots=())
-    (tmp_path / "spec.toml").write_text(gd.Sweep(long, {"seed": range(4)}).to_toml())
+def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, long, tmp_path):
+    (tmp_path / "spec.toml").write_text(long[0].to_toml())
     command = [sys.executable, "-c", CODE, str(tmp_path / "spec.toml"), str(tmp_path / "s")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     for _ in range(600):
@@ -601,5 +608,4 @@ def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, sweep, tmp_pa
             break
     process.send_signal(how)
     assert process.wait(60) != 0
-    ds = gd.resume(tmp_path / "s", progress=False)
-    assert ds.identical(gd.run(gd.Sweep(long, {"seed": range(4)}), progress=False))
+    assert gd.resume(tmp_path / "s", progress=False).identical(long[1])

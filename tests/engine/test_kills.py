@@ -14,8 +14,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.engine.store import reading
-
-pytestmark = pytest.mark.as_users
+from tests.engine.alike import processes_alike
 
 SPEC = """
 steps = 1500
@@ -50,6 +49,12 @@ if not (path / "manifest.json").exists():
 gd.resume(path, checkpoint_seconds=0.1)
 """
 KILLS = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alike():
+    with processes_alike():
+        yield
 
 
 @pytest.fixture(scope="module")

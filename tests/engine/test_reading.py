@@ -17,7 +17,7 @@ from grokdyn.cli import main
 from grokdyn.engine.machines import here
 from grokdyn.engine.store import collect, reading
 from grokdyn.engine.store import folder as store
-from tests import cases
+from tests import cases, quick
 
 MODULE = """
 import pathlib
@@ -129,7 +129,8 @@ if __name__ == "__main__":
 
 def test_a_store_of_a_script_is_opened_by_another_process(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    ran = subprocess.run([sys.executable, tmp_path / "script.py", tmp_path / "s"], capture_output=True, text=True)
+    command, told = [sys.executable, tmp_path / "script.py", tmp_path / "s"], {"capture_output": True, "text": True}
+    ran = subprocess.run(command, env=quick.environment(), **told)
     assert ran.returncode == 0, ran.stderr
     assert "__main__:larger: cannot be imported by another process" in ran.stderr
     assert gd.open(tmp_path / "s").train_loss.notnull().all()

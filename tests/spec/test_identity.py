@@ -1,7 +1,9 @@
 """What is another program: another class, another structure, other code behind the same name; nothing else."""
 
 import functools
+import hashlib
 import itertools
+import json
 import subprocess
 import sys
 
@@ -166,34 +168,40 @@ def test_programs_of_long_ago_are_let_go(monkeypatch):
     assert compiled.TRACES["advance"] == before["advance"] + 1
 
 
+def digests(numbers):
+    """Return number -> digest of the results of some experiments, run one after another."""
+    families = ("probe", "optimizer", "loss", "schedule", "model", "task")
+    every = [(family, component) for family in families for component in cases.FAMILIES[family]]
+    found = {}
+    for number in numbers:
+        ds, digest = gd.run(cases.within(*every[number]), progress=False), hashlib.sha256()
+        for name in sorted(ds.data_vars):
+            digest.update(name.encode() + ds[name].values.tobytes())
+        found[str(number)] = digest.hexdigest()[:16]
+    return found
+
+
+def test_experiments_of_one_process_are_not_taken_for_one_another():
+    numbers, found = np.arange(0, 34, 14), []
+    for order in (numbers, np.random.default_rng(0).permutation(numbers)):
+        quick.forget()  # as a fresh process knows nothing
+        found.append(digests(order))
+    assert found[0] == found[1]
+
+
 MANY = """
-import hashlib, json, random, sys
+import json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
-import grokdyn as gd
-from tests import cases
-found = [(family, component) for family in ("probe", "optimizer", "loss", "schedule", "model", "task")
-         for component in cases.FAMILIES[family]]
-wanted = json.loads(sys.argv[1])
-for number in wanted:
-    ds = gd.run(cases.within(*found[number]), progress=False)
-    digest = hashlib.sha256()
-    for name in sorted(ds.data_vars):
-        digest.update(name.encode() + ds[name].values.tobytes())
-    print(number, digest.hexdigest()[:16])
+from tests.spec.test_identity import digests
+print(json.dumps(digests(json.loads(sys.argv[1]))))
 """
 
 
 def together(numbers):
-    """Return number -> digest of the results of some experiments, run one after another in a fresh process."""
+    """Return the digests of some experiments, run in a fresh process."""
     command, told = [sys.executable, "-c", MANY, str([int(n) for n in numbers])], {"capture_output": True, "text": True}
-    done = subprocess.run(command, check=True, env=quick.environment(), **told)
-    return dict(line.split() for line in done.stdout.splitlines())
-
-
-def test_experiments_of_one_process_are_not_taken_for_one_another():
-    numbers = np.arange(0, 34, 14)
-    assert together(numbers) == together(np.random.default_rng(0).permutation(numbers))
+    return json.loads(subprocess.run(command, check=True, env=quick.environment(), **told).stdout)
 
 
 @pytest.mark.slow
