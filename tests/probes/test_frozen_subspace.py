@@ -51,17 +51,22 @@ def test_a_linear_student_keeps_what_its_rows_do_not_span():
         np.testing.assert_allclose(found.test_loss_without_frozen[0], np.mean((f - y[test]) ** 2), rtol=1e-9)
 
 
+SCALE = 1.5
+
+
+def outputs(params, x):
+    hidden = jnp.maximum(x @ params["W_0"] / np.sqrt(x.shape[1]), 0)
+    return SCALE * hidden @ params["W_1"] / np.sqrt(hidden.shape[1])
+
+
+jacobian, outputs = jax.jit(jax.jacfwd(outputs)), jax.jit(outputs)
+
+
 def dense(experiment, match):
     """Return what the probe measures at step 0 from the singular values of the whole Jacobian."""
     x, y, train, test, params = rows(experiment)
-    scale = experiment.model.output_scale
-
-    def f(params, x):
-        hidden = jnp.maximum(x @ params["W_0"] / np.sqrt(x.shape[1]), 0)
-        return scale * hidden @ params["W_1"] / np.sqrt(hidden.shape[1])
-
     names = [name for name in params if match in ("*", name)]
-    parts = jax.jacfwd(f)(params, x[train])
+    parts = jacobian(params, x[train])
     J = np.concatenate([np.asarray(parts[name]).reshape(len(train), -1) for name in names], axis=1)
     w = np.concatenate([params[name].ravel() for name in names])
     values, vectors = np.linalg.svd(J, full_matrices=False)[1:]
@@ -76,14 +81,14 @@ def dense(experiment, match):
         "frozen_norm": np.linalg.norm(w - learned),
         "frozen_share": np.sum((w - learned) ** 2) / np.sum(w**2),
         "least_eigenvalue": values[len(kept) - 1] ** 2 / len(train),
-        "test_loss_without_frozen": np.mean((np.asarray(f(without, x[test])) - y[test]) ** 2),
+        "test_loss_without_frozen": np.mean((np.asarray(outputs(without, x[test])) - y[test]) ** 2),
     }
 
 
 @pytest.mark.parametrize("match", ["*", "W_1", "W_0"])
 def test_a_network_is_measured_as_by_its_dense_jacobian(match):
     """5 rows: more than the entries of an input have rank left for, with some units that no row turns on."""
-    model = gd.MLP(hidden=(7,), init="ntk", output_scale=1.5)
+    model = gd.MLP(hidden=(7,), init="ntk", output_scale=SCALE)
     changes = {"model": model, "probes": (gd.FrozenSubspace(match=match),), "task.train_points": 5, "steps": 1}
     experiment = EXPERIMENT.replace(**changes, record=gd.At((0,)))
     with jax.enable_x64(False):

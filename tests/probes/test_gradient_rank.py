@@ -31,7 +31,7 @@ def drawn(run):
     with jax.enable_x64(True):
         signature = run.task.signature()
         shapes = jax.eval_shape(lambda: run.model.start(jax.random.key(0), signature, jnp.float64))
-        table = jax.device_get(run.task.draw(split_keys(run)[1]))
+        table = jax.device_get(jax.jit(run.task.draw)(split_keys(run)[1]))
     rng = np.random.default_rng(0)
     return {name: 0.5 * rng.normal(size=w.shape) for name, w in shapes.items()}, table
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from tests.train.lanes import taken_apart
+from grokdyn.tasks.streams import split_keys
+from tests.train.lanes import outlined
 
 pytestmark = pytest.mark.usefixtures("x64")
 LENGTH, CLASSES, WIDTH, ROWS = 5, 3, 4, 12
@@ -29,9 +30,11 @@ def nearest_by_hand(x, labels, i):
 
 
 def test_shares_and_the_nearest_example_are_those_of_loops():
-    ds, run = gd.run(EXPERIMENT, progress=False).isel(step=0), taken_apart(EXPERIMENT)
-    inputs, labels = np.asarray(run.table.inputs, float), np.asarray(run.table.labels)
-    logits = np.asarray(jax.jit(EXPERIMENT.model.apply)(run.state.params, run.table.inputs).logits)
+    rng, shapes = np.random.default_rng(0), outlined(EXPERIMENT).state.params
+    params = {name: rng.normal(size=w.shape) for name, w in shapes.items()}
+    ds = gd.run(EXPERIMENT, start=gd.Start(params=params), progress=False).isel(step=0)
+    inputs, labels = jax.device_get(jax.jit(EXPERIMENT.task.draw)(split_keys(EXPERIMENT)[1]))
+    logits = np.asarray(jax.jit(EXPERIMENT.model.apply)(params, inputs).logits)
     for part, rows in (("test", range(ROWS)), ("unseen", range(ROWS, 2 * ROWS))):
         for i in range(LENGTH):
             right = [int(np.argmax(logits[r, i])) == labels[r, i] for r in rows]
