@@ -8,7 +8,7 @@ from typing import Any
 
 from grokdyn.spec import base
 from grokdyn.spec.declare import a, family_of
-from grokdyn.spec.errors import Missing, SpecError, nearest
+from grokdyn.spec.errors import Missing, SpecError, Words, nearest, shown
 from grokdyn.spec.imports import imported, location
 from grokdyn.spec.places import ALIASES, BASES, FAMILIES, PUBLIC_BASES
 from grokdyn.spec.rules import Rule
@@ -57,18 +57,25 @@ class Part(Rule):
         raw = {"kind": value} if isinstance(value, str) else value
         if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
             raise SpecError(path, value, self.allowed, self.meant(value))
-        raw = self.expanded(raw)
+        raw = self.expanded(raw, path)
         kind = raw.get("kind", Missing())
         cls = self.named(kind, f"{path}.kind")
         return base.decode(cls, {key: item for key, item in raw.items() if key != "kind"}, path)
 
-    def expanded(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    def expanded(self, raw: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         """Return ``{every = 50}`` as ``{kind = "every", steps = 50}`` where the family is written that way."""
-        if self.family == "record" and "kind" not in raw and len(raw) == 1:
+        if self.family != "record" or "kind" in raw:
+            return raw
+        known = [kind for kind in raw if kind in FAMILIES["record"]]
+        if len(known) > 1:
+            alone = f"{{{known[-1]} = {shown(raw[known[-1]])}}}"
+            raise SpecError(path, Words(" and ".join(known)), f"one of them alone: {alone}")
+        if len(raw) == 1:
             ((kind, value),) = raw.items()
-            if kind in FAMILIES["record"]:
-                first = next(iter(base.rules(self.named(kind, kind))))
-                return {"kind": kind, first: value}
+            if not known:
+                raise SpecError(f"{path}.kind", Missing(), self.allowed, nearest(kind, FAMILIES["record"]))
+            first, rule = next(iter(base.rules(self.named(kind, kind)).items()))
+            return {"kind": kind, first: rule.decode(value, f"{path}.{kind}")}  # a mistake is told as it was written
         return raw
 
     def named(self, kind: Any, path: str) -> type:
