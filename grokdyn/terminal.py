@@ -33,7 +33,7 @@ def show(ds: xr.Dataset) -> None:
     """Print the outcome: a grid for two axes besides the seed, else a row per cell."""
     console = Console()
     if not has_accuracies(ds):
-        console.print(str(ds), highlight=False)
+        console.print(str(ds.drop_attrs(deep=False)), highlight=False)  # without the spec, which is a file of the store
         return
     axes = cell_axes(ds)
     console.print(grid(ds, *axes) if len(axes) == 2 else rows(ds, axes))
