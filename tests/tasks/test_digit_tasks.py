@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def table(task, seed=0):
-    found = task.draw(jax.random.key(seed))
+    found = jax.jit(task.draw)(jax.random.key(seed))
     return np.asarray(found.inputs), np.asarray(found.labels), task.membership()
 
 

@@ -53,13 +53,16 @@ def test_rows_are_features_then_distractors_then_noise(task):
 
 
 def test_features_of_a_row_are_those_that_transforms_may_choose_by():
-    x, y = OWN.draw(jax.random.key(2))
-    found = OWN.features(x, y)
+    def featured(task):
+        table = task.draw(jax.random.key(2))
+        return table.labels, task.features(*table)
+
+    (y, found), (_, others) = jax.jit(lambda: (featured(OWN), featured(OPPOSITE)))()
     _, common, rare = kinds_of(OWN)
     np.testing.assert_array_equal(found["label"], y)
     np.testing.assert_allclose(found["common_size"], np.where(common, 1, 0.25))
     np.testing.assert_allclose(found["rare_size"], np.where(rare, 2, 0))
-    assert set(OPPOSITE.features(*OPPOSITE.draw(jax.random.key(2)))) == {"common_size", "rare_size"}
+    assert set(others) == {"common_size", "rare_size"}
 
 
 def test_kinds_that_there_are_are_parts_that_train():

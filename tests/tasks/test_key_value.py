@@ -56,7 +56,8 @@ def test_a_fact_told_oftener_is_told_in_the_same_forms_and_others():
 
 def test_answers_are_uniform_and_runs_differ():
     task = SMALL.replace(subjects=3000, asked=1000)
-    first, other = (jax.device_get(task.draw(jax.random.key(seed))) for seed in (0, 1))
+    draw = jax.jit(task.draw)
+    first, other = (jax.device_get(draw(jax.random.key(seed))) for seed in (0, 1))
     facts = first.labels[: 3000 * R * K : K]
     counts = np.bincount(facts, minlength=R * A)
     assert abs(counts - 3000 / A).max() < 5 * np.sqrt(3000 / A)

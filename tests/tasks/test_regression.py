@@ -60,7 +60,8 @@ def test_a_teacher_is_the_network_it_names():
     teacher = gd.MLP(hidden=(4,), activation="tanh", bias=True, output_scale=3.0)
     task = gd.TeacherStudent(dimension=3, points=10, teacher=teacher, teacher_outputs=2, input_std=0.5)
     x, y = drawn(task)
-    params = teacher.start(jax.random.split(jax.random.key(0))[1], task.signature(), "float64")
+    start = jax.jit(lambda key: teacher.start(key, task.signature(), "float64"))
+    params = start(jax.random.split(jax.random.key(0))[1])
     W = {name: np.asarray(value) for name, value in params.items()}
     expected = 3 * (np.tanh(x.astype(float) @ W["W_0"] + W["b_0"]) @ W["W_1"] + W["b_1"])
     np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)

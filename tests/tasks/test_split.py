@@ -122,13 +122,13 @@ def test_wrong_noise_draws_any_other_class_and_never_the_true_one():
 
 
 def test_wrong_noise_corrupts_every_marked_row_of_a_task_with_two_classes():
-    split = drawn(gd.ModularArithmetic(p=2, train_fraction=1.0, label_noise=1.0, noise="wrong"))
+    split = jax.jit(drawn)(gd.ModularArithmetic(p=2, train_fraction=1.0, label_noise=1.0, noise="wrong"))
     assert split.labels.tolist() == [1, 0, 0, 1]
 
 
 def test_streams_do_not_touch_each_other():
-    noisy = task(label_noise=0.3)
-    first, other_noise, other_split = drawn(noisy, 0, 1), drawn(noisy, 0, 2), drawn(noisy, 3, 1)
+    draw = jax.jit(lambda split, noise: drawn(task(label_noise=0.3), split, noise))
+    first, other_noise, other_split = (jax.device_get(draw(*seeds)) for seeds in ((0, 1), (0, 2), (3, 1)))
     assert np.all(first.order == other_noise.order)
     assert np.any(first.corrupted != other_noise.corrupted)
     assert np.any(first.order != other_split.order)
