@@ -93,7 +93,8 @@ def test_sparse_signs_are_those_of_the_sum_of_the_first_coordinates():
     import jax
 
     with jax.enable_x64(True):
-        x, y = (np.asarray(part) for part in gd.SparseSign(dimension=9, points=2000, active=5).draw(jax.random.key(0)))
+        draw = jax.jit(gd.SparseSign(dimension=9, points=2000, active=5).draw)
+        x, y = (np.asarray(part) for part in draw(jax.random.key(0)))
     assert set(np.unique(x)) == {-1, 1}
     np.testing.assert_array_equal(y, x[:, :5].sum(1) > 0)
     assert np.all(np.abs(x.mean(0)) < 4 / 2000**0.5)
