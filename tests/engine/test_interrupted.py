@@ -132,14 +132,21 @@ def test_a_folder_of_checkpoints_that_went_away_is_told(sweep, whole, tmp_path, 
     assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
 
 
-@pytest.fixture
-def cut(sweep, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def cut_off(sweep, tmp_path_factory):
     """Return a store that was cut off in its only batch, after a checkpoint."""
-    with monkeypatch.context() as patch:
+    path = tmp_path_factory.mktemp("stores") / "cut"
+    with pytest.MonkeyPatch.context() as patch:
         cut_after(patch, 4)
         with pytest.raises(CutError):
-            gd.run(sweep, out=tmp_path / "s", progress=False, checkpoint_seconds=0)
-    return tmp_path / "s"
+            gd.run(sweep, out=path, progress=False, checkpoint_seconds=0)
+    return path
+
+
+@pytest.fixture
+def cut(cut_off, tmp_path):
+    """Return a copy of it that may be spoilt."""
+    return shutil.copytree(cut_off, tmp_path / "s")
 
 
 @pytest.mark.parametrize("name", ["jax", "numpy", "grokdyn", "source", "device_kind", "random", "xla_flags"])

@@ -190,18 +190,25 @@ def test_what_is_not_a_store_is_not_opened(tmp_path, content):
         gd.open(folder)
 
 
-@pytest.fixture
-def interrupted(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
     """Return a store whose process ended before it could write its results."""
 
     def end(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    path = tmp_path_factory.mktemp("stores") / "ended"
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "finish", end)
         with pytest.raises(KeyboardInterrupt):
-            gd.run(SWEEP, out=tmp_path / "store")
-    return tmp_path / "store"
+            gd.run(SWEEP, out=path)
+    return path
+
+
+@pytest.fixture
+def interrupted(ended, tmp_path):
+    """Return a copy of it that may be spoilt."""
+    return shutil.copytree(ended, tmp_path / "store")
 
 
 def parts(folder):
