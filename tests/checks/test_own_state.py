@@ -58,7 +58,7 @@ def test_it_trains_as_written_by_hand(stored):
     ds, path = stored
     with jax.enable_x64(True):
         key = jax.random.fold_in(jax.random.key(0), 0)
-        params = Whitened().start(key, EXPERIMENT.task.signature(), "float64")
+        params = jax.jit(lambda key: Whitened().start(key, EXPERIMENT.task.signature(), "float64"))(key)
         rows = taken_apart(EXPERIMENT).rows
         n = int(rows.counts.sum())
         x, y, mean = rows.inputs[:n], rows.labels[:n], jnp.zeros(5)
@@ -69,12 +69,17 @@ def test_it_trains_as_written_by_hand(stored):
             fit = -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(n), y])
             return fit + (0.1 * jnp.sum(params["E"] ** 2) if centre is None else 0)
 
-        losses = []
-        for step in range(7):
-            losses.append(float(loss(params, mean)))
-            if step < 6:
-                mean = 0.5 * mean + 0.5 * params["E"][x].sum(1).mean(0)
-                params = jax.tree.map(lambda w, g: w - 0.1 * g, params, jax.grad(loss)(params))
+        @jax.jit
+        def step(params, mean):
+            after = jax.tree.map(lambda w, g: w - 0.1 * g, params, jax.grad(loss)(params))
+            return loss(params, mean), after, 0.5 * mean + 0.5 * params["E"][x].sum(1).mean(0)
+
+        losses, reached = [], [(params, mean)]
+        for _ in range(7):
+            value, *after = step(*reached[-1])
+            losses.append(float(value))
+            reached.append(after)
+        params, mean = reached[6]
     np.testing.assert_allclose(ds.train_loss, losses[::2], rtol=1e-12)
     found = gd.params(path)
     for name, value in {**params, "mean": mean}.items():

@@ -44,11 +44,15 @@ def stages(tmp_path_factory):
 def rows(task):
     """Return inputs, targets and p of the train and of the test rows of the run."""
     with jax.enable_x64(True):
-        split_key, key = split_keys(FIRST)
-        x, y = task.draw(key)
-        p = task.inner(task.rule(key), x)
-        order = np.asarray(jax.random.permutation(split_key, np.arange(80, dtype=np.int32)))
-        return [tuple(np.asarray(a, np.float64)[i] for a in (x, y[:, 0], p)) for i in (order[:40], order[40:])]
+        x, y, p, order = jax.device_get(drawn(FIRST.replace(probes=()), task))
+    return [tuple(np.asarray(a, np.float64)[i] for a in (x, y[:, 0], p)) for i in (order[:40], order[40:])]
+
+
+@jax.jit
+def drawn(experiment, task):
+    split_key, key = split_keys(experiment)
+    x, y = task.draw(key)
+    return x, y, task.inner(task.rule(key), x), jax.random.permutation(split_key, jax.numpy.arange(80, dtype="int32"))
 
 
 def ridge(features, y, penalty=RIDGE):
@@ -59,7 +63,7 @@ def ridge(features, y, penalty=RIDGE):
 
 def constants():
     with jax.enable_x64(True):
-        return [np.asarray(w) for w in MODEL.constants(D)]
+        return jax.device_get(jax.jit(type(MODEL).constants, static_argnums=1)(MODEL, D))
 
 
 def inner(x):
