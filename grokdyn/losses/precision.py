@@ -85,10 +85,24 @@ def shifted_exponentials(z: jax.Array, precision: str) -> tuple[jax.Array, jax.A
     as PyTorch does for float16 on CPU and CUDA. A row has collapsed (Prieto et al. 2025) where the sum is exactly 1.
     """
     top = jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-    shifted = round_to(z - top, precision)
+    shifted = round_to(below(z, top), precision)
     exponentials = round_to(jnp.exp(filled(shifted)), precision)
     total = round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
     return shifted, exponentials[:, : z.shape[-1]], total
+
+
+@jax.custom_jvp
+def below(z: jax.Array, top: jax.Array) -> jax.Array:
+    """Return z - top, 0 exactly where z is its row's largest number.
+
+    Where z is a product, of logits and a scale, a CPU may take its subtraction and the product as one operation that
+    rounds once: the largest product less itself is then what rounding had taken off it, as if no row had collapsed. A
+    largest number that is infinite gives nan, as inf - inf.
+    """
+    return jnp.where(z < top, z - top, top - top)
+
+
+below.defjvps(lambda tangent, _, z, top: tangent, None)
 
 
 def filled(z: jax.Array) -> jax.Array:

@@ -264,3 +264,21 @@ def test_precisions_are_one_axis_and_leave_the_users_settings_alone():
     assert ds.precision.values.tolist() == list(exact.PRECISIONS)
     assert len(set(losses.values.tolist())) == 4
     np.testing.assert_allclose(losses, losses[-1], rtol=2**-7)
+
+
+@pytest.mark.parametrize("classes", [7, 113])
+@pytest.mark.parametrize("scaled", [lambda z, a: z * a, lambda z, a: z / a], ids=["product", "quotient"])
+def test_a_row_collapses_whatever_its_logits_were_scaled_by(scaled, classes):
+    """A CPU may take a product and its subtraction as one operation: the largest less itself is 0 all the same."""
+    rng = np.random.default_rng(0)
+    x, W, a = rng.normal(size=(ROWS, 16)), 1e3 * rng.normal(size=(16, classes)), np.float32(1.2345)
+    ahead = np.diff(np.sort(scaled(x @ W, a), axis=1)[:, -2:])[:, 0] > 60
+    assert ahead.mean() > 0.8
+    program = jax.jit(lambda x, W, a: exact.shifted_exponentials(scaled(x @ W, a), "float32")[2][:, 0])
+    assert np.all(np.asarray(program(x.astype(np.float32), W.astype(np.float32), a))[ahead] == 1)
+
+
+def test_what_is_below_an_infinite_logit_is_no_number():
+    z = np.array([[1.0, np.inf], [-np.inf, 2.0], [np.nan, 0.0]], np.float32)
+    found = np.asarray(exact.shifted_exponentials(jnp.asarray(z), "float32")[0])
+    np.testing.assert_array_equal(found, [[-np.inf, np.nan], [-np.inf, 0], [np.nan, np.nan]])
