@@ -46,8 +46,8 @@ def install() -> None:
 
 
 def options_of(*args, env_options_overrides=None, **kwargs):
-    """Return JAX's options of a program, with ours where the test is not marked and the program has none of its own."""
-    return _options_of(*args, env_options_overrides={**quick_options(), **(env_options_overrides or {})}, **kwargs)
+    """Return JAX's options of a program, with ours before its own where the test is not marked."""
+    return _options_of(*args, env_options_overrides={**(env_options_overrides or {}), **quick_options()}, **kwargs)
 
 
 def context():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +22,8 @@ from grokdyn.train.step import advance
 AXIS = "lanes"
 # How often each entry point was traced, hence compiled, in this process; tests and manifests read it.
 TRACES: Counter[str] = Counter()
+# The start of runs is computed once: at LLVM's second level it is compiled in less time, to the same bits.
+START_OPTIONS = {"xla_backend_optimization_level": 2}
 # Programs that a process keeps: a notebook's last few dozen experiments start again without compiling.
 MOST_PROGRAMS = 48
 
@@ -74,16 +78,42 @@ def programs(program: Program, mesh: Mesh, block: int, experiments: Any) -> Prog
     longest ago are let go, with what was compiled for them.
     """
     key = (program, mesh, block, jax.tree.structure(experiments))
+    how = {"program": program, "mesh": mesh, "block": block}
     with LOCK:
         if key not in PROGRAMS:
             PROGRAMS[key] = Programs(
-                jax.jit(partial(begin_lanes, program=program, mesh=mesh, block=block)),
-                jax.jit(partial(advance_lanes, program=program, mesh=mesh, block=block), donate_argnums=1),
+                jax.jit(partial(begin_lanes, **how), compiler_options=start_options(mesh)),
+                jax.jit(partial(advance_lanes, **how), donate_argnums=1),
             )
         PROGRAMS.move_to_end(key)
         while len(PROGRAMS) > MOST_PROGRAMS:
             PROGRAMS.popitem(last=False)
         return PROGRAMS[key]
+
+
+def start_options(mesh: Mesh) -> dict[str, Any]:
+    """Return how XLA compiles the start of runs, where a user's ``XLA_FLAGS`` do not say it."""
+    if mesh.devices.flat[0].platform != "cpu":
+        return {}
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in START_OPTIONS.items() if name not in flags}
+
+
+def compile_both(known: Programs, beginning: tuple[Any, ...], training: Callable[[Any], tuple[Any, ...]]) -> None:
+    """Compile both entry points for what they will be called with; the calls find what was compiled.
+
+    XLA compiles the start of the runs in a thread of its own, while Python, which it does not need, traces and lowers
+    their training.
+
+    Args:
+        beginning: what ``begin`` will be called with.
+        training: returns what ``advance`` will be called with, from shapes of what ``begin`` returns.
+    """
+    begun = known.begin.lower(*beginning)
+    with ThreadPoolExecutor(1) as other:
+        compiled = other.submit(begun.compile)
+        known.advance.lower(*training(begun.out_info)).compile()
+        compiled.result()
 
 
 def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, mesh: Mesh, block: int) -> Any:
@@ -157,6 +187,12 @@ def taken(x: jax.Array, places: jax.Array) -> jax.Array:
 def put(x: jax.Array, places: jax.Array, new: jax.Array) -> jax.Array:
     """Return an array with entries of its leading axis replaced, at places that are distinct and all in it."""
     return x.at[places].set(new, mode="promise_in_bounds", unique_indices=True)
+
+
+def shapes_on(mesh: Mesh, lanes: Any) -> Any:
+    """Return shapes of lanes as arrays of their own would have them that are split over the mesh."""
+    split = NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split), lanes)
 
 
 def placed(tree: Any, mesh: Mesh, sharded: bool) -> Any:

@@ -3,11 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from jax._src import compiler
 
 import grokdyn as gd
 from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
-from grokdyn.train.compiled import TRACES
+from grokdyn.train.compiled import START_OPTIONS, TRACES, lane_mesh, start_options
 from tests import cases
 
 pytestmark = pytest.mark.as_users
@@ -63,6 +64,26 @@ def test_other_values_do_not_compile_again(swept):
     axes = {path: [value * 0.9 if path != "seed" else value + 1 for value in values] for path, values in AXES.items()}
     gd.run(gd.Sweep(SHORT, {**axes, "task.train_fraction": [0.35, 0.7]}))
     assert dict(TRACES) == before
+
+
+def test_what_is_compiled_ahead_is_what_is_called(monkeypatch):
+    """The start's shapes stand in for its results: were they others, training would be compiled twice."""
+    compiled, real = [], compiler.compile_or_get_cached
+
+    def noted(backend, computation, *args, **kwargs):
+        compiled.append(str(computation.operation.attributes["sym_name"]))
+        return real(backend, computation, *args, **kwargs)
+
+    monkeypatch.setattr(compiler, "compile_or_get_cached", noted)
+    gd.run(gd.Sweep(SHORT.replace(steps=6), {"seed": range(3)}))
+    assert sorted(name.strip('"') for name in compiled) == ["jit_advance_lanes", "jit_begin_lanes"]
+
+
+def test_flags_of_a_user_are_not_overruled(monkeypatch):
+    mesh = lane_mesh(jax.devices())
+    assert start_options(mesh) == START_OPTIONS
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_dump_to=x")
+    assert not start_options(mesh)
 
 
 def test_runs_in_another_order_have_the_same_bits(swept):

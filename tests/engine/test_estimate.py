@@ -43,9 +43,9 @@ def test_records_are_told_apart_from_updates(monkeypatch):
     """On a clock of its own every update takes 2 s and every record 5 s, for all lanes together."""
     now, advanced = [0.0], Batch.advanced
 
-    def told(self, order, counts, stretches, due):
+    def told(self, stretches, due):
         now[0] += 2 * float(np.sum(stretches)) + 5 * len(stretches)
-        return advanced(self, order, counts, stretches, due)
+        return advanced(self, stretches, due)
 
     monkeypatch.setattr(Batch, "advanced", told)
     monkeypatch.setattr(speed, "time", SimpleNamespace(monotonic=lambda: now[0]))

@@ -47,8 +47,8 @@ def store(old, tmp_path):
 def test_an_extended_store_is_one_of_all_points_and_trains_only_the_new(store, whole, monkeypatch):
     trained, begin = [], Batch.__init__
 
-    def noted(self, cohort, lanes, shared):
-        begin(self, cohort, lanes, shared)
+    def noted(self, cohort, lanes, shared, **how):
+        begin(self, cohort, lanes, shared, **how)
         trained.append(self.size)
 
     monkeypatch.setattr(Batch, "__init__", noted)

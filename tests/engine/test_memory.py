@@ -133,8 +133,8 @@ def test_a_batch_larger_than_memory_is_halved_before_it_is_tried(monkeypatch, ca
     fewest = len(jax.local_devices()) * -(-4 // len(jax.local_devices()))
     tried, begin = [], batch.Batch.__init__
 
-    def noted(self, cohort, lanes, shared):
-        begin(self, cohort, lanes, shared)
+    def noted(self, cohort, lanes, shared, **how):
+        begin(self, cohort, lanes, shared, **how)
         tried.append(len(np.unique(lanes)))
 
     monkeypatch.setattr(batch.Batch, "__init__", noted)

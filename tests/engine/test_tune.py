@@ -77,11 +77,11 @@ def test_a_batch_that_is_halved_has_smaller_blocks(sweep, monkeypatch):
     in_one_block(monkeypatch, block=6)
     begin, tried = Batch.__init__, []
 
-    def small(self, cohort, lanes, shared):
+    def small(self, cohort, lanes, shared, **how):
         tried.append((len(np.unique(lanes)), len(lanes), cohort.block))
         if len(lanes) > 4:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        begin(self, cohort, lanes, shared)
+        begin(self, cohort, lanes, shared, **how)
 
     monkeypatch.setattr(Batch, "__init__", small)
     assert (gd.run(sweep, progress=False).status == 0).all()

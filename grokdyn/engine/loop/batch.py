@@ -19,7 +19,7 @@ from grokdyn.engine.plan.cohort import Cohort, dealt
 from grokdyn.engine.store.results import MISSING, Part
 from grokdyn.spec.errors import SpecError, Words
 from grokdyn.tasks.split import without
-from grokdyn.train.compiled import lane_mesh, placed, programs
+from grokdyn.train.compiled import compile_both, lane_mesh, placed, programs, shapes_on
 from grokdyn.train.lane import OK
 
 # What could be computed in the time that it takes to move a byte between devices.
@@ -45,20 +45,25 @@ class Batch:
     Between chunks the host looks at what was recorded: a run whose loss was not finite, or to which a stop rule
     applies, is over. Its lane is left out of the chunks that follow, and its records after its end are nan. So the
     results are those of the same rules applied afterwards to runs of full length, whatever the chunks.
+
+    Args:
+        trains: it will be advanced, so that the program for it may be compiled beside that of its start.
     """
 
-    def __init__(self, cohort: Cohort, positions: np.ndarray, shared: Shared):
+    def __init__(self, cohort: Cohort, positions: np.ndarray, shared: Shared, trains: bool = False):
         self.cohort, self.mesh, self.table = cohort, shared.mesh, shared.table
         self.lanes = Lanes.of(positions)
         check_room(cohort.bytes_of(len(self.lanes)), self.mesh.devices.flat[0])
         self.tried = False
         self.programs = programs(cohort.program, self.mesh, cohort.block, cohort.experiments)
         numbers = placed(jax.tree.map(lambda column: column[positions], cohort.experiments), self.mesh, sharded=True)
+        self.chunk = 0
+        if trains and not cohort.origin.groups:
+            compile_both(self.programs, (numbers, self.table, shared.given), self.arguments_for)
         self.constants, self.states = self.programs.begin(numbers, self.table, shared.given)
         check_drawn(cohort.template.task, self.constants.table, cohort.program.signature)
         if cohort.origin.groups:
             self.go_on()
-        self.chunk = 0
         self.records: dict[str, np.ndarray] = {}
         rules = jax.tree.map(lambda column: column[positions], cohort.experiments.stop)
         self.watch = Watch(rules, len(self.lanes), cohort.measured_at)
@@ -110,26 +115,34 @@ class Batch:
     def advance(self) -> None:
         """Train the active lanes for one chunk."""
         self.spread()
-        order, counts = self.placement()
-        due = self.cohort.due(self.cohort.schedule[self.chunk])
-        self.states, found = self.advanced(order, counts, self.cohort.stretches[self.chunk], due)
+        self.states, found = self.advanced(*self.ahead())
         trained = self.lanes.active.copy()
         self.keep(jax.device_get(found), trained)
         self.chunk += 1
         self.end_runs(trained)
 
-    def advanced(
-        self, order: np.ndarray, counts: np.ndarray, stretches: np.ndarray, due: Mapping[str, np.ndarray]
-    ) -> Any:
+    def ahead(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+        """Return the stretches of the next chunk, and at which of its pauses every cadence is due."""
+        return self.cohort.stretches[self.chunk], self.cohort.due(self.cohort.schedule[self.chunk])
+
+    def advanced(self, stretches: np.ndarray, due: Mapping[str, np.ndarray]) -> Any:
         """Call the compiled program: return the new states and the records [lanes, pauses, ...]."""
-        split = {"mesh": self.mesh, "sharded": True}
-        placement = placed(order, **split), placed(counts, **split)
-        ahead = placed((stretches, due), self.mesh, sharded=False)
-        arguments = (self.constants, self.states, *placement, self.table, *ahead)
+        arguments = self.arguments((self.constants, self.states), stretches, due)
         if not self.tried:
             self.tried = True
             check_room(self.program_bytes(*arguments), self.mesh.devices.flat[0])
         return self.programs.advance(*arguments)
+
+    def arguments_for(self, shapes: tuple[Any, Any]) -> tuple[Any, ...]:
+        """Return what the compiled program is called with first, for shapes of constants and states."""
+        return self.arguments(shapes_on(self.mesh, shapes), *self.ahead())
+
+    def arguments(
+        self, lanes: tuple[Any, Any], stretches: np.ndarray, due: Mapping[str, np.ndarray]
+    ) -> tuple[Any, ...]:
+        """Return what the compiled program is called with, for constants and states of the lanes."""
+        placement = placed(self.placement(), self.mesh, sharded=True)
+        return *lanes, *placement, self.table, *placed((stretches, due), self.mesh, sharded=False)
 
     def program_bytes(self, *arguments: Any) -> int:
         """Return the bytes that the compiled program takes on all devices, besides what it is given."""
@@ -185,10 +198,9 @@ class Batch:
 
     def look(self) -> dict[str, np.ndarray]:
         """Return what the probes see of every lane now [lanes, ...]; nothing is trained."""
-        order, counts = self.placement()
         still = np.zeros(1, np.int32)
         all_due = {cadence: np.ones(1, bool) for cadence in self.cohort.due(still)}
-        self.states, found = self.advanced(order, counts, still, all_due)
+        self.states, found = self.advanced(still, all_due)
         return {name: values[:, 0] for name, values in jax.device_get(found).items()}
 
     def status(self) -> dict[str, np.ndarray]:

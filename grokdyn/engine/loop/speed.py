@@ -88,15 +88,14 @@ def trial(cohort: Cohort, found: list[Any]) -> tuple[float, float, float]:
 def tried(cohort: Cohort, few: np.ndarray, found: list[Any]) -> tuple[float, float, float]:
     """Return what a trial of a few lanes gives."""
     batch = Batch(cohort, few, Shared.of(cohort, found))
-    order, counts = batch.placement()
-    width, lanes = cohort.schedule.shape[1], int(counts.sum())
+    width, lanes = cohort.schedule.shape[1], int(batch.lanes.active.sum())
 
     def timed(updates: int) -> float:
         stretches = np.zeros(width, np.int32)
         stretches[0] = updates
         due = cohort.due(cohort.schedule[len(cohort.schedule) // 2])  # as many of a cadence as there are on the way
         began = time.monotonic()
-        batch.states, _ = jax.block_until_ready(batch.advanced(order, counts, stretches, due))
+        batch.states, _ = jax.block_until_ready(batch.advanced(stretches, due))
         return time.monotonic() - began
 
     compile_seconds = timed(0)

@@ -48,7 +48,7 @@ def within_memory(
         return part
     if not keeper.halved(name):
         try:
-            part = train_batch(Batch(cohort, lanes, shared), name, shown, keeper)
+            part = train_batch(Batch(cohort, lanes, shared, trains=True), name, shown, keeper)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             if not is_short(error):
                 raise
