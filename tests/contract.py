@@ -14,21 +14,22 @@ def arrays(component):
 def assert_numbers_are_traced(evaluate, component):
     """Check that one trace serves all numbers, and that traced numbers do what the same ones fixed do.
 
+    One program has both: most of it is the same.
+
     Returns:
         What ``evaluate`` gives for the component and for the component with other numbers.
     """
-    traces = []
+    other, traces = arrays(changed(component)), []
 
     @jax.jit
-    def traced(component):
+    def both(component):
         traces.append(component)
-        return evaluate(component)
+        return evaluate(component), evaluate(other)
 
-    other = changed(component)
-    found = traced(arrays(component)), traced(arrays(other))
+    found = [both(component) for component in (arrays(component), other)]
     assert len(traces) == 1
-    jax.tree.map(assert_same, found[1], jax.jit(lambda: evaluate(arrays(other)))())
-    return found
+    jax.tree.map(assert_same, *found[1])
+    return found[0][0], found[1][0]
 
 
 def assert_same(found, fixed):
