@@ -82,27 +82,34 @@ def shifted_exponentials(z: jax.Array, precision: str) -> tuple[jax.Array, jax.A
     """Return z - max z, its exponentials, and their sum [rows, 1], each rounded.
 
     The terms of a sum are rounded; the sum itself accumulates in float32 (float64 for float64) and is rounded once,
-    as PyTorch does for float16 on CPU and CUDA. A row has collapsed (Prieto et al. 2025) where the sum is exactly 1.
+    as PyTorch does for float16 on CPU and CUDA.
     """
-    top = jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
-    shifted = round_to(below(z, top), precision)
-    exponentials = round_to(jnp.exp(filled(shifted)), precision)
-    total = round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
+    shifted = round_to(z - largest(z), precision)
+    exponentials, total = exponentials_and_sum(shifted, precision)
     return shifted, exponentials[:, : z.shape[-1]], total
 
 
-@jax.custom_jvp
-def below(z: jax.Array, top: jax.Array) -> jax.Array:
-    """Return z - top, 0 exactly where z is its row's largest number.
+def sum_of_exponentials(z: jax.Array, precision: str) -> jax.Array:
+    """Return the sum of exponentials of z - max z [rows], rounded as in ``shifted_exponentials``.
 
-    Where z is a product, of logits and a scale, a CPU may take its subtraction and the product as one operation that
-    rounds once: the largest product less itself is then what rounding had taken off it, as if no row had collapsed. A
-    largest number that is infinite gives nan, as inf - inf.
+    A row has collapsed (Prieto et al. 2025) where it is exactly 1. So the largest is made 0 here: where z is a product,
+    of logits and a scale, a CPU may take it and its subtraction as one operation that rounds once, and the largest less
+    itself is what rounding had taken off it. Losses and gradients divide by the same sum, and it does not matter there.
     """
-    return jnp.where(z < top, z - top, top - top)
+    top = largest(z)
+    shifted = jnp.where(z < top, z - top, top - top)  # nan where the largest is infinite, as inf - inf
+    return exponentials_and_sum(round_to(shifted, precision), precision)[1][:, 0]
 
 
-below.defjvps(lambda tangent, _, z, top: tangent, None)
+def largest(z: jax.Array) -> jax.Array:
+    """Return the largest number of every row [rows, 1], which is not differentiated."""
+    return jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+
+
+def exponentials_and_sum(shifted: jax.Array, precision: str) -> tuple[jax.Array, jax.Array]:
+    """Return the exponentials of rows, filled up, and their sum [rows, 1], each rounded."""
+    exponentials = round_to(jnp.exp(filled(shifted)), precision)
+    return exponentials, round_to(jnp.sum(exponentials, axis=-1, keepdims=True), precision)
 
 
 def filled(z: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ class SoftmaxCollapse(OverRows):
 
     The sum is taken in the precision, and at the temperature, of the loss in force; for a loss without a softmax in
     the logits' dtype. As in the released code the largest logit need not be the label's. See
-    ``losses.precision.shifted_exponentials`` for how the sum is rounded.
+    ``losses.precision.sum_of_exponentials`` for how the sum is rounded.
     """
 
     precision: str | None = field(
@@ -34,7 +34,7 @@ class SoftmaxCollapse(OverRows):
             total = view.loss.sum_of_exponentials(view.train_logits)
         else:
             z = exact.rounded(view.train_logits, self.precision)
-            total = exact.shifted_exponentials(z, self.precision)[2][:, 0]
+            total = exact.sum_of_exponentials(z, self.precision)
         return {"softmax_collapse": mean((total == 1).astype(jnp.float32), view.rows.counts)}
 
 
