@@ -47,7 +47,7 @@ def measured(params, *probes, **changes):
     with jax.enable_x64(True):
         (cohort,) = plan.cohorts([experiment], start, jax.local_devices()[:1])
         table = jax.tree.map(jnp.asarray, cohort.table)
-        lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(experiment)), table, cohort.given)
+        lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(cohort.template)), table, cohort.given)
         values = SEEN(cohort.program, lane, train_rows(cohort.program, lane, table), state, table)
     known = {name: variable for probe in probes for name, variable in probe.variables(cohort.shapes).items()}
     data = {name: (variable.dims, np.asarray(values[name])) for name, variable in known.items()}

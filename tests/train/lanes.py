@@ -31,7 +31,7 @@ def outlined(experiment):
         table = lane.table if shared is None else shared
         return lane, state, table, train_rows(static, lane, table)
 
-    return Run(static, *jax.eval_shape(begun, arrays(checked), cohort.table))
+    return Run(static, *jax.eval_shape(begun, arrays(cohort.template), cohort.table))
 
 
 def taken_apart(experiment, padding=0, **program):

@@ -32,7 +32,7 @@ def apart(experiment):
     """Return the program, constants and state at step 0 of a run, and its rows of the update at a step."""
     checked = base.check(experiment)
     (cohort,) = plan.cohorts([checked], None, jax.local_devices()[:1])
-    lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(checked)), None, None)
+    lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(cohort.template)), None, None)
     return lane, state, lambda step: fresh_rows(cohort.program, lane, jnp.int32(step))
 
 
