@@ -94,7 +94,8 @@ def sum_of_exponentials(z: jax.Array, precision: str) -> jax.Array:
 
     A row has collapsed (Prieto et al. 2025) where it is exactly 1. So the largest is made 0 here: where z is a product,
     of logits and a scale, a CPU may take it and its subtraction as one operation that rounds once, and the largest less
-    itself is what rounding had taken off it. Losses and gradients divide by the same sum, and it does not matter there.
+    itself is what rounding had taken off it. A loss takes the logarithm of the same sum off again and a gradient
+    divides by it: both stay within rounding.
     """
     top = largest(z)
     shifted = jnp.where(z < top, z - top, top - top)  # nan where the largest is infinite, as inf - inf
