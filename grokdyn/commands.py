@@ -202,9 +202,10 @@ def probe(options: Namespace, overrides: Mapping[str, str]) -> int:
     from grokdyn.engine.probing import probe as probe_store
 
     found = probe_store(path_of(options.store), options.add, options.anyway)
-    place = found.encoding["source"]
+    # Said below the folder as it was typed: the Dataset names the file in full.
+    place = path_of(options.store) / "probes" / Path(found.encoding["source"]).name
     say(place)
-    hint(f"xarray.open_zarr({place!r}) has {', '.join(map(str, found.data_vars))} at the snapshots")
+    hint(f"xarray.open_zarr({str(place)!r}) has {', '.join(map(str, found.data_vars))} at the snapshots")
     return 0
 
 
