@@ -52,7 +52,7 @@ def test_a_network_starts_the_same_in_every_dtype_and_its_scale_multiplies(model
     def both(model):
         return tuple(model.start(key, signature, dtype) for dtype in ("float64", "float32"))
 
-    wide, narrow = both(arrays(model))
+    wide, narrow = jax.device_get(both(arrays(model)))
     double, _ = both(arrays(model.replace(init_scale=2 * model.init_scale)))
     assert all(np.array_equal(np.float32(wide[name]), narrow[name]) for name in wide)
     assert all(np.array_equal(2 * wide[name], double[name]) for name in wide)
