@@ -16,7 +16,7 @@ from grokdyn.models.function import Function
 from grokdyn.probes.curvature import product
 from grokdyn.tasks.base import Signature
 from grokdyn.train.step import record
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded, taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
 EXPERIMENT = gd.Experiment(
@@ -68,7 +68,7 @@ def losses_of(run, experiment, places):
 @pytest.fixture(scope="module", params=[EXPERIMENT, TRANSFORMER], ids=["mlp", "transformer"])
 def both(request):
     with jax.enable_x64(True):
-        return request.param, *seen(request.param)
+        return request.param, *recorded(request.param)
 
 
 @pytest.mark.parametrize("which", FUNCTIONS)

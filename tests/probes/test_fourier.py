@@ -1,22 +1,14 @@
 """Fourier probes on networks whose spectrum is known, and against slow transcriptions of the published measures."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-import xarray as xr
 
 import grokdyn as gd
-from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
-from grokdyn.spec import base
-from grokdyn.train.lane import begin
-from grokdyn.train.rows import train_rows
-from grokdyn.train.step import record
 from tests import cases
-from tests.contract import arrays
 from tests.probes import analytic
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded, taken_apart
 
 P = 11
 RNG = np.random.default_rng(3)
@@ -36,23 +28,11 @@ EXPERIMENT = gd.Experiment(
 )
 
 
-SEEN = jax.jit(record, static_argnums=0)
-
-
 def measured(params, *probes, **changes):
-    """Return what probes see of a network: the run's own record, without the training around it."""
+    """Return what probes see of a network."""
     model = gd.MLP(hidden=(params["W_1"].shape[0],), activation="square")
-    experiment = base.check(EXPERIMENT.replace(model=model, probes=probes, **changes))
-    start = gd.Start(params=params, train_rows=TRAIN[experiment.task.p**2 > TRAIN])
-    with jax.enable_x64(True):
-        (cohort,) = plan.cohorts([experiment], start, jax.local_devices()[:1])
-        table = jax.tree.map(jnp.asarray, cohort.table)
-        lane, state = begin(cohort.program, jax.tree.map(jnp.asarray, arrays(cohort.template)), table, cohort.given)
-        values = SEEN(cohort.program, lane, train_rows(cohort.program, lane, table), state, table)
-    known = {name: variable for probe in probes for name, variable in probe.variables(cohort.shapes).items()}
-    data = {name: (variable.dims, np.asarray(values[name])) for name, variable in known.items()}
-    axes = {dim: variable.coordinates[dim] for variable in known.values() for dim in variable.dims}
-    return xr.Dataset(data, axes)
+    experiment = EXPERIMENT.replace(model=model, probes=probes, **changes)
+    return recorded(experiment, gd.Start(params=params, train_rows=TRAIN[experiment.task.p**2 > TRAIN]))[1]
 
 
 def task(op="add", p=P):
@@ -331,7 +311,7 @@ def test_an_embedding_shared_by_both_operands_is_one_side():
     experiment = cases.tiny(
         model=gd.Encoder(d_model=8, heads=2, ff=16), steps=1, probes=(gd.FourierPower(), gd.Neurons(), gd.Rank())
     )
-    found = gd.run(experiment)
+    _, found = recorded(experiment)
     assert found.side.values.tolist() == ["ab", "c"]
     assert found.neuron.size == 16
     assert {"W_E", "W_U"} <= set(found.matrix.values.tolist())
@@ -343,9 +323,8 @@ def test_an_mlps_operands_are_where_they_stand_in_a_row():
     experiment = cases.tiny(
         task=task, model=gd.MLP(hidden=(6,)), steps=1, record=gd.At((0,)), probes=(gd.FourierPower(),)
     )
-    found = gd.run(experiment).isel(step=0)
-    with jax.enable_x64(True):
-        W = np.asarray(taken_apart(experiment).state.params["W_0"], np.float64).reshape(5, 10, 6)[:, :7]
+    run, found = recorded(experiment)
+    W = run.state.params["W_0"].astype(np.float64).reshape(5, 10, 6)[:, :7]
     assert found.side.values.tolist() == ["a", "b", "c"]
     for side, place in (("a", 1), ("b", 3)):
         np.testing.assert_allclose(found.fourier_power.sel(side=side).sum(), np.sum(W[place] ** 2), rtol=1e-6)
@@ -387,15 +366,15 @@ def test_attention_entropy_is_that_of_the_weights(monkeypatch):
     monkeypatch.setattr(structure, "CPU_TILE", 10)
     monkeypatch.setattr(structure, "VECTOR", 1)
     assert structure.padded(24, cpu=True) == (24, 8)
-    found = gd.run(experiment)
+    run, found = recorded(experiment)
     with jax.enable_x64(True):
-        run = taken_apart(experiment)
-        weights = np.asarray(model.forward(run.state.params, run.table.inputs).activations["attention"])
+        seen = jax.jit(lambda params: model.forward(params, run.table.inputs).activations["attention"])
+        weights = np.asarray(seen(run.state.params))
     entropy = -np.sum(weights * np.log(weights), axis=1)
-    assert found.attention_entropy.shape == (1, 1, 2)
+    assert found.attention_entropy.shape == (1, 2)
     places = {"": np.arange(49), "some_": 49 * np.arange(40) // 40, "train_": np.asarray(run.lane.split.order[:9])}
     for name, rows in places.items():
-        np.testing.assert_allclose(found[f"{name}attention_entropy"][0, 0], entropy[rows].mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(found[f"{name}attention_entropy"][0], entropy[rows].mean(axis=0), rtol=1e-12)
     for probe, words in (
         (gd.AttentionEntropy(rows=26, part="test"), "rows: got 26; allowed: at most 25, all of the test"),
         (gd.AttentionEntropy(part="train"), "rows: got nothing; allowed: a number of rows, where part is 'train'"),

@@ -7,7 +7,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.spec.errors import SpecError
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded, taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
 TASK = gd.TeacherStudent(dimension=6, points=30, train_points=4, teacher=gd.MLP(hidden=(5,)), noise_std=0.5)
@@ -23,9 +23,8 @@ EXPERIMENT = gd.Experiment(
 )
 
 
-def rows(experiment):
-    """Return inputs and targets of the train rows, and of the others, and the parameters of step 0."""
-    run = taken_apart(experiment)
+def rows(run):
+    """Return inputs and targets, the train rows, the others, and the parameters of step 0."""
     x, y = (np.asarray(part, float) for part in run.table)
     order, n = np.asarray(run.lane.split.order), int(run.lane.split.n_train)
     params = {name: np.asarray(leaf) for name, leaf in run.state.params.items()}
@@ -38,7 +37,7 @@ def test_a_linear_student_keeps_what_its_rows_do_not_span():
         both = gd.run(gd.Sweep(EXPERIMENT, {"task.train_points": [4, 3]}))
     for points in (4, 3):
         found = both.sel(train_points=points)
-        x, y, train, test, params = rows(EXPERIMENT.replace(**{"task.train_points": points}))
+        x, y, train, test, params = rows(taken_apart(EXPERIMENT.replace(**{"task.train_points": points})))
         frozen = np.eye(6) - np.linalg.pinv(x[train]) @ x[train]
         first = np.linalg.norm(frozen @ params["W_0"])
         np.testing.assert_allclose(found.frozen_norm, first, rtol=1e-10)
@@ -62,9 +61,9 @@ def outputs(params, x):
 jacobian, outputs = jax.jit(jax.jacfwd(outputs)), jax.jit(outputs)
 
 
-def dense(experiment, match):
+def dense(run, match):
     """Return what the probe measures at step 0 from the singular values of the whole Jacobian."""
-    x, y, train, test, params = rows(experiment)
+    x, y, train, test, params = rows(run)
     names = [name for name in params if match in ("*", name)]
     parts = jacobian(params, x[train])
     J = np.concatenate([np.asarray(parts[name]).reshape(len(train), -1) for name in names], axis=1)
@@ -91,9 +90,8 @@ def test_a_network_is_measured_as_by_its_dense_jacobian(match):
     model = gd.MLP(hidden=(7,), init="ntk", output_scale=SCALE)
     changes = {"model": model, "probes": (gd.FrozenSubspace(match=match),), "task.train_points": 5, "steps": 1}
     experiment = EXPERIMENT.replace(**changes, record=gd.At((0,)))
-    with jax.enable_x64(False):
-        found = gd.run(experiment).isel(step=0)
-    for name, value in dense(experiment, match).items():
+    run, found = recorded(experiment)
+    for name, value in dense(run, match).items():
         np.testing.assert_allclose(found[name], value, rtol=1e-8, err_msg=name)
 
 
@@ -113,7 +111,7 @@ def test_first_weights_move_within_the_span_of_the_rows():
     experiment = EXPERIMENT.replace(**{"model": gd.MLP(hidden=(2,), init="ntk"), "probes": (gd.Weights(entries=12),)})
     with jax.enable_x64(False):
         found = gd.run(experiment)
-    x, _, train, _, params = rows(experiment)
+    x, _, train, _, params = rows(taken_apart(experiment))
     frozen = np.eye(6) - np.linalg.pinv(x[train]) @ x[train]
     W = found.weight.isel(step=-1).values[:12].reshape(6, 2)
     assert np.abs(W - params["W_0"]).max() > 1e-2

@@ -9,6 +9,7 @@ import grokdyn as gd
 from grokdyn.tasks.streams import split_keys
 from tests import cases
 from tests.parity.test_transformer import loss_and_gradients
+from tests.train.lanes import recorded
 
 D, FF, HEADS = 6, 8, 2
 PARTS = {"told": slice(0, 28), "asked": slice(28, 34), "test": slice(34, 42), "train": slice(0, 34)}
@@ -39,7 +40,7 @@ def drawn(run):
 def test_shares_are_those_of_numpy():
     run = experiment()
     params, (inputs, labels) = drawn(run)
-    found = gd.run(run, start=gd.Start(params=params), progress=False).isel(step=0)
+    _, found = recorded(run, gd.Start(params=params))
     names = [name for name in sorted(params) if params[name].ndim > 1]
     assert list(found.matrix.values) == names
     for part, where in PARTS.items():
@@ -53,8 +54,8 @@ def test_shares_are_those_of_numpy():
 
 def test_one_row_has_a_gradient_of_rank_one_in_the_readout():
     task = gd.KeyValueFacts(subjects=2, relations=1, answers=3, forms=1, multiplicity=1, asked=1)
-    found = gd.run(experiment(task=task, probes=(gd.GradientRank(parts=("asked", "told")),)), progress=False)
-    shares = found.isel(step=0).sel(matrix=["W_U", "W_out_0"])
+    _, found = recorded(experiment(task=task, probes=(gd.GradientRank(parts=("asked", "told")),)))
+    shares = found.sel(matrix=["W_U", "W_out_0"])
     np.testing.assert_allclose(shares.asked_gradient_top_share, 1, rtol=1e-12)
     assert (shares.told_gradient_top_share < 1 - 1e-6).all()
 

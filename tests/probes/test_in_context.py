@@ -7,7 +7,7 @@ import pytest
 
 import grokdyn as gd
 from grokdyn.probes.in_context import predictors
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded
 
 pytestmark = pytest.mark.usefixtures("x64")
 D, N, ROWS = 3, 5, 30
@@ -47,7 +47,7 @@ def test_losses_distances_and_the_response_are_numpys():
         probes=("loss", gd.InContext(lengths=(0, 2, N))),
         dtype="float64",
     )
-    ds, run = gd.run(experiment, progress=False).isel(step=0), taken_apart(experiment)
+    run, ds = recorded(experiment)
     inputs, target = np.asarray(run.table.inputs, float), np.asarray(run.table.labels, float)[:, 0]
     w = {name: np.asarray(value) for name, value in run.state.params.items()}
     for place, n in enumerate((0, 2, N)):

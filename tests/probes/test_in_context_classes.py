@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
-from grokdyn.tasks.streams import split_keys
-from tests.train.lanes import outlined
+from tests.train.lanes import outlined, recorded
 
 pytestmark = pytest.mark.usefixtures("x64")
 LENGTH, CLASSES, WIDTH, ROWS = 5, 3, 4, 12
@@ -32,8 +31,8 @@ def nearest_by_hand(x, labels, i):
 def test_shares_and_the_nearest_example_are_those_of_loops():
     rng, shapes = np.random.default_rng(0), outlined(EXPERIMENT).state.params
     params = {name: rng.normal(size=w.shape) for name, w in shapes.items()}
-    ds = gd.run(EXPERIMENT, start=gd.Start(params=params), progress=False).isel(step=0)
-    inputs, labels = jax.device_get(jax.jit(EXPERIMENT.task.draw)(split_keys(EXPERIMENT)[1]))
+    run, ds = recorded(EXPERIMENT, gd.Start(params=params))
+    inputs, labels = run.table
     logits = np.asarray(jax.jit(EXPERIMENT.model.apply)(params, inputs).logits)
     for part, rows in (("test", range(ROWS)), ("unseen", range(ROWS, 2 * ROWS))):
         for i in range(LENGTH):

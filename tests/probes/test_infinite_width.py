@@ -1,7 +1,6 @@
 """The limit beside the network: nothing between them where the network is linear, and a twin in NumPy elsewhere."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,7 +8,7 @@ import grokdyn as gd
 from grokdyn.theory import infinite_width as wide
 from grokdyn.theory.lines.rows import rows_of
 from grokdyn.theory.lines.wide_network import layers_of
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded
 
 EXPERIMENT = gd.Experiment(
     task=gd.TeacherStudent(
@@ -40,13 +39,13 @@ def test_a_network_with_a_hidden_layer_has_the_distances_of_a_twin():
     experiment = EXPERIMENT.replace(model=model, loss=gd.MSE(), record=gd.At((0, 12)))
     with jax.enable_x64(False):
         found, rows = gd.run(experiment), rows_of(experiment)
-    run, train, n = taken_apart(experiment), rows.parts["train"], 6
+    run, train, n = recorded(experiment.replace(probes=("loss",)))[0], rows.parts["train"], 6
     layers, y = layers_of(model, experiment.task.signature()), rows.y
     cross = wide.kernels(rows.x, rows.x[train], layers, "erf").tangent
-    K = gd.ntk(model, run.state.params, jnp.asarray(rows.x), jnp.asarray(rows.x[train]))
+    K = jax.jit(lambda w: gd.ntk(model, w, rows.x, rows.x[train]))(run.state.params)
     error = np.linalg.norm(K - cross) / np.linalg.norm(cross)
     np.testing.assert_allclose(found.limit_kernel_error[0], error, rtol=1e-9)
-    f = f0 = np.asarray(model.forward(run.state.params, jnp.asarray(rows.x)).logits)
+    f = f0 = np.asarray(jax.jit(model.forward)(run.state.params, rows.x).logits)
     for _ in range(12):
         f = f - 0.02 / (n * 2) * cross @ (f - y)[train]
     for step, one in ((0, f0), (12, f)):

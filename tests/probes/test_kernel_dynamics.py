@@ -7,7 +7,7 @@ import pytest
 
 import grokdyn as gd
 from tests.kernel.test_ntk import twin
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded, taken_apart
 
 pytestmark = pytest.mark.usefixtures("x64")
 TEACHER = gd.MLP(hidden=(4,), activation="tanh")
@@ -87,9 +87,7 @@ def test_the_linearised_network_runs_beside_the_network_under_any_optimizer():
 
 def test_kernel_regression_is_that_of_numpy():
     experiment = EXPERIMENT.replace(steps=1, record=gd.Every(1))
-    with jax.enable_x64(False):
-        found = gd.run(experiment)
-    run = taken_apart(experiment)
+    run, found = recorded(experiment)
     x, y = (np.asarray(a, float) for a in run.table)
     order = np.asarray(run.lane.split.order)
     K = twin(experiment.model, run.state.params, x).transpose(0, 2, 1, 3)

@@ -5,7 +5,7 @@ import pytest
 
 import grokdyn as gd
 from tests.models.test_transformer import naive
-from tests.train.lanes import outlined
+from tests.train.lanes import outlined, recorded
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -38,7 +38,7 @@ def test_ranks_are_those_of_a_slow_transcription():
     shapes = outlined(EXPERIMENT).state.params
     w = {name: rng.normal(size=s.shape) / np.sqrt(s.shape[0]) for name, s in shapes.items()}
     train = rng.permutation(len(inputs)) < 10
-    ds = gd.run(EXPERIMENT, start=gd.Start(params=w, train_rows=train), progress=False).isel(step=0)
+    _, ds = recorded(EXPERIMENT, gd.Start(params=w, train_rows=train))
     seen = naive(EXPERIMENT.model, w, inputs)[1]
     for prefix, token in (("", labels), ("first_", inputs[:, 0])):
         ranks = np.zeros((3, len(inputs), 3))

@@ -11,6 +11,7 @@ import grokdyn as gd
 from grokdyn.probes.complexity import POINTS, directions
 from grokdyn.transforms.attacks import attack, attacks
 from tests import cases
+from tests.train.lanes import recorded
 
 D, N, CLASSES, RADII, BUDGETS = 5, 24, 3, (0.3, 2.0), (0.0, 0.2, 0.6)
 ROWS = np.random.default_rng(2).permutation(N)[: N // 2]
@@ -34,7 +35,7 @@ def measured(model, params, *probes, images=False):
     experiment = cases.tiny(
         task=Scattered(images=images), model=model, probes=probes, steps=1, record=gd.At((0,)), dtype="float64"
     )
-    return gd.run(experiment, start=gd.Start(params=params, train_rows=ROWS), progress=False).isel(step=0)
+    return recorded(experiment, gd.Start(params=params, train_rows=ROWS))[1]
 
 
 def points(images=False):
@@ -201,7 +202,7 @@ def test_a_run_of_several_records_has_the_probe_alone():
 def test_parts_that_a_task_names_are_looked_at_too():
     task = gd.OpposingOutliers(dimension=3, points=10, outliers=2)
     probe = gd.LocalComplexity(rows=2, vertices=4, parts=("positive", "table"))
-    found = gd.run(cases.tiny(task=task, loss=gd.MSE(), probes=(probe,), steps=1, record=gd.At((0,))), progress=False)
+    _, found = recorded(cases.tiny(task=task, loss=gd.MSE(), probes=(probe,), steps=1, record=gd.At((0,))))
     words = {f"{name}_local_complexity" for name in ("positive", "table", "random")}
     assert {name for name in found.data_vars if name.endswith("complexity")} == words
     whole = gd.LocalComplexity(rows=N, vertices=6, radii=RADII, parts=("table",))

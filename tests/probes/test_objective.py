@@ -7,7 +7,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.probes.objective import objective
 from grokdyn.train.step import record
-from tests.train.lanes import taken_apart
+from tests.train.lanes import recorded, taken_apart
 
 ALPHA, N = 0.5, 6
 # A step of gradient descent on the sum of squares that follows all directions but the stiffest.
@@ -43,8 +43,8 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def runs():
-    """Return runs of the plain loss, and of the sum that is rescaled."""
-    return {name: gd.run(EXPERIMENT.replace(**CASES[name][2])) for name in ("mean", "both")}
+    """Return what is recorded of runs of the plain loss, and of the sum that is rescaled."""
+    return {name: recorded(EXPERIMENT.replace(**CASES[name][2]))[1] for name in ("mean", "both")}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -57,20 +57,20 @@ def test_gradient_and_hessian_are_those_that_train_and_their_names_say_of_what(r
     factor, words, _ = CASES[name]
     found, plain = runs[name], runs["mean"]
     for variable in ("gradient_norm", "sharpness", "hessian_lowest", "hessian_trace", "preconditioned_sharpness"):
-        np.testing.assert_allclose(found[variable][0], factor * plain[variable][0], rtol=1e-9)
+        np.testing.assert_allclose(found[variable], factor * plain[variable], rtol=1e-9)
         assert found[variable].attrs["long_name"].endswith(words)
         assert ("(" in found[variable].attrs["long_name"]) == bool(words)
-    np.testing.assert_allclose(found.update_norm[0], 0.3 * found.gradient_norm[0], rtol=1e-12)
-    np.testing.assert_allclose(found.stability_ratio[0], 0.3 * found.sharpness[0] / 2, rtol=1e-12)
+    np.testing.assert_allclose(found.update_norm, 0.3 * found.gradient_norm, rtol=1e-12)
+    np.testing.assert_allclose(found.stability_ratio, 0.3 * found.sharpness / 2, rtol=1e-12)
     assert "(" not in found.stability_ratio.attrs["long_name"]
     # The loss is the recorded one's mean whatever trains, and so is the learning coefficient.
     for variable in ("train_loss", "test_loss", "llc", "llc_error", "llc_rhat", "llc_virial", "llc_held"):
-        np.testing.assert_allclose(found[variable][0], plain[variable][0], rtol=1e-7)
+        np.testing.assert_allclose(found[variable], plain[variable], rtol=1e-7)
 
 
 def test_training_leaves_where_the_ratio_is_above_1(runs):
     """The very training, at a rate 10 % above and below: the stiffest direction grows or shrinks by 1.2 a step."""
-    rates = [0.3 * side / float(runs["both"].stability_ratio[0]) for side in (0.9, 1.1)]
+    rates = [0.3 * side / float(runs["both"].stability_ratio) for side in (0.9, 1.1)]
     base = EXPERIMENT.replace(**CASES["both"][2], steps=200, record=gd.At((0, 200)), probes=(gd.Loss(),))
     loss = gd.run(gd.Sweep(base, {"optimizer.learning_rate": rates})).train_loss
     assert (loss.isel(step=1) > 1e3 * loss.isel(step=0)).values.tolist() == [False, True]

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 import grokdyn as gd
 from tests import cases
+from tests.train.lanes import recorded
 
 D, N, CLASSES = 3, 24, 3
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def run():
         dtype="float64",
     )
     start = gd.Start(params=PARAMS, train_rows=TRAIN)
-    return gd.run(experiment, start=start, progress=False).isel(step=0).squeeze(drop=True)
+    return recorded(experiment, start)[1]
 
 
 def named(part, kind):
@@ -145,7 +146,7 @@ class UpdateOfOthers(gd.Probe):
 def test_what_was_asked_of_the_train_rows_before_is_not_told_of_others():
     optimizer = gd.SGD(learning_rate=0.5)
     base = cases.tiny(task=Points(), optimizer=optimizer, probes=(UpdateOfOthers(),), steps=1, record=gd.At((0,)))
-    found = gd.run(base.replace(dtype="float64"), progress=False).isel(step=0)
+    _, found = recorded(base.replace(dtype="float64"))
     np.testing.assert_allclose([found.first, found.later], found.wanted, rtol=1e-12)
     assert found.training != found.first
 
@@ -155,7 +156,7 @@ def test_more_rows_than_a_tile_are_all_there():
     probes = ("gradient_norm", gd.GradientNorm(rows=3000, part="train", name="again"))
     task = gd.LinearTeacher(dimension=3, points=3300, train_points=3000)
     base = cases.tiny(task=task, loss=gd.MSE(), probes=probes, steps=1, record=gd.At((0,)), dtype="float64")
-    found = gd.run(base, progress=False)
+    _, found = recorded(base)
     np.testing.assert_allclose(found.again_gradient_norm, found.gradient_norm, rtol=1e-12)
 
 
@@ -165,7 +166,7 @@ def test_batches_are_drawn_from_the_rows_that_were_asked_for():
     again, other = (defect.replace(rows=n, part=part, name=part) for n, part in ((10, "train"), (6, "table")))
     base = cases.tiny(task=Points(), probes=(defect, again, other), steps=1, record=gd.At((0,)), dtype="float64")
     start = gd.Start(params={"W_0": PARAMS["W_0"], "W_1": PARAMS["W_1"]}, train_rows=TRAIN)
-    found = gd.run(base.replace(model=gd.MLP(hidden=(4,))), start=start, progress=False).isel(step=0)
+    _, found = recorded(base.replace(model=gd.MLP(hidden=(4,))), start)
     np.testing.assert_allclose(found.train_commutator_defect, found.commutator_defect, rtol=1e-12)
     assert found.table_commutator_defect.values != found.commutator_defect.values
     with pytest.raises(gd.SpecError, match=r"batch: got 4; allowed: at most 3, half of 6 table rows"):

@@ -10,6 +10,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.probes.pathways import edit_distances
 from tests import cases
+from tests.train.lanes import recorded
 
 P, ROWS, SHARE, LOSS = 5, 12, 0.6, 1.6
 MODEL = gd.Transformer(layers=3, d_model=8, heads=2, d_mlp=4, experts=4)
@@ -56,7 +57,7 @@ def measured():
     seen = {name: np.asarray(value) for name, value in seen.items()}
     z = np.asarray(logits) - np.asarray(logits).max(1, keepdims=True)
     losses = np.log(np.exp(z).sum(1)) - z[np.arange(ROWS), task.table().labels[rows[:ROWS]]]
-    found = gd.run(experiment, start=gd.Start(params=params, train_rows=rows), progress=False).isel(step=0)
+    _, found = recorded(experiment, gd.Start(params=params, train_rows=rows))
     return found, params, seen, losses <= LOSS
 
 

@@ -10,6 +10,7 @@ import pytest
 import grokdyn as gd
 from grokdyn.probes.randomised import area, exchanged
 from tests import cases
+from tests.train.lanes import recorded
 
 D, N, ROWS = 4, 40, 20
 
@@ -67,20 +68,19 @@ RNG = np.random.default_rng(1)
 POINTS, TURN = RNG.standard_normal((N, D)), np.linalg.qr(RNG.standard_normal((D, D)))[0]
 
 
-def run(task, params=None, seeds=(0,), **more):
+def measured(task, params, **more):
     probe = gd.RandomisedFeatures(rows=ROWS, part="test", coordinates=(0, 2), per_row=True)
     base = cases.tiny(
         task=task, model=gd.MLP(hidden=(5,)), steps=1, record=gd.At((0,)), probes=("accuracy", probe), dtype="float64"
     ).replace(**more)
-    start = None if params is None else gd.Start(params=params)
-    return gd.run(gd.Sweep(base, {"seed": list(seeds)}), progress=False, start=start).isel(step=0)
+    return recorded(base, gd.Start(params=params))[1]
 
 
 @pytest.mark.parametrize("turned", [True, False])
 def test_a_run_has_what_a_network_in_numpy_makes_of_the_same_rows(turned):
     rng = np.random.default_rng(2)
     params = {"W_0": rng.standard_normal((D, 5)), "W_1": rng.standard_normal((5, 2))}
-    found = run(Turned(turned=turned), params).isel(seed=0)
+    found = measured(Turned(turned=turned), params)
     np.testing.assert_allclose(found.randomised_accuracy[0], found.test_accuracy)
     labels = found.randomised_label.values
     for k in range(3):
@@ -113,7 +113,7 @@ def test_a_network_that_reads_the_others_alone_has_what_it_has_and_chance_withou
     blind = {"W_0": np.zeros((D, 5)), "W_1": np.zeros((5, 2))}
     blind["W_0"][1, :2], blind["W_1"][:2, :] = (1.0, -1.0), [[0.0, 1.0], [1.0, 0.0]]
     probe = gd.RandomisedFeatures(rows=2000, part="test")
-    found = run(task, blind, probes=("accuracy", probe)).isel(seed=0)
+    found = measured(task, blind, probes=("accuracy", probe))
     accuracy, auc = found.randomised_accuracy.values, found.randomised_auc.values
     np.testing.assert_allclose(accuracy[0], found.test_accuracy, rtol=1e-12)
     assert accuracy[1] == accuracy[0]
