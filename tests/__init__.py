@@ -1,5 +1,6 @@
-"""The tests. Their matrices are small: threads of numpy's would only wait for each other and for the other worker's."""
+"""The tests. Their matrices are small: threads of numpy's and PyTorch's would wait, busily, for each other."""
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+for library in ("OPENBLAS", "OMP"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
