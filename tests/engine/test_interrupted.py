@@ -590,29 +590,33 @@ def test_a_stalled_run_ends_and_a_rule_needs_its_variable(sweep):
 
 
 CODE = """
-import sys
+import sys, time
 import grokdyn as gd
-gd.run(gd.Sweep.from_toml(open(sys.argv[1]).read()), out=sys.argv[2], checkpoint_seconds=0.1, progress=False)
+from grokdyn.engine.loop.batch import Batch
+
+advance = Batch.advance
+
+def slowly(batch):
+    time.sleep(0.2)
+    advance(batch)
+
+Batch.advance = slowly
+gd.run(gd.Sweep.from_toml(open(sys.argv[1]).read()), out=sys.argv[2], checkpoint_seconds=0, progress=False)
 """
 
 
-@pytest.fixture(scope="module")
-def long(sweep):
-    """Return a sweep that trains for seconds, and what it gives where nothing ends it; processes compile alike."""
-    found = gd.Sweep(sweep.base.replace(steps=60_000, record=gd.Every(1000), snapshots=()), {"seed": range(4)})
-    with processes_alike():
-        yield found, gd.run(found, progress=False)
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, long, tmp_path):
-    (tmp_path / "spec.toml").write_text(long[0].to_toml())
+def test_a_process_that_is_killed_leaves_a_store_that_resumes(how, whole, tmp_path):
+    """It rests before every chunk, so that a kill finds it half way."""
+    (tmp_path / "spec.toml").write_text(SPEC)
     command = [sys.executable, "-c", CODE, str(tmp_path / "spec.toml"), str(tmp_path / "s")]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        time.sleep(0.1)
-        if list((tmp_path / "s/checkpoints").glob("*/[0-9]*")):
-            break
-    process.send_signal(how)
-    assert process.wait(60) != 0
-    assert gd.resume(tmp_path / "s", progress=False).identical(long[1])
+    with processes_alike():
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        for _ in range(6000):
+            time.sleep(0.01)
+            if any(int(file.stem) > 0 for file in checkpoints(tmp_path / "s")):
+                break
+        process.send_signal(how)
+        assert process.wait(60) != 0
+        assert 0 < int(checkpoints(tmp_path / "s")[-1].stem) < 60
+        assert gd.resume(tmp_path / "s", progress=False).identical(whole[1])
