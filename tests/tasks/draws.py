@@ -13,9 +13,9 @@ def tabled(task, seed=0, kind=None):
     return task.draw(jax.random.key(seed, impl=kind)) if task.drawn else task.table()
 
 
-def drawn(task, split=0, noise=1, kind=None):
-    """Return the split and label noise of a task for the seeds of the two streams."""
-    labels = jnp.asarray(tabled(task, split, kind).labels)
+def drawn(task, split=0, noise=1, kind=None, table=None):
+    """Return the split and label noise of a task for the seeds of the two streams, of its table where that is there."""
+    labels = jnp.asarray((tabled(task, split, kind) if table is None else table).labels)
     task = jax.tree.map(jnp.asarray, task)
     clean = draw_split(task, labels, jax.random.key(split, impl=kind))
     return with_noise(task, clean, task.signature().classes, jax.random.key(noise, impl=kind))

@@ -50,7 +50,7 @@ def found(task):
 
 def evaluated(task):
     table = tabled(task, kind=HASHED)
-    return drawn(task, kind=HASHED), table.labels, table if task.drawn else None
+    return drawn(task, kind=HASHED, table=table), table.labels, table if task.drawn else None
 
 
 def test_a_table_fits_its_signature(task, found):
