@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import grokdyn as gd
+from tests.train.lanes import recorded
 
 P, HIDDEN, RATE = 7, 12, 0.5
 TENSORS = ("W_0", "W_1")
@@ -48,6 +49,11 @@ def measured(params, **changes):
     return gd.run(EXPERIMENT.replace(**changes), start=start(params)).isel(step=0)
 
 
+def seen(params, **changes):
+    """Return the same of a program that does not train, where no bits hang on what is compiled with them."""
+    return recorded(EXPERIMENT.replace(**changes), start(params))[1]
+
+
 def inputs():
     table = EXPERIMENT.task.table()
     one_hot = np.concatenate([np.eye(P)[table.inputs[:, 0]], np.eye(P)[table.inputs[:, 1]]], axis=1)
@@ -90,7 +96,7 @@ def test_alignment_is_that_of_vectors():
     params = network(0.6)
     decay = 0.7
     wide = gd.CrossEntropy(precision="float64")
-    found = measured(params, dtype="float64", loss=wide, **{"optimizer.weight_decay": decay})
+    found = seen(params, dtype="float64", loss=wide, **{"optimizer.weight_decay": decay})
     g = gradient(params)
     u = {name: -RATE * (g[name] + decay * params[name]) for name in TENSORS}
     np.testing.assert_allclose(found.nlm_gradient, cosine(-joined(g), joined(params)), rtol=1e-10)
@@ -112,7 +118,7 @@ def test_alignment_is_that_of_vectors():
 def test_an_update_along_the_weights_only_scales_a_homogeneous_network():
     """Weight decay alone moves along -w; a product of three factors then shrinks threefold."""
     params = network(0.01)
-    found = measured(params, dtype="float64", loss=gd.MSE(), **{"optimizer.weight_decay": 1e12})
+    found = seen(params, dtype="float64", loss=gd.MSE(), **{"optimizer.weight_decay": 1e12})
     np.testing.assert_allclose(found.nlm_update, -1, rtol=1e-9)
     np.testing.assert_allclose(found.logit_scaling_share, 1, rtol=1e-9)
     np.testing.assert_allclose(found.logit_growth, -3 * RATE * 1e12, rtol=1e-6)
@@ -120,7 +126,7 @@ def test_an_update_along_the_weights_only_scales_a_homogeneous_network():
 
 def test_a_vector_of_zeros_has_no_direction():
     params = {name: 0 * w for name, w in network(1.0).items()}
-    found = measured(params, dtype="float64")
+    found = seen(params, dtype="float64")
     assert np.isnan(found.nlm_gradient)
     assert np.isnan(found.logit_scaling_share)
 
@@ -198,7 +204,7 @@ def test_absorbed_updates_and_zero_gradients_are_counted_entry_by_entry():
 
 def test_logit_scale_is_over_train_rows_and_classes():
     params = network(0.6)
-    found = measured(params, dtype="float64")
+    found = seen(params, dtype="float64")
     z = forward(params)
     np.testing.assert_allclose(found.logit_mean_abs, np.abs(z).mean(), rtol=1e-12)
     np.testing.assert_allclose(found.logit_max_abs, np.abs(z).max(), rtol=1e-12)

@@ -7,6 +7,7 @@ import grokdyn as gd
 from grokdyn.probes.walsh import cube_of, name_of, set_of
 from grokdyn.theory import boolean
 from tests import cases
+from tests.train.lanes import recorded
 
 D = 4
 
@@ -43,7 +44,7 @@ def test_a_linear_network_has_the_coefficients_of_its_weights(task):
     exp = cases.tiny(
         task=task, model=gd.MLP(hidden=(), bias=True), loss=gd.MSE(), probes=(gd.Loss(), gd.Walsh(sets=sets))
     )
-    found = gd.run(exp, start=start, progress=False).isel(step=0)
+    _, found = recorded(exp, start)
     plain = isinstance(task, gd.Boolean)
     linear = W if plain else -W / 2
     constant = 0.25 + (0 if plain else W.sum(axis=0) / 2)
