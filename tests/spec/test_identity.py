@@ -91,8 +91,12 @@ def test_a_class_defined_anew_with_other_code_is_another_program():
     assert own_code(gd.Accuracy()) == own_code(cases.tiny()) == ""
 
 
+# A program of few operations: these tests are about which program is taken.
+SMALL = {"model": gd.MLP(hidden=()), "loss": gd.MSE(), "optimizer": gd.SGD(), "steps": 2}
+
+
 def seen(probe):
-    return gd.run(cases.tiny(probes=(probe,), steps=2), progress=False).mine.values[-1]
+    return gd.run(cases.tiny(probes=(probe,), **SMALL), progress=False).mine.values[-1]
 
 
 def test_redefining_a_class_trains_the_new_one():
@@ -158,13 +162,16 @@ def test_programs_of_long_ago_are_let_go(monkeypatch):
 
     monkeypatch.setattr(compiled, "MOST_PROGRAMS", 2)
     compiled.PROGRAMS.clear()
-    for hidden in (2, 3, 4):
-        gd.run(cases.tiny(steps=1, **{"model.hidden": (hidden,)}), progress=False)
+    relu, tanh, square = (
+        cases.tiny(**SMALL, **{"model.hidden": (2,), "model.activation": kind}) for kind in ("relu", "tanh", "square")
+    )
+    for experiment in (relu, tanh, square):
+        gd.run(experiment, progress=False)
         assert len(compiled.PROGRAMS) <= 2
     before = dict(compiled.TRACES)
-    gd.run(cases.tiny(steps=1, **{"model.hidden": (4,)}), progress=False)
+    gd.run(square, progress=False)
     assert dict(compiled.TRACES) == before
-    gd.run(cases.tiny(steps=1, **{"model.hidden": (2,)}), progress=False)
+    gd.run(relu, progress=False)
     assert compiled.TRACES["advance"] == before["advance"] + 1
 
 
