@@ -43,7 +43,7 @@ def by_jacobian(f: Function, params: Params, x: jax.Array, y: jax.Array, readout
     if readout.kind == "full":
         return pairs(c, "nap,mbp->nmab")
     # One combination at a time: only one gradient per row is alive.
-    return mean_over(lambda one: pairs(one, "np,mp->nm"), c)
+    return mean_over(lambda one: pairs(one, "np,mp->nm"), c, (len(x), len(y)))
 
 
 def flat(leaf: jax.Array, lead: int) -> jax.Array:
@@ -65,7 +65,7 @@ def by_products(f: Function, params: Params, x: jax.Array, y: jax.Array, readout
     if readout.kind == "full":
         columns = jax.lax.map(lambda row: jax.vmap(lambda one: column(row, one))(c), y)
         return jnp.transpose(columns, (2, 0, 3, 1))
-    return mean_over(lambda one: jax.lax.map(lambda row: column(row, one) @ one, y).T, c)
+    return mean_over(lambda one: jax.lax.map(lambda row: column(row, one) @ one, y).T, c, (len(x), len(y)))
 
 
 def by_layers(f: Function, params: Params, x: jax.Array, y: jax.Array, readout: Readout, c: jax.Array) -> jax.Array:
@@ -100,11 +100,12 @@ def input_products(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
     return x.astype(dtype) @ y.astype(dtype).T
 
 
-def mean_over(kernel: Callable[[jax.Array], jax.Array], c: jax.Array) -> jax.Array:
-    """Return the mean of a kernel [n, m] over combinations [r, outputs], one after the other."""
+def mean_over(kernel: Callable[[jax.Array], jax.Array], c: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Return the mean of a kernel [n, m] over combinations [r, outputs], one after the other.
+
+    Its shape is told: to ask for it would trace the network and its gradients once more.
+    """
     if c.shape[0] == 1:
         return kernel(c[0])
-    shape = jax.eval_shape(kernel, c[0])
-    zero = jnp.zeros(shape.shape, shape.dtype)
-    total, _ = jax.lax.scan(lambda total, one: (total + kernel(one), None), zero, c)
+    total, _ = jax.lax.scan(lambda total, one: (total + kernel(one), None), jnp.zeros(shape, c.dtype), c)
     return total / c.shape[0]
