@@ -53,7 +53,7 @@ def check_logits_and_gradients(options, name):
     params = {key: jnp.asarray(0.4 * rng.normal(size=w.shape)) for key, w in shapes.items()}
     target = rng.normal(size=(len(inputs), signature.outputs))
 
-    plain = model.replace(path="full")
+    plain = model.replace(path="answer")
 
     def merged(p):
         prepared = model.prepare(p, signature, MANY)

@@ -36,7 +36,7 @@ MODELS = {
     "mup": SMALL.replace(layers=2, init="mup", tied=True, norm="pre", positions="none"),
     "no_mlp": SMALL.replace(layers=2, d_mlp=0, norm="post", attention_bias=True),
     "both_ways": SMALL.replace(layers=2, causal=False, positions="none", **BIASES),
-    "answers": SMALL.replace(layers=2, norm="pre", answers=2, **BIASES),
+    "answers": SMALL.replace(layers=2, norm="pre", activation="gelu", answers=2, **BIASES),
     "rotary": SMALL.replace(layers=2, positions="rotary", attention="linear", **BIASES),
     "alibi": SMALL.replace(repeats=2, re_embed=True, positions="alibi", norm="pre"),
     "t5": SMALL.replace(layers=2, positions="t5", causal=False, init="mup"),
@@ -230,7 +230,7 @@ def test_all_paths_of_every_combination_of_options_are_the_naive_model(options, 
         close(slope, np.asarray(slopes[2][key]), 1e-9)
 
 
-@pytest.mark.parametrize("name", ["pre", "post", "mup", "answers"])
+@pytest.mark.parametrize("name", ["post", "mup", "answers"])
 def test_gradients_of_every_path_are_those_of_the_naive_model(name):
     model, inputs = MODELS[name], tokens(15)
     params = jax.tree.map(jnp.asarray, parameters(model))
