@@ -28,6 +28,7 @@ SECOND = {
     "steps": 3000,
     "record": gd.At((1500, 3000)),
     "snapshots": (3000,),
+    "probes": ("loss",),
     "task.redraw": 1,
     "optimizer": gd.SGD(learning_rate=0.1, momentum=0.9, weight_decay=2 * RIDGE),
 }
