@@ -16,6 +16,8 @@ from jax import lax
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 # Numbers in the widest vector register of a CPU.
 VECTOR = 16
+# XLA gives sums of so many numbers, or more, to a library on a CPU; what they are of is then a loop of its own.
+LIBRARY = 4096
 ROUNDINGS = ("every", "result")
 
 
@@ -114,13 +116,17 @@ def exponentials_and_sum(shifted: jax.Array, precision: str) -> tuple[jax.Array,
 
 
 def filled(z: jax.Array) -> jax.Array:
-    """Return rows filled up with -inf, whose exponential is 0, to whole vectors.
+    """Return rows, where they are few filled up with -inf, whose exponential is 0, to whole vectors.
 
-    A CPU takes what is left of a row after its last whole vector one by one: of 23 classes 7, which made the
-    exponentials of a small network three times as slow. One class over, as of 97 or 113, costs less than filling up.
+    A CPU takes the shift and exponentials of few rows in one loop, row by row, and what is left of a row after its last
+    whole vector one by one: of 13 classes all, which makes the exponentials of a small network three times as slow. One
+    class over costs less than filling up. Of many rows the exponentials are one loop over all numbers, and filled up it
+    would be one over rows again, which takes five times as long to compile.
     """
     left = z.shape[-1] % VECTOR
-    return jnp.pad(z, ((0, 0), (0, VECTOR - left)), constant_values=-jnp.inf) if left > 1 else z
+    if left < 2 or z.size >= LIBRARY:
+        return z
+    return jnp.pad(z, ((0, 0), (0, VECTOR - left)), constant_values=-jnp.inf)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokdyn.probes.base import Probe, Shapes, Variable, fits_all, fits_classes
-from grokdyn.probes.view import View, mean
+from grokdyn.probes.view import View, mean, means
 
 
 class Loss(Probe):
@@ -27,7 +27,7 @@ class Loss(Probe):
         return found
 
     def measure(self, view: View) -> dict[str, jax.Array]:
-        found = {f"{part}_loss": mean(view.row_losses, rows) for part, rows in view.parts.items()}
+        found = {f"{part}_loss": value for part, value in means(view.row_losses, view.parts).items()}
         return found | {"penalty": view.penalty} if view.experiment.model.penalised else found
 
 
@@ -56,7 +56,7 @@ class Accuracy(Probe):
 
     def measure(self, view: View) -> dict[str, jax.Array]:
         right = view.right(view.labels).astype("float32")
-        found = {f"{part}_accuracy": mean(right, rows) for part, rows in view.parts.items()}
+        found = {f"{part}_accuracy": value for part, value in means(right, view.parts).items()}
         if view.noisy:
             corrupted = view.split.corrupted
             truly = view.right(view.clean_labels).astype("float32")

@@ -21,7 +21,7 @@ def tensor_names(tree: Any) -> list[str]:
 
 def norms(tree: Any) -> jax.Array:
     """Return the L2 norm of every tensor [tensor], summed in float64."""
-    return jnp.stack([jnp.sqrt(jnp.sum(jnp.square(leaf.astype(jnp.float64)))) for leaf in jax.tree.leaves(tree)])
+    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(leaf.astype(jnp.float64))) for leaf in jax.tree.leaves(tree)]))
 
 
 def with_tensors(shapes: Shapes, name: str, long_name: str) -> dict[str, Variable]:

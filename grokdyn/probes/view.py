@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -286,3 +286,10 @@ def mean(values: jax.Array, rows: jax.Array) -> jax.Array:
     """Return the float64 mean of values [rows] over the marked rows; nan where none is marked. Raises nothing."""
     total = jnp.sum(jnp.where(rows, values, jnp.zeros((), values.dtype)), dtype=jnp.float64)
     return total / jnp.sum(rows)
+
+
+def means(values: jax.Array, parts: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Return ``mean`` over the rows of every part, by its name: one sum over all, and one of their counts."""
+    rows = jnp.stack([*parts.values()])
+    total = jnp.sum(jnp.where(rows, values, jnp.zeros((), values.dtype)), axis=1, dtype=jnp.float64)
+    return dict(zip(parts, total / jnp.sum(rows, axis=1, dtype=jnp.float64), strict=True))

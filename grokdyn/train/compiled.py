@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -109,11 +111,30 @@ def compile_both(known: Programs, beginning: tuple[Any, ...], training: Callable
         beginning: what ``begin`` will be called with.
         training: returns what ``advance`` will be called with, from shapes of what ``begin`` returns.
     """
-    begun = known.begin.lower(*beginning)
+    with uncollected():
+        begun = known.begin.lower(*beginning)
     with ThreadPoolExecutor(1) as other:
         compiled = other.submit(begun.compile)
-        known.advance.lower(*training(begun.out_info)).compile()
+        with uncollected():
+            trained = known.advance.lower(*training(begun.out_info))
+        trained.compile()
         compiled.result()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Put off Python's search for garbage while a program is traced and lowered.
+
+    That makes objects by the hundred thousand, nearly all of which stay: looking through them and all that is imported
+    takes a fifth of the time and finds little.
+    """
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 def begin_lanes(experiments: Any, shared: Any, start: Any, *, program: Program, mesh: Mesh, block: int) -> Any:
@@ -181,11 +202,15 @@ def advance_part(part: Any, rest: Any, *, program: Program, block: int) -> Any:
 
 def taken(x: jax.Array, places: jax.Array) -> jax.Array:
     """Return the entries of a leading axis at places that are all in it."""
+    if len(places) == 1:  # a slice is traced, lowered and compiled sooner than a gather
+        return jax.lax.dynamic_slice_in_dim(x, places[0], 1)
     return x.at[places].get(mode="promise_in_bounds")
 
 
 def put(x: jax.Array, places: jax.Array, new: jax.Array) -> jax.Array:
     """Return an array with entries of its leading axis replaced, at places that are distinct and all in it."""
+    if len(places) == 1:
+        return jax.lax.dynamic_update_slice_in_dim(x, new, places[0], 0)
     return x.at[places].set(new, mode="promise_in_bounds", unique_indices=True)
 
 

@@ -1,5 +1,7 @@
 """What the engine promises: compiles counted, bits kept, runs that do not touch each other."""
 
+import gc
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from jax._src import compiler
 import grokdyn as gd
 from grokdyn.engine.plan import cohorts as plan
 from grokdyn.engine.plan import structure
-from grokdyn.train.compiled import START_OPTIONS, TRACES, lane_mesh, start_options
+from grokdyn.train.compiled import START_OPTIONS, TRACES, lane_mesh, put, start_options, taken, uncollected
 from tests import cases
 
 pytestmark = pytest.mark.as_users
@@ -77,6 +79,28 @@ def test_what_is_compiled_ahead_is_what_is_called(monkeypatch):
     monkeypatch.setattr(compiler, "compile_or_get_cached", noted)
     gd.run(gd.Sweep(SHORT.replace(steps=6), {"seed": range(3)}))
     assert sorted(name.strip('"') for name in compiled) == ["jit_advance_lanes", "jit_begin_lanes"]
+
+
+def test_a_lane_is_read_and_written_as_a_block_of_lanes_is():
+    states = np.arange(24.0).reshape(6, 4)
+    for places in ([4], [4, 0, 2]):
+        np.testing.assert_array_equal(taken(jax.numpy.asarray(states), np.array(places)), states[places])
+        expected = states.copy()
+        expected[places] = -1
+        found = put(jax.numpy.asarray(states), np.array(places), jax.numpy.full((len(places), 4), -1.0))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_search_for_garbage_goes_on_as_it_was(before):
+    """Also where a program does not trace."""
+    try:
+        (gc.enable if before else gc.disable)()
+        with pytest.raises(ZeroDivisionError), uncollected():
+            1 / gc.isenabled()
+        assert gc.isenabled() == before
+    finally:
+        gc.enable()
 
 
 def test_flags_of_a_user_are_not_overruled(monkeypatch):

@@ -12,7 +12,7 @@ import grokdyn as gd
 from grokdyn.engine.store.results import STATUS
 from grokdyn.losses.base import of_rows
 from grokdyn.probes.base import Probe, Shapes, Variable
-from grokdyn.probes.view import View, largest, mean
+from grokdyn.probes.view import View, largest, mean, means
 from grokdyn.spec import base
 from grokdyn.tasks.split import Split
 from grokdyn.train.step import record
@@ -212,6 +212,21 @@ def test_a_mean_over_no_rows_is_nan_and_marks_nothing_else():
     values = jax.numpy.asarray([1.0, np.nan, 4.0])
     assert np.isnan(mean(values, np.array([False, False, False])))
     assert mean(values, np.array([True, False, True])) == 2.5
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("seed", range(3))
+def test_means_over_parts_are_those_of_every_part(seed):
+    """An empty part among them, and losses that are not finite in rows of another."""
+    rng, rows = np.random.default_rng(seed), 60
+    values = rng.normal(size=rows).astype("float32")
+    values[rng.random(rows) < 0.1] = np.inf
+    parts = {"train": rng.random(rows) < 0.5, "test": np.isfinite(values), "no": np.zeros(rows, bool)}
+    found = means(jax.numpy.asarray(values), parts)
+    assert found.keys() == parts.keys()
+    for name, marked in parts.items():
+        expected = np.mean(values[marked].astype("float64")) if marked.any() else np.nan
+        np.testing.assert_allclose(found[name], expected, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
 def test_without_corrupted_labels_there_are_no_variables_about_them():
