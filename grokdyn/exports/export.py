@@ -72,7 +72,7 @@ def export(
     if to in PARAMETERS:
         return exported_parameters(what, to, place, run, step, given=out is not None)
     if run is not None or step is not None:
-        raise ArgumentError(f"run, step: choose parameters; to={to!r} writes all runs. Select before: ds.isel(...).")
+        raise ArgumentError(f"run, step: choose parameters; {to!r} is written of all runs, from which you can select.")
     ds = what if isinstance(what, xr.Dataset) else open_store(what, anyway)
     if to in TABLES:
         return written_tables(ds, to, place, threshold)

@@ -108,8 +108,12 @@ ELSEWHERE = {
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the known word closest to ``name``, or what it is called here; else nothing."""
+    """Return a hint that names the known word closest to ``name``, or what it is called here; else nothing.
+
+    A word that begins so, however it is written, is closer than one that is spelt alike.
+    """
     known = sorted(known)
     called = [word for word in ELSEWHERE.get(str(name), ()) if word in known]
-    close = called or difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    begun = [word for word in known if len(str(name)) > 2 and word.lower().startswith(str(name).lower())]
+    close = called or sorted(begun, key=len) or difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else ""

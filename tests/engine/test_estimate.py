@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -105,10 +106,16 @@ def test_a_plan_tells_what_is_kept_and_where_there_is_not_enough_of_it(capsys, m
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=20, free=10))
     with pytest.raises(gd.StoreError, match=r"out: .* is on a disk too small for results and snapshots of .*; allowed"):
         gd.run(gd.Sweep.from_toml(SPEC), out=tmp_path / "s", progress=False)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_what_is_no_disk_is_not_told_as_a_small_one():
+    with pytest.raises(gd.StoreError, match="out: cannot write to '/proc/none'"):
+        gd.run(gd.Sweep.from_toml(SPEC), out="/proc/none", progress=False)
 
 
 def test_a_damaged_cache_is_measured_anew():

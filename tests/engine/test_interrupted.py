@@ -597,7 +597,7 @@ from grokdyn.engine.loop.batch import Batch
 advance = Batch.advance
 
 def slowly(batch):
-    time.sleep(0.2)
+    time.sleep(0.5)
     advance(batch)
 
 Batch.advance = slowly

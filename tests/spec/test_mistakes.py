@@ -54,6 +54,8 @@ VALUES = [
     ("task.train_fraction", 1.5, "task.train_fraction", "got 1.5"),
     ("task.label_noise", -0.1, "task.label_noise", "at least 0"),
     ("task.op", "ad", "task.op", "did you mean 'add'?"),
+    ("task", "MODULAR", "task.kind", "did you mean 'modular'?"),
+    ("optimizer.schedule", "Cos", "optimizer.schedule.kind", "did you mean 'cosine'?"),
     ("task.op", "math:pi", "task.op", "'math:pi'"),
     ("task.op", halves, "task.op", "whole numbers, one per pair"),
     ("task.op", three, "task.op", "whole numbers, one per pair"),

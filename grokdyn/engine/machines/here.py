@@ -86,8 +86,10 @@ def check_disk(out: Path, size: int) -> None:
         size: of results and snapshots in memory.
     """
     parent = next(p for p in (out, *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(parent).free
-    if size * LEAST_COMPRESSED > free:
+    disk = shutil.disk_usage(parent)
+    free = disk.free
+    # What is no disk, such as /proc, has no size: that nothing can be written there is told where it is tried.
+    if disk.total and size * LEAST_COMPRESSED > free:
         kept = f"results and snapshots of {size_told(size)} in memory, {size_told(free)} are free"
         raise StoreError(f"out: {str(out)!r} is on a disk too small for {kept}; allowed: another disk, fewer records")
 
