@@ -126,7 +126,7 @@ def uncollected() -> Iterator[None]:
     """Put off Python's search for garbage while a program is traced and lowered.
 
     That makes objects by the hundred thousand, nearly all of which stay: looking through them and all that is imported
-    takes a fifth of the time and finds little.
+    finds little and takes a fifth of the time of a small MLP; that of a transformer shows no difference.
     """
     wanted = gc.isenabled()
     gc.disable()
